@@ -1,0 +1,58 @@
+"""The exceptions of gencls: each also derives from the type that callers already catch."""
+
+from __future__ import annotations
+
+from sklearn.exceptions import NotFittedError
+
+__all__ = [
+    "ConditionerError",
+    "DataSetError",
+    "GenclsError",
+    "ImageFileError",
+    "InvalidInputError",
+    "InvalidParameterError",
+    "ModelNotFittedError",
+    "NonFiniteLossError",
+    "PixelClippingWarning",
+    "TrainingInterruptedWarning",
+]
+
+
+class GenclsError(Exception):
+    """The base of every exception that gencls raises on purpose."""
+
+
+class InvalidParameterError(GenclsError, ValueError, TypeError):
+    """A constructor parameter has a wrong type or value (several are reported together)."""
+
+
+class InvalidInputError(GenclsError, ValueError):
+    """X, y or another argument of a method does not fit."""
+
+
+class ImageFileError(GenclsError, ValueError):
+    """A file is no image that can be read safely; the message names the file."""
+
+
+class DataSetError(GenclsError, OSError):
+    """A data set is missing, incomplete, or not the one that was expected."""
+
+
+class ConditionerError(GenclsError, LookupError, ValueError):
+    """A conditioner is unknown, conflicts with another, or breaks the contract."""
+
+
+class ModelNotFittedError(GenclsError, NotFittedError):
+    """A prediction was asked for before ``fit``."""
+
+
+class NonFiniteLossError(GenclsError, ArithmeticError):
+    """Training met a loss that is NaN or infinite; the last good weights are kept."""
+
+
+class PixelClippingWarning(UserWarning):
+    """Some values lay outside the range that ``fit`` saw and were clipped to it."""
+
+
+class TrainingInterruptedWarning(UserWarning):
+    """Training was interrupted by the user; what was learned until then is kept."""
