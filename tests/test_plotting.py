@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from gencls.errors import InvalidInputError
+from gencls.plotting import SampleGridDisplay, TrainingHistoryDisplay
+
+HISTORY = [
+    {"epoch": 1, "train_bpd": 3.0, "valid_bpd": 3.1, "valid_accuracy": 0.5, "dur": 1.0},
+    {"epoch": 2, "train_bpd": 2.5, "valid_bpd": 2.8, "valid_accuracy": 0.8, "dur": 1.0},
+]
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+class FakeClassifier:
+    """What the displays use of a fitted classifier; the value of each image is the number of its class."""
+
+    def __init__(self, layout=(2, 3), image_shape=(2, 3), channel_axis=-1, pixel_range=(0, 16)):
+        self.layout = layout
+        self.image_shape_ = image_shape
+        self.channel_axis = channel_axis
+        self.classes_ = np.array(["ant", "bee", "cat"])
+        self.codec_ = SimpleNamespace(pixel_range_=pixel_range)
+        self.history_ = HISTORY
+        self.calls = []
+
+    def sample(self, n_samples=1, y=None, random_state=None):
+        self.calls.append((n_samples, random_state))
+        values = np.searchsorted(self.classes_, y).astype(float)
+        return np.broadcast_to(values.reshape(-1, *[1] * len(self.layout)), (n_samples, *self.layout)), y
+
+
+def drawn(display):
+    return np.asarray(display.ax_.images[0].get_array().filled(np.nan))
+
+
+def test_the_grid_has_a_row_for_each_class_of_the_estimator():
+    clf = FakeClassifier()
+    display = SampleGridDisplay.from_estimator(clf, n_per_class=4, random_state=7)
+    assert clf.calls == [(12, 7)]
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["ant", "bee", "cat"]
+    mosaic = drawn(display)
+    assert mosaic.shape == (3 * (2 + 1), 4 * (3 + 1))
+    for row in range(3):
+        np.testing.assert_array_equal(mosaic[3 * row : 3 * row + 2, :3], row)
+        assert np.isnan(mosaic[3 * row + 2]).all()
+    assert display.figure_ is display.ax_.figure
+
+
+def test_grey_images_have_the_grey_map_over_the_pixel_range():
+    image = SampleGridDisplay.from_estimator(FakeClassifier(pixel_range=(0, 16))).ax_.images[0]
+    assert image.get_cmap().name == "gray"
+    assert image.get_clim() == (0, 16)
+
+
+def test_the_rows_stand_where_their_labels_are():
+    display = SampleGridDisplay.from_estimator(FakeClassifier())
+    assert display.ax_.get_yticks().tolist() == [1.0, 4.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("layout", "image_shape", "channel_axis"),
+    [
+        ((2, 3), (2, 3), -1),
+        ((6,), (2, 3), -1),
+        ((2, 3, 1), (2, 3, 1), -1),
+        ((1, 2, 3), (1, 2, 3), 1),
+        ((6,), (1, 2, 3), 1),
+    ],
+)
+def test_every_grey_layout_draws_the_same_picture(layout, image_shape, channel_axis):
+    clf = FakeClassifier(layout, image_shape, channel_axis)
+    expected = drawn(SampleGridDisplay.from_estimator(FakeClassifier(), n_per_class=2))
+    np.testing.assert_array_equal(drawn(SampleGridDisplay.from_estimator(clf, n_per_class=2)), expected)
+
+
+@pytest.mark.parametrize("channel_axis", [-1, 1, 3])
+def test_colours_are_scaled_from_the_range_to_one(channel_axis):
+    colour = np.array([-1.0, 0.0, 1.0])
+    X = np.moveaxis(np.broadcast_to(colour, (2, 4, 5, 3)), -1, channel_axis)
+    display = SampleGridDisplay.from_images(X, [0, 0], channel_axis=channel_axis, pixel_range=(-1, 1))
+    mosaic = drawn(display)
+    assert mosaic.shape == (5, 12, 4)
+    np.testing.assert_allclose(mosaic[0, 0], [0, 0.5, 1, 1])
+    np.testing.assert_allclose(mosaic[-1], 0)  # the gap is transparent
+
+
+@pytest.mark.parametrize(
+    ("pixel", "expected"), [([51, 255], [0.2, 0.2, 0.2, 1.0]), ([0, 51, 102, 204], [0.0, 0.2, 0.4, 0.8])]
+)
+def test_two_and_four_channels_have_opacity(pixel, expected):
+    X = np.broadcast_to(np.array(pixel, dtype=np.uint8), (1, 2, 2, len(pixel)))
+    np.testing.assert_allclose(drawn(SampleGridDisplay.from_images(X, [0]))[0, 0], expected)
+
+
+def test_images_are_grouped_by_their_labels_and_cut_to_the_row():
+    X = np.arange(5, dtype=np.uint8)[:, None, None]
+    display = SampleGridDisplay.from_images(X, ["b", "a", "b", "b", "a"], n_per_class=2)
+    np.testing.assert_array_equal(drawn(display)[::2, ::2], [[1, 4], [0, 2]])
+    assert display.ax_.images[0].get_clim() == (0, 255)
+
+
+def test_the_order_of_the_classes_can_be_given_and_a_class_may_be_empty():
+    X = np.arange(3.0)[:, None, None]
+    display = SampleGridDisplay.from_images(X, [0, 1, 1], classes=[1, 2, 0])
+    np.testing.assert_array_equal(drawn(display)[::2, ::2], [[1, 2], [np.nan, np.nan], [0, np.nan]])
+    assert display.labels == [1, 2, 0]
+    assert display.pixel_range == (0, 2)
+
+
+def test_flat_images_fold_to_squares_or_strips():
+    assert SampleGridDisplay.from_images(np.zeros((1, 9)), [0]).rows[0].shape == (1, 3, 3, 1)
+    assert SampleGridDisplay.from_images(np.zeros((1, 6)), [0]).rows[0].shape == (1, 1, 6, 1)
+
+
+def test_constant_images_can_be_drawn():
+    display = SampleGridDisplay.from_images(np.full((2, 3, 3, 3), 0.4), [0, 1])
+    assert np.isfinite(drawn(display)).all()
+
+
+@pytest.mark.parametrize("display", [SampleGridDisplay, TrainingHistoryDisplay])
+def test_axes_can_be_given(display):
+    figure, ax = plt.subplots()
+    result = display.from_estimator(FakeClassifier(), ax=ax)
+    assert result.ax_ is ax
+    assert result.figure_ is figure
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "options", "message"),
+    [
+        (np.zeros((2, 4)), [0], {}, "y must have one label for each of the 2 images, got shape (1,)."),
+        (np.zeros((0, 4)), [], {}, "X must hold at least one pixel to draw, got shape (0, 4)."),
+        (
+            np.zeros((2, 4)),
+            [0, 1],
+            {"image_shape": (3, 2)},
+            "image_shape must multiply to the 4 features of X, got (3, 2).",
+        ),
+        (
+            np.zeros((1, 2, 2, 5)),
+            [0],
+            {},
+            "X must be flat or have the shape (n, H, W) or (n, H, W, C) with 1 to 4 channels, "
+            "got shape (1, 2, 2, 5) with channel_axis=-1.",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(X, y, options, message):
+    with pytest.raises(InvalidInputError) as caught:
+        SampleGridDisplay.from_images(X, y, **options)
+    assert str(caught.value) == message
+
+
+def test_the_learning_curve_shows_bits_and_accuracy():
+    display = TrainingHistoryDisplay.from_estimator(FakeClassifier())
+    training, validation = display.ax_.lines
+    np.testing.assert_array_equal(training.get_xydata(), [[1, 3.0], [2, 2.5]])
+    np.testing.assert_array_equal(validation.get_xydata(), [[1, 3.1], [2, 2.8]])
+    np.testing.assert_array_equal(display.accuracy_ax_.lines[0].get_ydata(), [0.5, 0.8])
+    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert legend == ["Training", "Validation", "Validation accuracy"]
+
+
+def test_without_validation_there_is_one_curve():
+    display = TrainingHistoryDisplay.from_history({"epoch": n, "train_bpd": 3 - n} for n in range(2))
+    assert len(display.ax_.lines) == 1
+    assert display.accuracy_ax_ is None
+
+
+def test_epochs_without_a_validation_are_left_out():
+    history = [
+        {"epoch": 1, "train_bpd": 3.0, "valid_bpd": None},
+        {"epoch": 2, "train_bpd": 2.0, "valid_bpd": 2.5},
+    ]
+    display = TrainingHistoryDisplay.from_history(history)
+    np.testing.assert_array_equal(display.ax_.lines[1].get_xydata(), [[2, 2.5]])
+
+
+def test_an_empty_history_is_refused():
+    with pytest.raises(InvalidInputError, match=r"^history must hold at least one epoch, got none\.$"):
+        TrainingHistoryDisplay.from_history([])
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError) as caught:
+        TrainingHistoryDisplay.from_history(HISTORY)
+    assert str(caught.value) == (
+        "TrainingHistoryDisplay needs matplotlib, which is not installed. "
+        'Install it with: pip install "gencls[plot]"'
+    )
+
+
+@pytest.mark.parametrize("display", [SampleGridDisplay, TrainingHistoryDisplay])
+def test_pictures_can_be_saved(display, tmp_path):
+    display.from_estimator(FakeClassifier()).figure_.savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 1000
