@@ -261,7 +261,7 @@ class TrainingHistoryDisplay:
         self.ax_.locator_params(axis="x", integer=True)
         self.accuracy_ax_ = self._plot_accuracy()
         lines = [line for axes in (self.ax_, self.accuracy_ax_) if axes is not None for line in axes.lines]
-        self.ax_.legend(handles=lines)
+        self.ax_.legend(handles=lines, loc="center right")
         return self
 
     def _plot_accuracy(self) -> Axes | None:
