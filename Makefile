@@ -8,7 +8,7 @@ WORKERS ?= 2
 ARGS    ?=
 
 BIN     := $(VENV)/bin
-# The constraints hold the tested versions; without them pip may choose a far larger build of torch.
+# The constraints hold the tested versions of everything.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help

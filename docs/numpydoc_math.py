@@ -1,4 +1,4 @@
-"""An extension of griffe: the reStructuredText in docstrings becomes the Markdown that the pages are written in."""
+"""An extension of griffe: reStructuredText in docstrings becomes the Markdown of the pages."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class SampleGridDisplay:
             n_per_class=n_per_class,
             image_shape=clf.image_shape_,
             channel_axis=clf.channel_axis,
-            pixel_range=clf.codec_.pixel_range_,
+            pixel_range=(clf.codec_.low_, clf.codec_.high_),
             ax=ax,
         )
 

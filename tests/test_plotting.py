@@ -34,7 +34,7 @@ class FakeClassifier:
         self.image_shape_ = image_shape
         self.channel_axis = channel_axis
         self.classes_ = np.array(["ant", "bee", "cat"])
-        self.codec_ = SimpleNamespace(pixel_range_=pixel_range)
+        self.codec_ = SimpleNamespace(low_=pixel_range[0], high_=pixel_range[1])
         self.history_ = HISTORY
         self.calls = []
 
