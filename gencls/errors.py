@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sklearn.exceptions import NotFittedError
 
 __all__ = [
     "ConditionerError",
@@ -11,7 +10,6 @@ __all__ = [
     "ImageFileError",
     "InvalidInputError",
     "InvalidParameterError",
-    "ModelNotFittedError",
     "NonFiniteLossError",
     "PixelClippingWarning",
     "TrainingInterruptedWarning",
@@ -41,9 +39,6 @@ class DataSetError(GenclsError, OSError):
 class ConditionerError(GenclsError, LookupError, ValueError):
     """A conditioner is unknown, conflicts with another, or breaks the contract."""
 
-
-class ModelNotFittedError(GenclsError, NotFittedError):
-    """A prediction was asked for before ``fit``."""
 
 
 class NonFiniteLossError(GenclsError, ArithmeticError):

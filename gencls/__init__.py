@@ -1,0 +1,56 @@
+"""gencls: generative image classification with class-conditional PixelCNN++ and Bayes' theorem."""
+
+from .codec import ImageCodec
+from .conditioners import (
+    Conditioner,
+    Modulation,
+    Site,
+    Sites,
+    get_conditioner,
+    list_conditioners,
+    per_site,
+    register_conditioner,
+)
+from .errors import (
+    ConditionerError,
+    DataSetError,
+    GenclsError,
+    ImageFileError,
+    InvalidInputError,
+    InvalidParameterError,
+    NonFiniteLossError,
+    PixelClippingWarning,
+    TrainingInterruptedWarning,
+)
+from .estimator import GenerativeBayesClassifier
+from .likelihood import DiscretizedLogisticMixture
+from .metrics import bits_per_dim, neg_bits_per_dim_scorer
+from .model import ConditionalPixelCNN
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConditionalPixelCNN",
+    "Conditioner",
+    "ConditionerError",
+    "DataSetError",
+    "DiscretizedLogisticMixture",
+    "GenclsError",
+    "GenerativeBayesClassifier",
+    "ImageCodec",
+    "ImageFileError",
+    "InvalidInputError",
+    "InvalidParameterError",
+    "Modulation",
+    "NonFiniteLossError",
+    "PixelClippingWarning",
+    "Site",
+    "Sites",
+    "TrainingInterruptedWarning",
+    "bits_per_dim",
+    "get_conditioner",
+    "list_conditioners",
+    "neg_bits_per_dim_scorer",
+    "per_site",
+    "register_conditioner",
+]

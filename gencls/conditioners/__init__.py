@@ -1,0 +1,18 @@
+"""Conditioners: the ways of telling the network its class, and the registry that finds them by name."""
+
+from .base import Conditioner, Modulation, Modulations, Site, Sites, per_site, zero_embedding
+from .registry import get_conditioner, list_conditioners, make_conditioner, register_conditioner
+
+__all__ = [
+    "Conditioner",
+    "Modulation",
+    "Modulations",
+    "Site",
+    "Sites",
+    "get_conditioner",
+    "list_conditioners",
+    "make_conditioner",
+    "per_site",
+    "register_conditioner",
+    "zero_embedding",
+]

@@ -1,0 +1,166 @@
+"""The registry: from the name that users type to the conditioner, from this package or any other."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from sklearn.base import clone
+
+from ..errors import ConditionerError
+from .base import Conditioner
+
+__all__ = ["get_conditioner", "list_conditioners", "make_conditioner", "register_conditioner"]
+
+GROUP = "gencls.conditioners"
+
+_TARGETS: dict[str, Any] = {
+    "mild": f"{__package__}.mild:Mild",
+    "strong": f"{__package__}.strong:Strong",
+}
+
+
+def register_conditioner(name: str, target: type[Conditioner] | str, *, replace: bool = False) -> None:
+    """Make a conditioner known under a name, for this process.
+
+    A package that is installed registers its conditioners for every process by entry points of the group
+    ``gencls.conditioners`` instead.
+
+    Parameters
+    ----------
+    name : str
+    target : type or str
+        A subclass of `Conditioner`, or where it is: ``"package.module:Class"``, imported when it is first asked for.
+    replace : bool, default=False
+        Whether another conditioner of this name gives way.
+
+    Raises
+    ------
+    ConditionerError
+        If the name is taken by another conditioner; the same one again is no error.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConditionerError(f"The parameter 'name' of register_conditioner must be a non-empty str, got {name!r}.")
+    if not isinstance(target, str):
+        _check_class(name, target)
+    taken = _known().get(name)
+    if taken is not None and not replace and not _same(taken, target):
+        raise ConditionerError(
+            f"The conditioner {name!r} of {_owner(target)} cannot be registered: {_owner(taken)} already provides that "
+            "name. Choose another name, or pass replace=True."
+        )
+    _TARGETS[name] = target
+
+
+def get_conditioner(name: str) -> type[Conditioner]:
+    """Find the class of a conditioner.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_conditioners`.
+
+    Returns
+    -------
+    type
+        The subclass of `Conditioner`.
+
+    Raises
+    ------
+    ConditionerError
+        If no conditioner has this name, or the package that provides it cannot be imported.
+    """
+    known = _known()
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise ConditionerError(f"There is no conditioner {name!r}; known are {', '.join(sorted(known))}.{hint}")
+    target = known[name]
+    if isinstance(target, list):
+        owners = " and ".join(_owner(point) for point in target)
+        raise ConditionerError(f"The conditioner {name!r} is provided by {owners}. Uninstall one of them.")
+    try:
+        found = _load(target)
+    except Exception as error:
+        raise ConditionerError(
+            f"The conditioner {name!r} of {_owner(target)} cannot be imported ({type(error).__name__}: {error}). "
+            "Mend or uninstall that package."
+        ) from error
+    return _check_class(name, found)
+
+
+def list_conditioners() -> list[str]:
+    """Name all conditioners, of this package, of installed packages, and registered ones.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+    """
+    return sorted(_known())
+
+
+def make_conditioner(conditioner: str | type[Conditioner] | Conditioner) -> Conditioner:
+    """Turn a name, a class or an instance into a new instance that has not been built."""
+    if isinstance(conditioner, Conditioner):
+        return clone(conditioner)
+    if isinstance(conditioner, str):
+        return get_conditioner(conditioner)()
+    return _check_class(getattr(conditioner, "__name__", repr(conditioner)), conditioner)()
+
+
+def _known() -> dict[str, Any]:
+    """Name to class, dotted string, entry point, or list of entry points in conflict."""
+    return _plugins() | _TARGETS
+
+
+@cache
+def _plugins() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for point in metadata.entry_points(group=GROUP):
+        others = found.get(point.name)
+        if others is None or _same(others, point):
+            found[point.name] = point
+        else:
+            found[point.name] = [*(others if isinstance(others, list) else [others]), point]
+    return found
+
+
+def _load(target: Any) -> Any:
+    if isinstance(target, metadata.EntryPoint):
+        return target.load()
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    return target
+
+
+def _location(target: Any) -> str:
+    if isinstance(target, metadata.EntryPoint):
+        return target.value
+    return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return not isinstance(one, list) and _location(one) == _location(other)
+
+
+def _owner(target: Any) -> str:
+    if isinstance(target, list):
+        return " and ".join(map(_owner, target))
+    if isinstance(target, metadata.EntryPoint) and target.dist is not None:
+        return f"the package {target.dist.name!r} ({target.value})"
+    location = _location(target)
+    return f"the package {location.split('.')[0].split(':')[0]!r} ({location})"
+
+
+def _check_class(name: str, target: Any) -> type[Conditioner]:
+    if not (inspect.isclass(target) and issubclass(target, Conditioner)):
+        raise ConditionerError(
+            f"The conditioner {name!r} must be a subclass of gencls.Conditioner, got {target!r}."
+        )
+    return target

@@ -1,0 +1,574 @@
+"""The scikit-learn estimator."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import optim
+
+from .codec import ImageCodec
+from .conditioners import Conditioner, make_conditioner
+from .device import resolve_device, seeded
+from .errors import InvalidInputError, InvalidParameterError
+from .metrics import bits_per_dim
+from .model import ConditionalPixelCNN
+from .parameters import RULES
+from .posterior import class_prior, joint_log_prob, log_evidence, log_posterior
+from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
+from .sampling import ancestral_sample, draw_noise
+from .scoring import class_log_likelihoods
+from .training import (
+    CosineSchedule,
+    EarlyStopping,
+    GenerativeNet,
+    NegativeLogLikelihood,
+    Progress,
+    Validation,
+    WeightAveraging,
+    as_is,
+)
+from .validation import check_parameters
+
+__all__ = ["GenerativeBayesClassifier"]
+
+Floats = NDArray[np.float64]
+
+
+class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
+    """Classify images by Bayes' theorem with an exact generative model of each class.
+
+    A class-conditional PixelCNN++ (Salimans et al. 2017; Biswas) learns p(image | class) by maximum likelihood;
+    prediction scores an image under every class.
+
+    Parameters
+    ----------
+    conditioner : str, type or Conditioner, default="mild"
+        How the network is told the class: a name of `list_conditioners`, a class, or an instance with hyper-parameters
+        of its own, which are reached as ``conditioner__<name>``.
+    n_layers : int, default=1
+        Gated residual blocks per stage and stream.
+    n_filters : int, default=40
+        Channels of the features.
+    n_mixtures : int, default=5
+        Logistic distributions mixed for each pixel.
+    dropout : float, default=0.1
+        Probability of dropping a feature in training, from 0 to below 1.
+    image_shape : tuple of int, optional
+        How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis` says. Without
+        it a square number of features is a square grey image, any other number a strip of one row.
+    channel_axis : {-1, 1}, default=-1
+        Where images have their channels: last, or first after the samples.
+    pixel_range : "auto" or tuple of float, default="auto"
+        Lowest and highest pixel value; ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
+    n_levels : "auto" or int, default="auto"
+        Levels to which pixels are quantised, 2 to 256; ``"auto"`` is 256 for uint8 and for values that are not whole,
+        for whole numbers how many the range has.
+    priors : array-like of shape (K,), optional
+        Probabilities of the sorted classes; without it their frequencies in `fit`.
+    max_epochs : int, default=50
+    batch_size : int, default=32
+        Images in a training step.
+    lr : float, default=1e-3
+        Peak learning rate of Adam; it rises for the first 2 % of all steps and then falls to 0 on a cosine.
+    ema_decay : float, default=0.999
+        Decay of the exponentially averaged weights, which all predictions use; from 0 (no averaging) to below 1.
+    gradient_clip : float or None, default=5.0
+        Largest gradient norm of the loss in nats per dimension.
+    early_stopping : bool or {"bits_per_dim", "log_loss", "accuracy"}, default=False
+        Stop when this figure of held-out images no longer gets better, and go back to the best weights. True is
+        ``"bits_per_dim"``. Held out is `validation_fraction`, unless `fit` is given X_val and y_val.
+    validation_fraction : float, default=0.1
+        Share of the training images held out if `early_stopping` is on; above 0, below 1.
+    n_iter_no_change : int, default=10
+        Epochs without a new best after which early stopping stops.
+    net_params : dict, optional
+        Anything that `skorch.NeuralNet` can do more, by its own names: ``{"optimizer": torch.optim.AdamW,
+        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__num_workers": 2}``. Callbacks are added.
+    device : str, default="auto"
+        A torch device; ``"auto"`` is a GPU where there is one.
+    random_state : int, RandomState instance or None, default=None
+        The same int gives the same result on one device.
+    verbose : int, default=0
+        1 shows progress, of training and of sampling.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the `fit` before.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+    class_count_ : ndarray of shape (K,)
+        Training samples, or their total weight, of each class.
+    class_prior_ : ndarray of shape (K,)
+    n_features_in_ : int
+        H · W · C.
+    image_shape_ : tuple of int
+        An image in the layout of X.
+    codec_ : ImageCodec
+    conditioner_ : Conditioner
+        As trained.
+    net_ : GenerativeNet
+        The skorch net.
+    history_ : list of dict
+        One row an epoch: ``train_bpd`` and seconds ``dur``; with held-out images also ``valid_bpd``, ``valid_accuracy`` and
+        ``valid_log_loss`` (nats).
+    n_iter_ : int
+        Epochs trained.
+
+    References
+    ----------
+    T. Salimans, A. Karpathy, X. Chen, D. P. Kingma (2017), "PixelCNN++: Improving the PixelCNN with Discretized Logistic
+    Mixture Likelihood and Other Modifications".
+
+    S. Biswas, "Image Classification with Conditional PixelCNN++".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from gencls import GenerativeBayesClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = GenerativeBayesClassifier(n_filters=16, max_epochs=1, random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:3]).shape
+    (3, 10)
+    """
+
+    def __init__(
+        self,
+        conditioner: str | type[Conditioner] | Conditioner = "mild",
+        *,
+        n_layers: int = 1,
+        n_filters: int = 40,
+        n_mixtures: int = 5,
+        dropout: float = 0.1,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: Literal[-1, 1] = -1,
+        pixel_range: Literal["auto"] | tuple[float, float] = "auto",
+        n_levels: Literal["auto"] | int = "auto",
+        priors: ArrayLike | None = None,
+        max_epochs: int = 50,
+        batch_size: int = 32,
+        lr: float = 1e-3,
+        ema_decay: float = 0.999,
+        gradient_clip: float | None = 5.0,
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        net_params: dict[str, Any] | None = None,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+    ):
+        self.conditioner = conditioner
+        self.n_layers = n_layers
+        self.n_filters = n_filters
+        self.n_mixtures = n_mixtures
+        self.dropout = dropout
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.pixel_range = pixel_range
+        self.n_levels = n_levels
+        self.priors = priors
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.ema_decay = ema_decay
+        self.gradient_clip = gradient_clip
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.net_params = net_params
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+
+    def set_params(self, **params: Any) -> GenerativeBayesClassifier:
+        """Set parameters, those of the conditioner as ``conditioner__<name>`` even where it is given by name.
+
+        Parameters
+        ----------
+        **params : object
+
+        Returns
+        -------
+        GenerativeBayesClassifier
+            This estimator.
+        """
+        own = {name: value for name, value in params.items() if not name.startswith("conditioner__")}
+        nested = {name: value for name, value in params.items() if name not in own}
+        super().set_params(**own)
+        if nested and not isinstance(self.conditioner, Conditioner):
+            self.conditioner = make_conditioner(self.conditioner)
+        return super().set_params(**nested)
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+    ) -> GenerativeBayesClassifier:
+        """Learn p(image | class) and p(class).
+
+        Parameters
+        ----------
+        X : array-like of shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, n_features)
+            Images of any real dtype, without NaN or infinity.
+        y : array-like of shape (N,)
+            Classes, at least 2.
+        sample_weight : array-like of shape (N,), optional
+            Non-negative; 2 is the same as giving a sample twice.
+        X_val, y_val : array-like, optional
+            Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch.
+
+        Returns
+        -------
+        GenerativeBayesClassifier
+            This estimator.
+
+        Raises
+        ------
+        InvalidParameterError, InvalidInputError
+            If parameters or data do not fit.
+        NonFiniteLossError
+            If training diverges; the estimator then has the last good weights.
+        """
+        resume = self.warm_start and hasattr(self, "net_")
+        self._check_parameters()
+        samples = self._read_samples(X, y, sample_weight, classes=None, reset=not resume)
+        train, held_out = self._split(merge_duplicates(samples), X_val, y_val)
+        if not resume:
+            self._start(train)
+        return self._train(train, held_out, self.max_epochs, schedule=True)
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> GenerativeBayesClassifier:
+        """Train for one epoch on these images, on from where the estimator is, at a constant learning rate.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in `fit`. The first call settles the image shape, the pixel range and the levels; give `pixel_range` and
+            `n_levels` if its images do not show them.
+        classes : array-like of shape (K,), optional
+            All classes there will be; needed in the first call.
+        sample_weight : array-like of shape (N,), optional
+
+        Returns
+        -------
+        GenerativeBayesClassifier
+            This estimator.
+        """
+        first = not hasattr(self, "net_")
+        self._check_parameters()
+        if first and classes is None:
+            raise InvalidInputError("classes must be given in the first call of partial_fit: all classes there will be.")
+        samples = merge_duplicates(self._read_samples(X, y, sample_weight, classes, reset=first))
+        if first:
+            self._start(samples)
+        return self._train(samples, None, epochs=1, schedule=False)
+
+    def predict_joint_log_proba(self, X: ArrayLike) -> Floats:
+        """Log p(image, class) for every class, in nats.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+
+        Returns
+        -------
+        ndarray of shape (N, K)
+            Columns in the order of `classes_`.
+        """
+        return joint_log_prob(self._log_likelihoods(X), self.class_prior_)
+
+    def predict_log_proba(self, X: ArrayLike) -> Floats:
+        """Log p(class | image) by Bayes' theorem, in nats; X as in `predict_joint_log_proba`, the result (N, K)."""
+        return log_posterior(self.predict_joint_log_proba(X))
+
+    def predict_proba(self, X: ArrayLike) -> Floats:
+        """p(class | image) by Bayes' theorem; X as in `predict_joint_log_proba`, the result (N, K)."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each image; X as in `predict_joint_log_proba`, the result (N,)."""
+        return self.classes_[self.predict_joint_log_proba(X).argmax(axis=1)]
+
+    def score_samples(self, X: ArrayLike) -> Floats:
+        """Log p(image) over all classes, in nats; X as in `predict_joint_log_proba`, the result (N,)."""
+        return log_evidence(self.predict_joint_log_proba(X))
+
+    def log_likelihood(self, X: ArrayLike, y: ArrayLike) -> Floats:
+        """Log p(image | its class), in nats.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+        y : array-like of shape (N,)
+            Classes that `fit` saw.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+        """
+        log_likelihoods = self._log_likelihoods(X)
+        codes = self._encode_labels(np.asarray(y), len(log_likelihoods))
+        return log_likelihoods[np.arange(len(codes)), codes]
+
+    def bits_per_dim(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
+        """Average bits per dimension of p(image | its class), or of p(image) without y; lower is better.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+        y : array-like of shape (N,), optional
+
+        Returns
+        -------
+        float
+        """
+        scores = self.score_samples(X) if y is None else self.log_likelihood(X, y)
+        return bits_per_dim(scores, self.n_features_in_)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        y: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Draw images.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Ignored where y is an array.
+        y : class or array-like of classes, optional
+            The class of all images, or of each; without it classes are drawn from `class_prior_`.
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray
+            Images in the layout, dtype and range of the training images.
+        y : ndarray of shape (n_samples,)
+            Their classes.
+        """
+        check_is_fitted(self)
+        rng = check_random_state(random_state)
+        codes = self._sample_labels(n_samples, y, rng)
+        model = self.net_.averaged_model
+        noise = draw_noise(model, len(codes), rng)
+        levels = ancestral_sample(model, torch.from_numpy(codes), noise, verbose=self.verbose)
+        return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
+
+    @property
+    def image_shape_(self) -> tuple[int, ...]:
+        """An image in the layout of X."""
+        return self.codec_.image_shape_
+
+    @property
+    def conditioner_(self) -> Conditioner:
+        """The trained conditioner."""
+        return self.net_.averaged_model.conditioner
+
+    @property
+    def history_(self) -> list[dict[str, Any]]:
+        """One row an epoch."""
+        return self.net_.history
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs trained."""
+        return len(self.net_.history)
+
+    def _check_parameters(self) -> None:
+        check_parameters(type(self).__name__, self.get_params(deep=False), RULES)
+        make_conditioner(self.conditioner)
+        resolve_device(self.device)
+
+    def _read_samples(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None, reset: bool
+    ) -> Samples:
+        """Validate training data; with `reset`, settle the classes and the codec by it."""
+        flat, sample_shape = _flatten(X)
+        flat, y = validate_data(self, flat, y, dtype="numeric", reset=reset)
+        sample_shape = sample_shape or flat.shape[1:]
+        check_classification_targets(y)
+        weights = check_sample_weight(sample_weight, len(y))
+        flat, y, weights = flat[weights > 0], y[weights > 0], weights[weights > 0]
+        if reset:
+            self.classes_ = _check_classes(np.unique(y if classes is None else np.asarray(classes)))
+            self.class_count_ = np.zeros(len(self.classes_))
+            codec = ImageCodec(self.image_shape, self.channel_axis, self.pixel_range, self.n_levels)
+            self.codec_ = codec.fit(flat, sample_shape)
+        else:
+            self.codec_.check_sample_shape(sample_shape)
+        codes = self._encode_labels(y, len(y))
+        count = np.bincount(codes, weights, len(self.classes_))
+        self.class_count_ = self.class_count_ + count if classes is not None or not reset else count
+        self.class_prior_ = class_prior(self.priors, self.class_count_)
+        return Samples(self.codec_.encode(flat), codes, weights)
+
+    def _split(
+        self, samples: Samples, X_val: ArrayLike | None, y_val: ArrayLike | None
+    ) -> tuple[Samples, Samples | None]:
+        """Training and held-out samples."""
+        if (X_val is None) != (y_val is None):
+            raise InvalidInputError("X_val and y_val must be given together, got one of them.")
+        if X_val is not None:
+            flat = self._validate_images(X_val)
+            codes = self._encode_labels(np.asarray(y_val), len(flat))
+            return samples, Samples(self.codec_.encode(flat), codes, np.ones(len(codes)))
+        if self.early_stopping is False:
+            return samples, None
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        return hold_out(samples, self.validation_fraction, seed)
+
+    def _start(self, samples: Samples) -> None:
+        """Build the net and initialise its weights by the training images."""
+        self._random_state = check_random_state(self.random_state)
+        net = self._make_net()
+        device = torch.device(net.device)
+        with seeded(self._draw_seed(), device):
+            net.initialize()
+            net.initialise_weights(samples.to_torch(device))
+        self.net_ = net
+
+    def _train(self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool) -> Any:
+        net = self.net_
+        device = torch.device(net.device)
+        validation = dict(net.callbacks_)["validation"]
+        validation.images = None if held_out is None else held_out.to_torch(device)
+        validation.prior = self.class_prior_
+        with seeded(self._draw_seed(), device):
+            net.learn(train.to_torch(device), epochs, schedule=schedule)
+        return self
+
+    def _draw_seed(self) -> int:
+        return int(self._random_state.randint(2**31 - 1))
+
+    def _make_net(self) -> GenerativeNet:
+        params = self._own_net_params() | (self.net_params or {})
+        params["callbacks"] = self._callbacks() + list(params.get("callbacks") or [])
+        return GenerativeNet(ConditionalPixelCNN, **params)
+
+    def _own_net_params(self) -> dict[str, Any]:
+        shape = self.codec_.tensor_shape_
+        model = {
+            "image_shape": shape,
+            "n_levels": self.codec_.n_levels_,
+            "n_classes": len(self.classes_),
+            "conditioner": make_conditioner(self.conditioner),
+            "n_layers": self.n_layers,
+            "n_filters": self.n_filters,
+            "n_mixtures": self.n_mixtures,
+            "dropout": self.dropout,
+        }
+        return {f"module__{name}": value for name, value in model.items()} | {
+            "criterion": NegativeLogLikelihood,
+            "criterion__n_dimensions": int(np.prod(shape)),
+            "optimizer": optim.Adam,
+            "lr": self.lr,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "device": str(resolve_device(self.device)),
+            "ema_decay": self.ema_decay,
+            "gradient_clip": self.gradient_clip,
+            "train_split": None,
+            "iterator_train__shuffle": True,
+            "iterator_train__collate_fn": as_is,
+            "callbacks__print_log": None,
+            "callbacks__valid_loss": None,
+            "verbose": 0,
+        }
+
+    def _callbacks(self) -> list[tuple[str, Any]]:
+        callbacks: list[tuple[str, Any]] = [
+            ("schedule", CosineSchedule()),
+            ("averaging", WeightAveraging()),
+            ("validation", Validation(int(np.prod(self.codec_.tensor_shape_)))),
+        ]
+        if self.verbose:
+            callbacks.append(("progress", Progress()))
+        if self.early_stopping is not False:
+            monitor = "bits_per_dim" if self.early_stopping is True else self.early_stopping
+            callbacks.append(("early_stopping", EarlyStopping(monitor, self.n_iter_no_change)))
+        return callbacks
+
+    def _log_likelihoods(self, X: ArrayLike) -> Floats:
+        """Log p(image | class) in nats, (N, K): what every prediction derives from."""
+        check_is_fitted(self)
+        levels = torch.from_numpy(self.codec_.encode(self._validate_images(X)))
+        return class_log_likelihoods(self.net_.averaged_model, levels)
+
+    def _validate_images(self, X: ArrayLike) -> NDArray[Any]:
+        flat, sample_shape = _flatten(X)
+        if sample_shape is not None:
+            self.codec_.check_sample_shape(sample_shape)
+        return validate_data(self, flat, dtype="numeric", reset=False)
+
+    def _encode_labels(self, y: NDArray[Any], n_samples: int) -> NDArray[np.int64]:
+        """Positions in `classes_`."""
+        if y.shape != (n_samples,):
+            raise InvalidInputError(f"y must have the shape ({n_samples},), a class for each image, got {y.shape}.")
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise InvalidInputError(
+                f"y must have classes that fit saw ({_some(self.classes_)}), got also {_some(unknown)}."
+            )
+        return np.searchsorted(self.classes_, y).astype(np.int64)
+
+    def _sample_labels(
+        self, n_samples: int, y: ArrayLike | None, rng: np.random.RandomState
+    ) -> NDArray[np.int64]:
+        if y is not None and np.ndim(y) > 0:
+            return self._encode_labels(np.asarray(y), len(np.asarray(y)))
+        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise InvalidParameterError(
+                f"The parameter 'n_samples' of sample must be an int of at least 1, got {n_samples!r}."
+            )
+        if y is not None:
+            return self._encode_labels(np.full(n_samples, y), n_samples)
+        return rng.choice(len(self.classes_), size=n_samples, p=self.class_prior_)
+
+
+def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Fold images to rows, and tell their shape; anything of up to two dimensions is left to scikit-learn to judge."""
+    ndim = getattr(X, "ndim", None)
+    if ndim is None:
+        try:
+            ndim = np.ndim(X)
+        except ValueError:  # ragged
+            return X, None
+    if ndim <= 2:
+        return X, None
+    images = np.asarray(X)
+    if ndim > 4:
+        raise InvalidInputError(
+            "X must have 2 dimensions (flat rows), 3 (grey images) or 4 (images with channels), "
+            f"got {ndim}: the shape {images.shape}."
+        )
+    return images.reshape(len(images), int(np.prod(images.shape[1:]))), images.shape[1:]
+
+
+def _check_classes(classes: NDArray[Any]) -> NDArray[Any]:
+    if len(classes) < 2:
+        raise InvalidInputError(f"y must have at least 2 classes, got 1 class: {_some(classes)}.")
+    return classes
+
+
+def _some(values: NDArray[Any], limit: int = 10) -> str:
+    words = [repr(value) for value in values[:limit].tolist()]
+    return ", ".join(words + ["…"] * (len(values) > limit))

@@ -1,0 +1,114 @@
+"""The class-conditional density p(image | class): network, conditioner and likelihood together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .conditioners import Conditioner, make_conditioner
+from .likelihood import DiscretizedLogisticMixture
+from .pixelcnn import Modulations, PixelCNN
+
+__all__ = ["ConditionalPixelCNN"]
+
+
+class ConditionalPixelCNN(nn.Module):
+    """A class-conditional PixelCNN++ with an exact likelihood.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        C, H and W.
+    n_levels : int
+        L, 2 to 256.
+    n_classes : int
+        K.
+    conditioner : str, type or Conditioner, default="mild"
+        Never changed; a clone is built.
+    n_layers, n_filters, n_mixtures : int
+    dropout : float, default=0.0
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        n_levels: int,
+        n_classes: int,
+        conditioner: str | type[Conditioner] | Conditioner = "mild",
+        n_layers: int = 1,
+        n_filters: int = 40,
+        n_mixtures: int = 5,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.image_shape = image_shape
+        self.n_classes = n_classes
+        self.likelihood = DiscretizedLogisticMixture(image_shape[0], n_levels, n_mixtures)
+        self.network = PixelCNN(image_shape, self.likelihood.n_parameters, n_layers, n_filters, dropout)
+        self.conditioner = make_conditioner(conditioner)
+        self.conditioner.build(n_classes, self.network.sites)
+
+    @property
+    def n_dimensions(self) -> int:
+        """C · H · W."""
+        return int(torch.Size(self.image_shape).numel())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.network.head.bias.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.head.bias.device
+
+    def forward(self, levels: Tensor, labels: Tensor) -> Tensor:
+        """Log p(image | its class).
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+            Integers from 0 to L - 1.
+        labels : Tensor of shape (N,)
+            Integers from 0 to K - 1.
+
+        Returns
+        -------
+        Tensor of shape (N,)
+            Nats per image, summed in float64.
+        """
+        return self._log_prob(levels, self.modulate_images(labels))[0]
+
+    def log_prob_per_class(self, levels: Tensor, classes: Tensor) -> Tensor:
+        """Log p(image | class) of every image for each of these classes.
+
+        What lies before the first site that the conditioner touches is computed once for all of them.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+        classes : Tensor of shape (K,)
+
+        Returns
+        -------
+        Tensor of shape (N, K)
+            Nats per image, float64.
+        """
+        modulations = {site: each.per_class() for site, each in self.conditioner(classes).items()}
+        log_prob = self._log_prob(levels, modulations)
+        return log_prob.expand(len(classes), -1).T
+
+    def modulate_images(self, labels: Tensor) -> Modulations:
+        """What the class does to each image of a batch, for `PixelCNN.forward`."""
+        return {site: each.per_image() for site, each in self.conditioner(labels).items()}
+
+    def initialise(self, levels: Tensor, labels: Tensor) -> None:
+        """Initialise the network by one batch; see `PixelCNN.initialise`."""
+        with torch.no_grad():
+            modulations = self.modulate_images(labels)
+        self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
+
+    def _log_prob(self, levels: Tensor, modulations: Modulations) -> Tensor:
+        parameters = self.network(self.likelihood.scale(levels, self.dtype), modulations)
+        return self.likelihood.log_prob(parameters, levels).sum((-2, -1), dtype=torch.float64)

@@ -1,0 +1,47 @@
+"""What each parameter of the estimator must be."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+from .training import MONITORS
+from .validation import Rule, choice, either, flag, optional, real, whole
+
+__all__ = ["RULES"]
+
+
+def _is_image_shape(value: Any) -> bool:
+    sized = isinstance(value, (tuple, list)) and len(value) in (2, 3)
+    return sized and all(isinstance(size, Integral) and not isinstance(size, bool) and size >= 1 for size in value)
+
+
+def _is_range(value: Any) -> bool:
+    paired = isinstance(value, (tuple, list)) and len(value) == 2
+    return paired and all(isinstance(bound, Real) for bound in value) and value[0] < value[1]
+
+
+POSITIVE = real("a number above 0", lambda value: 0 < value < float("inf"))
+SHARE = real("a number from 0 to below 1", lambda value: 0 <= value < 1)
+
+RULES: dict[str, Rule] = {
+    "n_layers": whole(1),
+    "n_filters": whole(1),
+    "n_mixtures": whole(1),
+    "dropout": SHARE,
+    "image_shape": optional(Rule("a tuple of 2 or 3 ints of at least 1", _is_image_shape)),
+    "channel_axis": choice(-1, 1),
+    "pixel_range": either(choice("auto"), Rule("a tuple (low, high) with low < high", _is_range)),
+    "n_levels": either(choice("auto"), whole(2, 256)),
+    "max_epochs": whole(1),
+    "batch_size": whole(1),
+    "lr": POSITIVE,
+    "ema_decay": SHARE,
+    "gradient_clip": optional(POSITIVE),
+    "early_stopping": either(flag(), choice(*MONITORS)),
+    "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
+    "n_iter_no_change": whole(1),
+    "net_params": optional(Rule("a dict", lambda value: isinstance(value, dict))),
+    "verbose": either(flag(), whole(0)),
+    "warm_start": flag(),
+}

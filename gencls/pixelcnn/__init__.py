@@ -1,0 +1,6 @@
+"""The network of PixelCNN++ (Salimans et al. 2017)."""
+
+from .network import PixelCNN
+from .sites import Modulation, Modulations, Site, Sites
+
+__all__ = ["Modulation", "Modulations", "PixelCNN", "Site", "Sites"]

@@ -1,0 +1,163 @@
+"""Convolutions that cannot see the future, with weight normalisation.
+
+Features carry a leading *group* axis: their shape is (G, N, F, H, W), where G is 1 for what all classes share and K
+where each class has features of its own. A convolution folds the groups into the batch; everything else broadcasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ShiftedConv2d", "UpsamplingConv2d", "WeightNormConv2d", "concat_elu", "data_dependent_init"]
+
+Stream = Literal["vertical", "horizontal"]
+
+
+def concat_elu(features: Tensor) -> Tensor:
+    """ELU of x and of -x, side by side: (..., F, H, W) becomes (..., 2F, H, W) (Salimans et al. 2017)."""
+    return F.elu(torch.cat([features, -features], dim=-3))
+
+
+class WeightNormConv2d(nn.Module):
+    r"""A convolution with the weights :math:`g\,v / \lVert v \rVert` (Salimans and Kingma 2016).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : tuple of int
+        Rows and columns.
+    init_scale : float, default=1.0
+        Standard deviation of the outputs that :func:`data_dependent_init` aims at.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: tuple[int, int] = (1, 1), init_scale: float = 1.0
+    ):
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.init_scale = init_scale
+        self.direction = nn.Parameter(0.05 * torch.randn(out_channels, in_channels, *kernel_size))
+        self.gain = nn.Parameter(torch.ones(out_channels))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    @property
+    def weight(self) -> Tensor:
+        """The normalised weights, (out, in, rows, columns)."""
+        norm = self.direction.flatten(1).norm(dim=1)
+        return self.direction * (self.gain / norm)[:, None, None, None]
+
+    def forward(
+        self, features: Tensor, stride: int = 1, padding: tuple[int, int] = (0, 0), transposed: bool = False
+    ) -> Tensor:
+        """Convolve (G, N, in, H, W)."""
+        images = features.flatten(0, 1)
+        if transposed:
+            out = F.conv_transpose2d(images, self.weight.transpose(0, 1), self.bias, stride)
+        else:
+            out = F.conv2d(images, self.weight, self.bias, stride, padding)
+        return out.unflatten(0, features.shape[:2])
+
+
+class ShiftedConv2d(nn.Module):
+    """A convolution whose kernel ends at the current pixel (Salimans et al. 2017, the two streams).
+
+    Parameters
+    ----------
+    stream : {"vertical", "horizontal"}
+        A vertical kernel lies on the rows up to the current one and is centred in its columns; a horizontal kernel
+        lies on the rows and the columns up to the current ones.
+    in_channels, out_channels : int
+    kernel_size : tuple of int
+        Rows and columns; the columns of a vertical kernel are odd.
+    stride : int, default=1
+        2 halves the resolution, rounding up.
+    shift : {None, "down", "right"}, default=None
+        Move the result by one row or column, so that the current row or pixel is not seen either; what moves in is 0.
+    init_scale : float, default=1.0
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, int],
+        *,
+        stride: int = 1,
+        shift: Literal["down", "right"] | None = None,
+        init_scale: float = 1.0,
+    ):
+        super().__init__()
+        rows, columns = kernel_size
+        self.padding = (rows - 1, columns // 2 if stream == "vertical" else columns - 1)
+        self.stride = stride
+        self.shift = shift
+        self.conv = WeightNormConv2d(in_channels, out_channels, kernel_size, init_scale)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve (G, N, in, H, W) to (G, N, out, ⌈H / stride⌉, ⌈W / stride⌉)."""
+        height, width = (-(-size // self.stride) for size in features.shape[-2:])
+        # The convolution pads all four sides; the surplus at the bottom and on the right is left out.
+        out = self.conv(features, self.stride, self.padding)[..., :height, :width]
+        if self.shift == "down":
+            return F.pad(out, (0, 0, 1, -1))
+        if self.shift == "right":
+            return F.pad(out, (1, -1))
+        return out
+
+
+class UpsamplingConv2d(nn.Module):
+    """A transposed convolution that doubles the resolution and sees no future pixel (Salimans et al. 2017).
+
+    Low-resolution row i saw image rows before 2i only, and it feeds rows 2i and 2i + 1; likewise the columns of the
+    horizontal stream.
+
+    Parameters
+    ----------
+    stream : {"vertical", "horizontal"}
+    channels : int
+    """
+
+    def __init__(self, stream: Stream, channels: int):
+        super().__init__()
+        self.left = 1 if stream == "vertical" else 0
+        self.conv = WeightNormConv2d(channels, channels, (2, 3) if stream == "vertical" else (2, 2))
+
+    def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Bring (G, N, F, h, w) to (G, N, F, *size), with h = ⌈size[0] / 2⌉ and w = ⌈size[1] / 2⌉."""
+        height, width = size
+        out = self.conv(features, stride=2, transposed=True)
+        return out[..., :height, self.left : self.left + width]
+
+
+@contextmanager
+def data_dependent_init(network: nn.Module) -> Iterator[None]:
+    """While this is open, each weight-normalised layer of `network` sets itself by the batch that passes through it.
+
+    The outputs of a layer get mean 0 and standard deviation `init_scale` in each channel (Salimans and Kingma 2016,
+    equation 6). A channel that is constant over the batch keeps its gain, so that constant images give no NaN. Run one
+    forward pass inside; no gradients are recorded.
+    """
+
+    def normalise(layer: Any, _inputs: object, out: Tensor) -> Tensor:
+        std, mean = torch.std_mean(out.double(), dim=(0, 1, 3, 4), correction=0)
+        factor = torch.where(std > 1e-6, layer.init_scale / std.clamp(min=1e-6), 1.0).to(out.dtype)
+        mean = mean.to(out.dtype)
+        layer.gain.mul_(factor)
+        layer.bias.sub_(mean).mul_(factor)
+        return (out - mean[:, None, None]) * factor[:, None, None]
+
+    layers = [module for module in network.modules() if isinstance(module, WeightNormConv2d)]
+    hooks = [layer.register_forward_hook(normalise) for layer in layers]
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,182 @@
+"""The whole network: two streams, three resolutions down and up again, short-cuts between them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import GatedResidualBlock
+from .layers import ShiftedConv2d, Stream, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
+from .sites import Modulations, Site, Sites, modulate
+
+__all__ = ["PixelCNN"]
+
+STREAMS: tuple[Stream, Stream] = ("vertical", "horizontal")
+Streams = tuple[Tensor, Tensor]
+
+
+class PixelCNN(nn.Module):
+    """PixelCNN++ (Salimans et al. 2017): a distribution's parameters for every pixel from the pixels before it.
+
+    Before means: in the rows above, or to the left in the same row.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        C, H and W; any H and W from 1.
+    n_outputs : int
+        Parameters of the distribution at each pixel.
+    n_layers : int
+        Gated residual blocks in each stream of each of the six stages (one more in the last two, as published).
+    n_filters : int
+        F, the channels of the features.
+    dropout : float, default=0.0
+
+    Attributes
+    ----------
+    sites : Sites
+        Where a class can enter, in the order of the forward pass.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], n_outputs: int, n_layers: int, n_filters: int, dropout: float = 0.0
+    ):
+        super().__init__()
+        channels, height, width = image_shape
+        sizes = [(-(-height // step), -(-width // step)) for step in (1, 2, 4)]
+        marked = channels + 1  # the channel of ones lets the network see where the padding is
+        self.above = ShiftedConv2d("vertical", marked, n_filters, (2, 3), shift="down")
+        self.row_above = ShiftedConv2d("vertical", marked, n_filters, (1, 3), shift="down")
+        self.left = ShiftedConv2d("horizontal", marked, n_filters, (2, 1), shift="right")
+        self.input_sites = tuple(Site("input", stream, 0, 0, n_filters, height, width) for stream in STREAMS)
+        self.down = nn.ModuleList(
+            Stage(stage, n_layers, n_filters, sizes[stage], dropout, down=True) for stage in range(3)
+        )
+        self.up = nn.ModuleList(
+            Stage(stage, n_layers + (stage > 3), n_filters, sizes[5 - stage], dropout, down=False)
+            for stage in range(3, 6)
+        )
+        self.head_site = Site("head", "horizontal", 5, 0, n_filters, height, width)
+        self.head = WeightNormConv2d(n_filters, n_outputs)
+
+    @property
+    def sites(self) -> Sites:
+        """Where a class can enter, in the order of the forward pass."""
+        stages = [site for stage in (*self.down, *self.up) for site in stage.sites]
+        return Sites([*self.input_sites, *stages, self.head_site])
+
+    def forward(self, images: Tensor, modulations: Modulations) -> Tensor:
+        """Compute the parameters of the distribution of every pixel.
+
+        Parameters
+        ----------
+        images : Tensor of shape (N, C, H, W)
+            Values from -1 to 1.
+        modulations : dict of Site to Modulation
+            What the class does, arranged per image or per class; empty for nothing.
+
+        Returns
+        -------
+        Tensor of shape (G, N, n_outputs, H, W)
+            G is K where the modulations are arranged per class, else 1.
+        """
+        streams = self._enter(images, modulations)
+        passed = [streams]
+        for stage in self.down:
+            streams = stage.descend(streams, modulations, passed)
+        streams = passed.pop()
+        for stage in self.up:
+            streams = stage.ascend(streams, modulations, passed)
+        out = modulate(streams[1], self.head_site, modulations)
+        return self.head(F.elu(out))
+
+    @torch.no_grad()
+    def initialise(self, images: Tensor, modulations: Modulations) -> None:
+        """Set gains and biases by one batch of images (Salimans and Kingma 2016); see `data_dependent_init`."""
+        training = self.training
+        self.eval()
+        with data_dependent_init(self):
+            self(images, modulations)
+        self.train(training)
+
+    def _enter(self, images: Tensor, modulations: Modulations) -> Streams:
+        marked = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)[None]
+        vertical, horizontal = self.above(marked), self.row_above(marked) + self.left(marked)
+        return (
+            modulate(vertical, self.input_sites[0], modulations),
+            modulate(horizontal, self.input_sites[1], modulations),
+        )
+
+
+class Stage(nn.Module):
+    """The blocks of one resolution, with the change of resolution that leads to it.
+
+    Parameters
+    ----------
+    stage : int
+        0 to 5; stages 0 and 3 keep the resolution of what comes before.
+    n_blocks, channels : int
+    size : tuple of int
+        H and W of the features in this stage.
+    dropout : float
+    down : bool
+        Whether the stage stands on the way down; on the way up its blocks take short-cuts from there.
+    """
+
+    def __init__(
+        self, stage: int, n_blocks: int, channels: int, size: tuple[int, int], dropout: float, *, down: bool
+    ):
+        super().__init__()
+        self.size = size
+        shortcuts = (0, channels) if down else (channels, 2 * channels)
+        self.vertical, self.horizontal = (
+            nn.ModuleList(
+                GatedResidualBlock(
+                    stream, stage, block, channels, size, shortcut_channels=shortcut, dropout=dropout
+                )
+                for block in range(n_blocks)
+            )
+            for stream, shortcut in zip(STREAMS, shortcuts, strict=True)
+        )
+        self.resize = None if stage in (0, 3) else nn.ModuleList(_resizing(stream, channels, down) for stream in STREAMS)
+
+    @property
+    def sites(self) -> Sites:
+        """The sites of this stage in the order of the forward pass."""
+        pairs = zip(self.vertical, self.horizontal, strict=True)
+        return Sites(site for pair in pairs for block in pair for site in (block.first_site, block.second_site))
+
+    def descend(self, streams: Streams, modulations: Modulations, passed: list[Streams]) -> Streams:
+        """Go through the blocks on the way down and leave every result in `passed`."""
+        vertical, horizontal = streams
+        if self.resize is not None:
+            vertical, horizontal = self.resize[0](vertical), self.resize[1](horizontal)
+            passed.append((vertical, horizontal))
+        for above, left in zip(self.vertical, self.horizontal, strict=True):
+            vertical = above(vertical, modulations)
+            horizontal = left(horizontal, modulations, shortcut=vertical)
+            passed.append((vertical, horizontal))
+        return vertical, horizontal
+
+    def ascend(self, streams: Streams, modulations: Modulations, passed: list[Streams]) -> Streams:
+        """Go through the blocks on the way up; each takes its short-cut from `passed`, last in, first out."""
+        vertical, horizontal = streams
+        if self.resize is not None:
+            vertical, horizontal = self.resize[0](vertical, self.size), self.resize[1](horizontal, self.size)
+        for above, left in zip(self.vertical, self.horizontal, strict=True):
+            vertical_down, horizontal_down = passed.pop()
+            vertical = above(vertical, modulations, shortcut=vertical_down)
+            horizontal = left(horizontal, modulations, shortcut=_concatenate(vertical, horizontal_down))
+        return vertical, horizontal
+
+
+def _resizing(stream: Stream, channels: int, down: bool) -> nn.Module:
+    if not down:
+        return UpsamplingConv2d(stream, channels)
+    return ShiftedConv2d(stream, channels, channels, (2, 3) if stream == "vertical" else (2, 2), stride=2)
+
+
+def _concatenate(first: Tensor, second: Tensor) -> Tensor:
+    groups = max(len(first), len(second))
+    return torch.cat([part.expand(groups, *part.shape[1:]) for part in (first, second)], dim=-3)

@@ -1,0 +1,95 @@
+"""Training data, made canonical: weights checked, duplicates merged, and a part held out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import train_test_split
+
+from .errors import InvalidInputError
+from .training import LabelledImages
+
+__all__ = ["Samples", "check_sample_weight", "hold_out", "merge_duplicates"]
+
+
+class Samples(NamedTuple):
+    """Levels (N, C, H, W), labels (N,) from 0 to K - 1, and weights (N,)."""
+
+    levels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+    def take(self, index: NDArray[Any]) -> Samples:
+        """The samples at these positions."""
+        return Samples(*(values[index] for values in self))
+
+    def to_torch(self, device: torch.device) -> LabelledImages:
+        """On a device, with weights of mean 1."""
+        weights = self.weights / self.weights.mean()
+        return LabelledImages(
+            torch.from_numpy(self.levels).to(device),
+            torch.from_numpy(self.labels).to(device),
+            torch.from_numpy(weights.astype(np.float32)).to(device),
+        )
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np.float64]:
+    """Weights (n_samples,) as float64, all 1 without `sample_weight`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the weights have another shape, are negative or not finite, or are all 0.
+    """
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n_samples, weights)
+    if weights.shape != (n_samples,):
+        raise InvalidInputError(f"sample_weight must have the shape ({n_samples},), one a sample, got {weights.shape}.")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise InvalidInputError(
+            f"sample_weight must be finite and non-negative, got values from {weights.min():g} to {weights.max():g}."
+        )
+    if not weights.any():
+        raise InvalidInputError("sample_weight must have a weight above 0, got zeros alone.")
+    return weights
+
+
+def merge_duplicates(samples: Samples) -> Samples:
+    """Sort the samples and give equal images of one class once, with their weights added.
+
+    So a weight of 2 is exactly the same as a sample given twice, the order of the samples does not matter, and no image
+    stands on both sides of a validation split.
+    """
+    n_samples = len(samples.labels)
+    codes = samples.labels.astype(">i8").view(np.uint8).reshape(n_samples, 8)
+    rows = np.ascontiguousarray(np.hstack([codes, samples.levels.reshape(n_samples, -1)]))
+    keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return samples.take(first)._replace(weights=np.bincount(inverse, samples.weights))
+
+
+def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+    """Split into training and validation samples, with every class in both.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are too few images.
+    """
+    try:
+        train, held_out = train_test_split(
+            np.arange(len(samples.labels)), test_size=fraction, stratify=samples.labels, random_state=seed
+        )
+    except ValueError as error:
+        raise InvalidInputError(
+            f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images in "
+            f"{len(np.unique(samples.labels))} classes ({error}) Give X_val and y_val, more images, or "
+            "early_stopping=False."
+        ) from error
+    return samples.take(train), samples.take(held_out)

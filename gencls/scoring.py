@@ -1,0 +1,53 @@
+"""Scoring images under every class, in batches of bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .model import ConditionalPixelCNN
+
+__all__ = ["class_log_likelihoods"]
+
+# Features (images × classes × H × W × F) in flight at once: what a CPU's caches like, and what fills a GPU.
+FEATURES_IN_FLIGHT = {"cpu": 2**20, "cuda": 2**26}
+
+
+def class_log_likelihoods(model: ConditionalPixelCNN, levels: Tensor) -> NDArray[np.float64]:
+    """Log p(image | class) for every image and class.
+
+    Every batch has the same shape (the last one is filled up), so that the score of an image does not depend on which
+    images are scored with it, to the last bit.
+
+    Parameters
+    ----------
+    model : ConditionalPixelCNN
+    levels : Tensor of shape (N, C, H, W)
+
+    Returns
+    -------
+    ndarray of shape (N, K)
+        Nats, float64.
+    """
+    n_images, n_classes = _batch_shape(model)
+    classes = torch.arange(model.n_classes, device=model.device)
+    model.eval()
+    scores = np.empty((len(levels), model.n_classes))
+    with torch.inference_mode():
+        for start in range(0, len(levels), n_images):
+            batch = levels[start : start + n_images].to(model.device)
+            filled = torch.cat([batch, batch[:1].expand(n_images - len(batch), -1, -1, -1)])
+            rows = [model.log_prob_per_class(filled, part) for part in classes.split(n_classes)]
+            scores[start : start + n_images] = torch.cat(rows, dim=1)[: len(batch)].cpu().numpy()
+    return scores
+
+
+def _batch_shape(model: ConditionalPixelCNN) -> tuple[int, int]:
+    """Images and classes of one batch."""
+    site = model.network.head_site
+    features = site.channels * site.height * site.width
+    budget = max(1, FEATURES_IN_FLIGHT.get(model.device.type, FEATURES_IN_FLIGHT["cpu"]) // features)
+    n_classes = min(model.n_classes, budget)
+    return max(1, budget // n_classes), n_classes

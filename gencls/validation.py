@@ -1,0 +1,83 @@
+"""Rules for constructor parameters, checked together so that every mistake is reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from .errors import InvalidParameterError
+
+__all__ = ["Rule", "check_parameters", "choice", "either", "flag", "optional", "real", "whole"]
+
+
+class Rule(NamedTuple):
+    """What a parameter must be: in words, and as a function of the value."""
+
+    description: str
+    accepts: Callable[[Any], bool]
+
+
+def whole(minimum: int, maximum: int | None = None) -> Rule:
+    """A whole number in a closed range; bool is none."""
+    words = f"an int of at least {minimum}" if maximum is None else f"an int from {minimum} to {maximum}"
+    return Rule(words, lambda value: _is(value, Integral) and minimum <= value <= (maximum or value))
+
+
+def real(words: str, accepts: Callable[[float], bool]) -> Rule:
+    """A real number (bool is none) with a condition."""
+    return Rule(words, lambda value: _is(value, Real) and bool(accepts(value)))
+
+
+def flag() -> Rule:
+    """True or False."""
+    return Rule("True or False", lambda value: isinstance(value, bool))
+
+
+def choice(*values: Any) -> Rule:
+    """One of these values."""
+    words = " or ".join(map(repr, values))
+    return Rule(words, lambda value: any(type(value) is type(each) and value == each for each in values))
+
+
+def optional(rule: Rule) -> Rule:
+    """None, or what the rule says."""
+    return Rule(f"None or {rule.description}", lambda value: value is None or rule.accepts(value))
+
+
+def either(first: Rule, second: Rule) -> Rule:
+    """What one of two rules says."""
+    return Rule(
+        f"{first.description} or {second.description}", lambda value: first.accepts(value) or second.accepts(value)
+    )
+
+
+def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    """Raise one error that names every parameter whose value breaks its rule.
+
+    Parameters
+    ----------
+    owner : str
+        Whose parameters they are.
+    values : mapping of str to object
+    rules : mapping of str to Rule
+
+    Raises
+    ------
+    InvalidParameterError
+        With a line for each mistake.
+    """
+    mistakes = [
+        f"{name!r} of {owner} must be {rule.description}, got {values[name]!r}."
+        for name, rule in rules.items()
+        if not rule.accepts(values[name])
+    ]
+    if len(mistakes) == 1:
+        raise InvalidParameterError(f"The parameter {mistakes[0]}")
+    if mistakes:
+        lines = "\n".join(f"- {mistake}" for mistake in mistakes)
+        raise InvalidParameterError(f"{len(mistakes)} parameters do not fit:\n{lines}")
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
