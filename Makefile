@@ -30,12 +30,14 @@ demo: $(VENV)/.package
 	$(BIN)/python examples/digits.py --output demo
 
 # One thread for each worker: several processes with many threads each only hinder one another.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
 test: $(VENV)/.group-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 coverage: $(VENV)/.group-test
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest $(ARGS)
+	$(ONE_THREAD) $(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine
 	$(BIN)/coverage report
 

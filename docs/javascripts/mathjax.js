@@ -1,5 +1,5 @@
 // pymdownx.arithmatex marks formulas with \( \) and \[ \]; MathJax sets only those.
 window.MathJax = {
   tex: { inlineMath: [["\\(", "\\)"]], displayMath: [["\\[", "\\]"]], processEscapes: true },
-  options: { ignoreHtmlClass: ".*", processHtmlClass: "arithmatex|doc-contents" },
+  options: { ignoreHtmlClass: ".*|", processHtmlClass: "arithmatex" },
 };
