@@ -40,7 +40,8 @@ https://github.com/shovon-b/conditional_pixelCNN ships them in its folder "data"
 
 The classes are 0 hamburger, 1 giant panda, 2 koala and 3 pizza. The files are JPEG of 64 × 64 pixels. Twelve
 of them are grey, and are converted to colour. The paper reports on the validation images at 32 × 32 pixels,
-scaled as floats; here they are scaled and then rounded to 8 bits, so that a likelihood over 256 levels is exact.
+scaled as floats; here they are scaled and then rounded to 8 bits, so that a likelihood over 256 levels is
+exact.
 """
 
 
@@ -74,8 +75,8 @@ def find_folder(
     if not copy.is_dir():
         if not download_if_missing:
             raise DataSetError(
-                f"The CPEN455 images are not in {str(copy)!r}, and download_if_missing is False. Allow the download, "
-                f"or give the folder that holds {CONTENT} as path=."
+                f"The CPEN455 images are not in {str(copy)!r}, and download_if_missing is False. Allow the "
+                f"download, or give the folder that holds {CONTENT} as path=."
             )
         fetch(REMOTE, copy, verbose=verbose)
     return copy, f"Delete the folder {str(copy)!r}, so that it is downloaded again."
@@ -95,4 +96,4 @@ def codes_of(labels: list[str], table: Path, advice: str) -> NDArray[np.int64]:
         raise DataSetError(
             f"The labels in {str(table)!r} must be {', '.join(codes)}. Got {unknown}. {advice}"
         )
-    return np.array([codes[label] for label in labels])
+    return np.array([codes[label] for label in labels], dtype=np.int64)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, TextIOBase
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -20,7 +20,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import GenclsError, ImageFileError, InvalidInputError
 
-__all__ = ["FORMATS", "MODES", "RESAMPLING", "ImageSource", "Reading", "read_source", "source_name"]
+__all__ = [
+    "FORMATS",
+    "MODES",
+    "RESAMPLING",
+    "ImageSource",
+    "Reading",
+    "read_source",
+    "some_of",
+    "source_name",
+]
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MODES = ("L", "RGB", "RGBA")
@@ -88,6 +97,12 @@ def source_name(source: ImageSource, fallback: str) -> str:
 # What cannot be read
 
 
+def some_of(items: Sequence[str], most: int = 5) -> str:
+    """List the first few items, a line each, and say how many more there are."""
+    more = [f"... and {len(items) - most} more"] if len(items) > most else []
+    return "\n".join(f"- {item}" for item in [*items[:most], *more])
+
+
 def _refusal(name: str, reason: str, advice: str) -> ImageFileError:
     return ImageFileError(f"{name} cannot be read as an image: {reason}. {advice}.")
 
@@ -129,7 +144,7 @@ def _open(source: ImageSource, name: str, stack: ExitStack) -> Image.Image:
         return Image.open(stack.enter_context(_open_file(source, name)), formats=FORMATS)
     if isinstance(source, bytes):
         return Image.open(BytesIO(source), formats=FORMATS)
-    if hasattr(source, "read"):
+    if hasattr(source, "read") and not isinstance(source, TextIOBase):
         return Image.open(source, formats=FORMATS)
     raise InvalidInputError(
         f"{name} must be a path, bytes, an open binary file, a Pillow image or an array of uint8. "

@@ -125,7 +125,7 @@ def _unpack(remote: RemoteFolder, archive: Path, destination: Path) -> None:
     within = PurePosixPath(remote.folder).parts
     n_bytes = 0
     try:
-        with tarfile.open(archive, "r|gz") as members:
+        with tarfile.open(archive, "r:gz") as members:
             for member in members:
                 n_bytes += TAR_BLOCK + member.size
                 _check_limit(remote, n_bytes)
@@ -133,10 +133,12 @@ def _unpack(remote: RemoteFolder, archive: Path, destination: Path) -> None:
                 if member.isfile() and parts[: len(within)] == within:
                     inner = member.replace(name="/".join(parts[len(within) :]), deep=False)
                     members.extract(inner, destination, filter="data")
-    except (tarfile.TarError, zlib.error, EOFError) as error:
+    except DataSetError:
+        raise
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise DataSetError(
-            f"{remote.url} is damaged or no safe archive ({type(error).__name__}: {error}). Nothing was kept. "
-            "Try again, or download and unpack it yourself and give its folder."
+            f"{remote.url} cannot be unpacked safely ({type(error).__name__}: {error}). Nothing was kept. Try "
+            "again, or download and unpack it yourself and give its folder."
         ) from error
 
 
@@ -144,8 +146,8 @@ def _verify(remote: RemoteFolder, folder: Path) -> None:
     found = checksum(folder)
     if found != remote.sha256:
         raise DataSetError(
-            f"The folder {remote.folder!r} of {remote.url} must have the checksum {remote.sha256}. Got {found}. "
-            "Nothing was kept. Try again; if it stays so, report it to the developers of gencls."
+            f"The folder {remote.folder!r} of {remote.url} must have the checksum {remote.sha256}. Got "
+            f"{found}. Nothing was kept. Try again; if it stays so, report it to the developers of gencls."
         )
 
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path, PureWindowsPath
 from typing import Literal
 
+from ._decoding import some_of
 from .errors import DataSetError
-from .images import some_of
 
 __all__ = ["read_table"]
 
@@ -50,7 +50,7 @@ def read_table(
     Raises
     ------
     DataSetError
-        The table or an image is missing, or a row is no path and label. The message has the numbers of the rows.
+        The table or an image is missing, or a row is wrong. The message has the numbers of the rows.
     """
     rows = _rows(table, advice)
     if rows and (header is True or (header == "auto" and _is_header(rows[0][1], root))):

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from . import _cpen455
+from ._decoding import some_of
 from ._tables import read_table
 from .errors import DataSetError
-from .images import MAX_PIXELS, READING_RULES, ReadImages, some_of
+from .images import MAX_PIXELS, READING_RULES, ReadImages
 from .validation import Rule, check_parameters, choice, flag, optional
 
 __all__ = ["fetch_cpen455", "load_image_csv", "load_image_folder"]
@@ -57,8 +58,8 @@ def load_image_folder(
 ) -> Any:
     """Load images from a folder that has one sub-folder for each class.
 
-    The images lie directly in the sub-folders, whose names are those of the classes. Hidden files, files with other
-    extensions, and folders within the sub-folders are passed over. Everything comes in alphabetical order.
+    The images lie directly in the sub-folders, whose names are those of the classes. Hidden files, files with
+    other extensions, and folders within the sub-folders are passed over. The order is alphabetical.
 
     Parameters
     ----------
@@ -81,9 +82,9 @@ def load_image_folder(
     Returns
     -------
     Bunch, or (data, target) with ``return_X_y=True``
-        ``data``: ndarray of uint8, (N, H, W, C), or (N, H, W) with ``mode="L"``. ``target``: ndarray of int64,
-        (N,), indices into ``target_names``. ``target_names``: list of str. ``filenames``: ndarray of str, (N,).
-        ``DESCR``: str.
+        ``data``: ndarray of uint8, (N, H, W, C), or (N, H, W) with ``mode="L"``. ``target``: ndarray of
+        int64, (N,), indices into ``target_names``. ``target_names``: list of str. ``filenames``: ndarray of
+        str, (N,). ``DESCR``: str.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def load_image_folder(
             f"These sub-folders of {str(path)!r} hold no files whose names end with {', '.join(endings)}:\n"
             f"{some_of(empty)}\nRemove them, choose others with classes=, or give other extensions."
         )
-    target = np.repeat(np.arange(len(names)), [len(found) for found in files])
+    target = np.repeat(np.arange(len(names), dtype=np.int64), [len(found) for found in files])
     description = f"{len(target)} images of {len(names)} classes, from the sub-folders of {str(path)!r}."
     return _loaded(reader, list(chain(*files)), target, names, description, return_X_y)
 
@@ -132,8 +133,8 @@ def load_image_csv(
     path : str or path-like
         The CSV file, in UTF-8, with a comma between path and label. A label is any text.
     root : str, path-like or None, default=None
-        The folder from which the paths in the file start; None is the folder of the file itself. Paths that leave
-        it, being absolute or by "..", are refused.
+        The folder from which the paths in the file start; None is the folder of the file itself. Paths that
+        could leave it, being absolute or with "..", are refused.
     header : bool or "auto", default="auto"
         Whether the first row is a header. With "auto" it is one if it starts with a word such as "path",
         "file", "filename" or "image" and there is no file of that name.
@@ -145,8 +146,8 @@ def load_image_csv(
     Returns
     -------
     Bunch, or (data, target) with ``return_X_y=True``
-        As `load_image_folder` returns it, in the order of the rows. ``target_names`` are the labels that occur,
-        in the order of the numbers if all are whole numbers, else in that of the alphabet.
+        As `load_image_folder` returns it, in the order of the rows. ``target_names`` are the labels that
+        occur, in the order of numbers if all are whole numbers, else in that of the alphabet.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def load_image_csv(
     files, labels = read_table(Path(path), folder, header=header, advice=advice)
     names = _in_order(set(labels))
     codes = {name: code for code, name in enumerate(names)}
-    target = np.array([codes[label] for label in labels])
+    target = np.array([codes[label] for label in labels], dtype=np.int64)
     description = f"{len(target)} images of {len(names)} classes, from the table {str(path)!r}."
     return _loaded(reader, files, target, names, description, return_X_y)
 
@@ -189,9 +190,9 @@ def fetch_cpen455(
 ) -> Any:
     """Load the CPEN455 images of the paper: hamburger, giant panda, koala and pizza.
 
-    They are taken from the first of these that there is: the folder ``path``; the folder that the environment variable
-    ``GENCLS_CPEN455`` names; the copy in ``data_home``; the web. What is downloaded, about 14 MB, is verified by
-    its checksum before it becomes that copy.
+    They are taken from the first of these that there is: the folder ``path``; the folder that the environment
+    variable ``GENCLS_CPEN455`` names; the copy in ``data_home``; the web. What is downloaded, about 14 MB, is
+    verified by its checksum before it becomes that copy.
 
     Parameters
     ----------
@@ -223,7 +224,7 @@ def fetch_cpen455(
         A parameter is wrong; all that are wrong are reported.
     """
     reader = ReadImages(size, mode, resample, n_jobs=n_jobs, verbose=verbose)
-    values = {"subset": subset, "path": path, "data_home": data_home}
+    values: dict[str, Any] = {"subset": subset, "path": path, "data_home": data_home}
     values |= {"download_if_missing": download_if_missing, "return_X_y": return_X_y}
     rules = {
         "subset": choice("train", "validation", "test"),
@@ -248,8 +249,8 @@ def _class_folders(folder: Path, classes: Sequence[str] | None) -> list[str]:
     there = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     if not there:
         raise DataSetError(
-            f"{str(folder)!r} must have a sub-folder for each class, with the images in it. Got none. Check the "
-            "path, or use load_image_csv if a table holds the labels."
+            f"{str(folder)!r} must have a sub-folder for each class, with the images in it. Got none. Check "
+            "the path, or use load_image_csv if a table holds the labels."
         )
     unknown = [repr(name) for name in classes or () if name not in there]
     if unknown:

@@ -76,7 +76,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     batch_size : int, default=32
         Images in a training step.
     lr : float, default=1e-3
-        Peak learning rate of Adam; it rises for the first 2 % of all steps and then falls to 0 on a cosine.
+        Peak learning rate of Adam; it rises for the first 5 % of all steps and then falls to 0 on a cosine.
     ema_decay : float, default=0.999
         Decay of the exponentially averaged weights, which all predictions use; from 0 (no averaging) to below 1.
     gradient_clip : float or None, default=5.0
@@ -302,7 +302,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each image; X as in `predict_joint_log_proba`, the result (N,)."""
-        return self.classes_[self.predict_joint_log_proba(X).argmax(axis=1)]
+        best = self.predict_joint_log_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """Log p(image) over all classes, in nats; X as in `predict_joint_log_proba`, the result (N,)."""
@@ -550,7 +551,7 @@ def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     if ndim is None:
         try:
             ndim = np.ndim(X)
-        except ValueError:  # ragged
+        except (TypeError, ValueError):  # no array, or a ragged one
             return X, None
     if ndim <= 2:
         return X, None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from tqdm import tqdm
 
-from ._decoding import MODES, RESAMPLING, ImageSource, Reading, read_source, source_name
+from ._decoding import MODES, RESAMPLING, ImageSource, Reading, read_source, some_of, source_name
 from .errors import GenclsError, ImageFileError, InvalidInputError
 from .validation import Rule, check_parameters, choice, either, flag, optional, whole
 
@@ -193,7 +192,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_n_jobs(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value != 0
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value != 0
 
 
 READING_RULES = {
@@ -216,12 +215,6 @@ def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
         resample=Image.Resampling[values["resample"].upper()],
         max_pixels=int(values["max_pixels"]),
     )
-
-
-def some_of(items: Sequence[str], most: int = 5) -> str:
-    """List the first few items, a line each, and say how many more there are."""
-    more = [f"... and {len(items) - most} more"] if len(items) > most else []
-    return "\n".join(f"- {item}" for item in [*items[:most], *more])
 
 
 # Many images

@@ -12,7 +12,8 @@ from .model import ConditionalPixelCNN
 __all__ = ["class_log_likelihoods"]
 
 # Features (images × classes × H × W × F) in flight at once: what a CPU's caches like, and what fills a GPU.
-FEATURES_IN_FLIGHT = {"cpu": 2**20, "cuda": 2**26}
+FEATURES_IN_FLIGHT = {"cpu": 2**19, "cuda": 2**26}
+LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 
 
 def class_log_likelihoods(model: ConditionalPixelCNN, levels: Tensor) -> NDArray[np.float64]:
@@ -48,6 +49,7 @@ def _batch_shape(model: ConditionalPixelCNN) -> tuple[int, int]:
     """Images and classes of one batch."""
     site = model.network.head_site
     features = site.channels * site.height * site.width
-    budget = max(1, FEATURES_IN_FLIGHT.get(model.device.type, FEATURES_IN_FLIGHT["cpu"]) // features)
+    kind = "cuda" if model.device.type == "cuda" else "cpu"
+    budget = max(1, min(FEATURES_IN_FLIGHT[kind] // features, LARGEST_BATCH[kind]))
     n_classes = min(model.n_classes, budget)
     return max(1, budget // n_classes), n_classes

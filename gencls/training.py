@@ -29,7 +29,7 @@ from .scoring import class_log_likelihoods
 __all__ = ["GenerativeNet", "LabelledImages", "MONITORS"]
 
 INIT_BATCH = 128  # images for the data-dependent initialisation
-WARMUP = 0.02  # share of all steps in which the learning rate rises
+WARMUP = 0.05  # share of all steps in which the learning rate rises
 
 # What early stopping can watch: its key in the history, and whether smaller is better.
 MONITORS = {

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 __all__ = ["ShiftedConv2d", "UpsamplingConv2d", "WeightNormConv2d", "concat_elu", "data_dependent_init"]
 
 Stream = Literal["vertical", "horizontal"]
+SMALLEST_STD = 0.2
 
 
 def concat_elu(features: Tensor) -> Tensor:
@@ -141,13 +142,14 @@ def data_dependent_init(network: nn.Module) -> Iterator[None]:
     """While this is open, each weight-normalised layer of `network` sets itself by the batch that passes through it.
 
     The outputs of a layer get mean 0 and standard deviation `init_scale` in each channel (Salimans and Kingma 2016,
-    equation 6). A channel that is constant over the batch keeps its gain, so that constant images give no NaN. Run one
-    forward pass inside; no gradients are recorded.
+    equation 6). A channel that hardly varies over the batch is not blown up to that: its gain grows to
+    ``init_scale / SMALLEST_STD`` at most, so that constant or tiny images make neither NaN nor huge gains. Run one forward
+    pass inside; no gradients are recorded.
     """
 
     def normalise(layer: Any, _inputs: object, out: Tensor) -> Tensor:
         std, mean = torch.std_mean(out.double(), dim=(0, 1, 3, 4), correction=0)
-        factor = torch.where(std > 1e-6, layer.init_scale / std.clamp(min=1e-6), 1.0).to(out.dtype)
+        factor = (layer.init_scale / std.clamp(min=SMALLEST_STD)).to(out.dtype)
         mean = mean.to(out.dtype)
         layer.gain.mul_(factor)
         layer.bias.sub_(mean).mul_(factor)
