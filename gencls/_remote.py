@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
 import tarfile
 import urllib.request
 import zlib
@@ -53,7 +54,7 @@ def checksum(folder: Path) -> str:
     manifest = hashlib.sha256()
     for name in sorted(files):
         with files[name].open("rb") as file:
-            manifest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+            manifest.update(os.fsencode(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n"))
     return manifest.hexdigest()
 
 
@@ -137,8 +138,8 @@ def _unpack(remote: RemoteFolder, archive: Path, destination: Path) -> None:
         raise
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise DataSetError(
-            f"{remote.url} cannot be unpacked safely ({type(error).__name__}: {error}). Nothing was kept. Try "
-            "again, or download and unpack it yourself and give its folder."
+            f"{remote.url} cannot be unpacked safely ({type(error).__name__}: {error}). Nothing was kept. "
+            "Try again, or download and unpack it yourself and give its folder."
         ) from error
 
 

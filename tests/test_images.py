@@ -1,0 +1,645 @@
+"""Images are read rightly or refused; nothing in between."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import re
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFile
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from gencls.errors import ImageFileError, InvalidInputError, InvalidParameterError
+from gencls.images import ReadImages, read_image
+
+FORMATS = "BMP, GIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP"
+
+
+def smooth(height: int, width: int, channels: int = 3) -> np.ndarray:
+    """An image with a different gradient in each channel."""
+    rows, columns, planes = np.mgrid[:height, :width, :channels]
+    return ((rows * 7 + columns * (3 + planes) + planes * 20) % 256).astype(np.uint8)
+
+
+def saved(path: Path, image: np.ndarray | Image.Image, **options: object) -> Path:
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
+    return path
+
+
+def encoded(image: np.ndarray | Image.Image, image_format: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(stream, image_format, **options)
+    return stream.getvalue()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes, *others: bytes) -> bytes:
+    """A PNG made by hand, for what Pillow does not write."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    body = b"".join(others) + chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
+
+
+def refused(source: object, reason: str, advice: str, name: str = "the image", **options: object) -> None:
+    message = re.escape(f"{name} cannot be read as an image: {reason}. {advice}.")
+    with pytest.raises(ImageFileError, match=f"^{message}$"):
+        read_image(source, **options)
+
+
+# What is read
+
+
+def test_all_kinds_of_sources_give_the_same_pixels(tmp_path):
+    image = smooth(5, 7)
+    path = saved(tmp_path / "image.png", image)
+    content = path.read_bytes()
+    with path.open("rb") as file:
+        file.seek(3)
+        for source in (str(path), path, content, io.BytesIO(content), file, Image.fromarray(image), image):
+            read = read_image(source)
+            np.testing.assert_array_equal(read, image)
+            assert read.dtype == np.uint8
+            assert read.flags.writeable
+            assert read.flags.c_contiguous
+        assert not file.closed
+
+
+def test_what_is_given_is_not_changed():
+    array, image = smooth(4, 4), Image.fromarray(smooth(4, 4))
+    kept = array.copy()
+    read_image(array)[:] = 0
+    read_image(image, size=2, mode="L")[:] = 0
+    np.testing.assert_array_equal(array, kept)
+    np.testing.assert_array_equal(np.asarray(image), kept)
+    assert image.size == (4, 4)
+
+
+@pytest.mark.parametrize("image_format", ["BMP", "GIF", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
+def test_lossless_formats(image_format):
+    image = np.repeat(smooth(6, 9, 1), 3, axis=2)
+    np.testing.assert_array_equal(read_image(encoded(image, image_format, lossless=True)), image)
+
+
+def test_jpeg_is_close():
+    image = smooth(8, 8)
+    read = read_image(encoded(image, "JPEG", quality=100, subsampling=0))
+    assert np.abs(read.astype(int) - image).max() < 12
+
+
+@pytest.mark.parametrize(("mode", "shape"), [("L", (4, 6)), ("RGB", (4, 6, 3)), ("RGBA", (4, 6, 4))])
+@pytest.mark.parametrize("given", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I;16"])
+def test_every_mode_becomes_every_mode(given, mode, shape):
+    read = read_image(Image.new(given, (6, 4)), mode=mode)
+    assert read.shape == shape
+    assert read.dtype == np.uint8
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_arrays_of_one_to_four_channels(channels):
+    image = smooth(3, 5, channels)
+    image[..., -1] = 255 if channels in (2, 4) else image[..., -1]
+    expected = image[..., :3] if channels >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    np.testing.assert_array_equal(read_image(image), expected)
+
+
+def test_grey_is_the_luma_of_itu_r_601():
+    image = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [90, 90, 90]]], np.uint8)
+    np.testing.assert_array_equal(read_image(image, mode="L"), [[76, 150, 29, 90]])
+
+
+def test_one_bit(tmp_path):
+    bits = Image.fromarray(np.array([[0, 255, 0]], np.uint8)).convert("1")
+    path = saved(tmp_path / "bits.png", bits)
+    np.testing.assert_array_equal(read_image(path, mode="L"), [[0, 255, 0]])
+
+
+def test_cmyk():
+    cmyk = Image.frombytes("CMYK", (3, 1), bytes([0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0, 255]))
+    expected = [[[255, 255, 255], [0, 255, 255], [0, 0, 0]]]
+    np.testing.assert_array_equal(read_image(encoded(cmyk, "TIFF")), expected)
+
+
+# Sixteen bits
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "TIFF", "PGM"])
+def test_sixteen_bits_are_scaled_and_not_clipped(image_format):
+    levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    pgm = b"P5 16 16 65535\n" + (levels * 257).astype(">u2").tobytes()
+    content = pgm if image_format == "PGM" else encoded(Image.fromarray(levels * 257), image_format)
+    np.testing.assert_array_equal(read_image(content, mode="L"), levels)
+
+
+def test_sixteen_bits_are_rounded_to_the_nearest():
+    values = np.array([[0, 128, 129, 385, 386, 65406, 65407, 65535]], np.uint16)
+    np.testing.assert_array_equal(
+        read_image(Image.fromarray(values), mode="L"), [[0, 0, 1, 1, 2, 254, 255, 255]]
+    )
+
+
+def test_big_endian_tiff_and_colour_of_sixteen_bits():
+    values = np.array([[0, 32896, 65535]], ">u2")
+    tags = [(256, 3, 1, 3), (257, 3, 1, 1), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 134)]
+    tags += [(277, 3, 1, 1), (278, 3, 1, 1), (279, 4, 1, 6)]
+    entries = b"".join(
+        struct.pack(">HHI", *tag[:3])
+        + (struct.pack(">HH", tag[3], 0) if tag[1] == 3 else struct.pack(">I", tag[3]))
+        for tag in tags
+    )
+    tiff = b"MM\0*" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4)
+    tiff += bytes(134 - len(tiff)) + values.tobytes()
+    np.testing.assert_array_equal(read_image(tiff, mode="L"), [[0, 128, 255]])
+    row = b"\0" + struct.pack(">3H", 0, 257 * 7, 65535)
+    np.testing.assert_array_equal(read_image(png(1, 1, 16, 2, row)), [[[0, 7, 255]]])
+
+
+def test_images_of_32_bits_are_sixteen_bits_or_refused():
+    image = Image.fromarray(np.array([[0, 257, 65535]], np.int32))
+    np.testing.assert_array_equal(read_image(image, mode="L"), [[0, 1, 255]])
+    refused(
+        Image.fromarray(np.array([[-3, 70000]], np.int32)),
+        "its values go from -3 to 70000, but 16-bit grey from 0 to 65535",
+        "Scale them to 8 bits yourself, and save it as PNG",
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(Image.new("F", (2, 2)), "TIFF"),
+        encoded(Image.new("I", (2, 2)), "TIFF"),
+        encoded(Image.new("I;16", (2, 2)), "TIFF", tiffinfo={262: 0}),
+        png(1, 1, 16, 0, b"\0\1\2", chunk(b"tRNS", b"\1\2")),
+        png(1, 1, 16, 2, b"\0\1\2\3\4\5\6", chunk(b"tRNS", b"\1\2\3\4\5\6")),
+        png(2, 1, 2, 0, b"\0\x60", chunk(b"tRNS", b"\0\1")),
+    ],
+    ids=["floats", "32 bits", "white is zero", "16-bit grey key", "16-bit colour key", "2-bit key"],
+)
+def test_values_of_an_uncertain_range_are_refused(content):
+    with Image.open(io.BytesIO(content)) as image:
+        kind = f"mode {image.mode}, format {image.format}"
+    reason = f"the range of its values is uncertain (Pillow's {kind})"
+    refused(content, reason, "Scale them to 8 bits yourself, and save it as PNG")
+
+
+# Transparency, palettes, orientation
+
+
+def test_what_is_transparent_is_laid_on_white():
+    image = np.array([[[200, 10, 10, 255], [200, 10, 10, 0], [0, 0, 0, 128]]], np.uint8)
+    np.testing.assert_array_equal(read_image(image), [[[200, 10, 10], [255, 255, 255], [127, 127, 127]]])
+    np.testing.assert_array_equal(read_image(image, mode="RGBA"), image)
+    grey = np.array([[[7, 255], [7, 0]]], np.uint8)
+    np.testing.assert_array_equal(read_image(grey, mode="L"), [[7, 255]])
+
+
+def test_an_opaque_image_gets_an_opaque_alpha_channel():
+    image = smooth(2, 3)
+    np.testing.assert_array_equal(read_image(image, mode="RGBA")[..., :3], image)
+    assert (read_image(image, mode="RGBA")[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "GIF"])
+@pytest.mark.parametrize(
+    ("transparency", "second"), [({}, [0, 0, 255]), ({"transparency": 1}, [255, 255, 255])]
+)
+def test_palettes(image_format, transparency, second):
+    image = Image.frombytes("P", (3, 1), bytes([0, 1, 0]))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    read = read_image(encoded(image, image_format, **transparency))
+    np.testing.assert_array_equal(read, [[[255, 0, 0], second, [255, 0, 0]]])
+
+
+def test_a_grey_level_may_stand_for_transparency():
+    content = png(2, 1, 8, 0, b"\0\x10\x20", chunk(b"tRNS", b"\0\x10"))
+    np.testing.assert_array_equal(read_image(content, mode="L"), [[255, 32]])
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda a: a),
+        (2, lambda a: a[:, ::-1]),
+        (3, lambda a: a[::-1, ::-1]),
+        (4, lambda a: a[::-1]),
+        (5, lambda a: a.swapaxes(0, 1)),
+        (6, lambda a: np.rot90(a, -1)),
+        (7, lambda a: a[::-1, ::-1].swapaxes(0, 1)),
+        (8, lambda a: np.rot90(a)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_orientation_that_the_camera_noted_is_applied(orientation, upright, dtype):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    levels = smooth(3, 4, 1)[..., 0]
+    content = encoded(
+        Image.fromarray(levels.astype(dtype) * (257 if dtype == np.uint16 else 1)), "PNG", exif=exif
+    )
+    np.testing.assert_array_equal(read_image(content, mode="L"), upright(levels))
+
+
+def test_the_photograph_of_a_stereo_file_is_its_first(tmp_path):
+    first, second = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    path = saved(tmp_path / "stereo.mpo", first, save_all=True, append_images=[second])
+    assert read_image(path)[..., 0].min() > 250
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("resample", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
+def test_every_filter_keeps_a_plain_image_plain(resample):
+    image = np.full((13, 29, 3), 77, np.uint8)
+    read = read_image(image, size=(5, 8), resample=resample)
+    assert read.shape == (5, 8, 3)
+    assert (read == 77).all()
+
+
+def test_size_is_height_and_width_or_both_sides():
+    image = smooth(10, 20)
+    assert read_image(image, size=(4, 6)).shape == (4, 6, 3)
+    assert read_image(image, size=np.int64(5)).shape == (5, 5, 3)
+    assert read_image(image, size=[30, 3]).shape == (30, 3, 3)
+    assert read_image(image).shape == (10, 20, 3)
+
+
+def test_shrinking_is_antialiased():
+    stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
+    assert (read_image(stripes, size=16, mode="L", resample="box") == 128).all()
+    assert (read_image(stripes, size=16, mode="L")[:, 1:-1] == 128).all()
+    assert np.ptp(read_image(stripes, size=(64, 65), mode="L", resample="nearest")) == 255
+
+
+# What is refused
+
+
+def test_files_that_are_no_images(tmp_path):
+    missing, folder, empty, text = (
+        tmp_path / name for name in ("missing.png", "folder", "empty.png", "text.png")
+    )
+    folder.mkdir()
+    empty.touch()
+    text.write_text("no image")
+    named = {"name": repr(str(missing))}
+    refused(missing, "there is no such file", "Check the path", **named)
+    refused(str(missing), "there is no such file", "Check the path", **named)
+    advice = "Give the paths of the images in it, or use load_image_folder"
+    refused(folder, "it is a folder", advice, name=repr(str(folder)))
+    refused(empty, "the file is empty", "Copy it again, or leave it out", name=repr(str(empty)))
+    reason, advice = (
+        f"its content is in none of the formats {FORMATS}",
+        "Convert it to PNG or JPEG, or leave it out",
+    )
+    refused(text, reason, advice, name=repr(str(text)))
+    refused(b"no image", reason, advice)
+    refused(encoded(smooth(4, 4), "EPS"), reason, advice)
+    with text.open("rb") as file:
+        refused(file, reason, advice, name=repr(str(text)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    refused(pipe, "it is no regular file", "Give the path of an image file", name=repr(str(pipe)))
+
+
+def test_paths_that_the_system_does_not_take(tmp_path):
+    with pytest.raises(ImageFileError, match=r"cannot be read as an image: .*null"):
+        read_image("a\0b.png")
+    long = str(tmp_path / ("a" * 5000))
+    with pytest.raises(ImageFileError, match="it cannot be opened"):
+        read_image(long)
+
+
+@pytest.mark.parametrize("image_format", ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
+def test_truncated_files_are_refused_or_whole(image_format, tmp_path):
+    content = encoded(smooth(16, 16), image_format)
+    whole = read_image(content)
+    path = tmp_path / "truncated"
+    messages = []
+    for length in range(1, len(content), max(1, len(content) // 60)):
+        path.write_bytes(content[:length])
+        try:
+            np.testing.assert_array_equal(read_image(path), whole)
+        except ImageFileError as error:
+            messages.append(str(error))
+    assert len(messages) > 50
+    assert all(message.startswith(f"{str(path)!r} cannot be read as an image: ") for message in messages)
+
+
+def test_a_truncated_file_says_so(tmp_path):
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(encoded(smooth(64, 64), "JPEG")[:-200])
+    with pytest.raises(ImageFileError) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(
+        f"{str(path)!r} cannot be read as an image: it is truncated, corrupt or of an unknown kind "
+        "(OSError: image file is truncated"
+    )
+    assert str(caught.value).endswith(". Copy or convert it again, or leave it out.")
+
+
+@pytest.mark.parametrize("image_format", ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
+def test_corrupt_files_never_raise_anything_else(image_format):
+    rng = np.random.default_rng(0)
+    content = np.frombuffer(encoded(smooth(12, 12), image_format), np.uint8)
+    for _ in range(100):
+        corrupt = content.copy()
+        where = rng.integers(len(corrupt), size=3)
+        corrupt[where] = rng.integers(256, size=3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                read = read_image(corrupt.tobytes(), size=4, max_pixels=10_000)
+            except ImageFileError:
+                continue
+        assert read.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_animations_and_pages_are_refused(image_format):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "green", "blue")]
+    content = encoded(frames[0], image_format, save_all=True, append_images=frames[1:])
+    reason, advice = "it holds 3 frames or pages", "Save the one that you want as a file of its own"
+    refused(content, reason, advice)
+    with Image.open(io.BytesIO(content)) as image:
+        refused(image, reason, advice)
+    assert read_image(encoded(frames[0], image_format, save_all=True)).shape == (4, 4, 3)
+
+
+# Too many pixels
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded():
+    header_only = png(5000, 4000, 8, 2, b"")
+    advice = "Shrink it first, or raise max_pixels if you trust it"
+    reason = "it has 5,000 × 4,000 = 20,000,000 pixels, and max_pixels is 1,000,000"
+    refused(header_only, reason, advice, max_pixels=1_000_000)
+    refused(smooth(3, 4), "it has 4 × 3 = 12 pixels, and max_pixels is 11", advice, max_pixels=11)
+    assert read_image(smooth(3, 4), max_pixels=12).shape == (3, 4, 3)
+
+
+@pytest.mark.parametrize("action", ["ignore", "error"])
+@pytest.mark.parametrize("side", [8_001, 10_000, 60_000])
+def test_decompression_bombs(side, action):
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        with pytest.raises(
+            ImageFileError, match=r"and max_pixels is 64,000,000|it is larger than Pillow allows"
+        ):
+            read_image(png(side, side, 8, 0, b""))
+
+
+def test_the_settings_of_pillow_are_left_alone(tmp_path):
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters)
+    read_image(smooth(2, 2))
+    with pytest.raises(ImageFileError):
+        read_image(png(5000, 4000, 8, 2, b""), max_pixels=10)
+    assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_no_file_stays_open(tmp_path):
+    good = [
+        saved(tmp_path / f"good.{ending}", smooth(9, 9)) for ending in ("png", "jpg", "tif", "gif", "webp")
+    ]
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(good[1].read_bytes()[:-100])
+    before = set(os.listdir("/proc/self/fd"))
+    for path in good:
+        read_image(path)
+    with pytest.raises(ImageFileError):
+        read_image(bad)
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+# Wrong arguments
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4)),
+        np.zeros((2, 4, 4, 3), np.uint8),
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((4, 0), np.uint8),
+        np.zeros((4, 4), bool),
+    ],
+)
+def test_arrays_that_are_no_images(array):
+    message = (
+        "the image must be an array of uint8 of shape (H, W) or (H, W, C), C from 1 to 4, no side being 0. "
+        f"Got shape {array.shape} and dtype {array.dtype}. Scale the values to 0 to 255, round them, and put "
+        "the channels last."
+    )
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+        read_image(array)
+
+
+@pytest.mark.parametrize("source", [3, None, ["a.png"], io.StringIO("a.png")])
+def test_sources_that_are_no_images(source):
+    message = (
+        "the image must be a path, bytes, an open binary file, a Pillow image or an array of uint8. "
+        f"Got {source!r} of type {type(source).__name__}. Convert it to one of these, or leave it out."
+    )
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+        read_image(source)
+
+
+def test_all_wrong_parameters_are_reported_together():
+    with pytest.raises(InvalidParameterError) as caught:
+        read_image(smooth(2, 2), size=0, mode="CMYK", resample="cubic", max_pixels=1.5)
+    for name, value in (("size", 0), ("mode", "CMYK"), ("resample", "cubic"), ("max_pixels", 1.5)):
+        assert re.search(rf"'{name}' of read_image must be .*got {re.escape(repr(value))}", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "size", [0, -1, 2.5, True, "big", (3,), (3, 0), (3, True), (3, 4, 5), np.array([3, 4])]
+)
+def test_wrong_sizes(size):
+    message = "'size' of ReadImages must be None or an int of at least 1, or a pair (height, width) of them"
+    with pytest.raises(InvalidParameterError, match=re.escape(message)):
+        ReadImages(size=size).fit()
+
+
+def test_wrong_parameters_of_the_transformer_are_reported_by_fit_and_transform():
+    reader = ReadImages(size=None, mode="rgb", resample=3, max_pixels=0, n_jobs=0, verbose=-1)
+    for call in (lambda: reader.fit(["a.png"]), lambda: reader.transform(["a.png"])):
+        with pytest.raises(InvalidParameterError) as caught:
+            call()
+        for name in ("mode", "resample", "max_pixels", "n_jobs", "verbose"):
+            assert f"{name!r} of ReadImages must be " in str(caught.value)
+
+
+# The transformer
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return [str(saved(tmp_path / f"{index}.png", smooth(10 + index, 12))) for index in range(6)]
+
+
+def test_it_reads_in_order_whatever_the_kind(paths):
+    expected = np.stack([read_image(path, size=(5, 6)) for path in paths])
+    reader = ReadImages(size=(5, 6))
+    mixed = [
+        Path(paths[0]),
+        paths[1],
+        Path(paths[2]).read_bytes(),
+        Image.open(paths[3]),
+        read_image(paths[4]),
+    ]
+    kinds = [
+        paths,
+        tuple(paths),
+        np.array(paths),
+        np.array(paths, dtype=object),
+        pd.Series(paths, index=range(9, 3, -1)),
+        (path for path in paths),
+        [*mixed, paths[5]],
+    ]
+    for X in kinds:
+        np.testing.assert_array_equal(reader.transform(X), expected)
+    mixed[3].close()
+
+
+@pytest.mark.parametrize(("mode", "shape"), [("L", (6, 4, 4)), ("RGB", (6, 4, 4, 3)), ("RGBA", (6, 4, 4, 4))])
+def test_shape_and_dtype(paths, mode, shape):
+    images = ReadImages(size=4, mode=mode).fit_transform(paths)
+    assert images.shape == shape
+    assert images.dtype == np.uint8
+
+
+def test_arrays_of_images_pass_through():
+    images = np.stack([smooth(8, 8)] * 3)
+    np.testing.assert_array_equal(ReadImages(size=None).transform(images), images)
+    assert ReadImages(size=4, mode="L").transform(images[..., 0]).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, -1])
+def test_threads_change_nothing(paths, n_jobs):
+    expected = ReadImages(size=4).transform(paths)
+    np.testing.assert_array_equal(ReadImages(size=4, n_jobs=n_jobs).transform(paths), expected)
+
+
+def test_a_progress_bar_is_shown_on_demand(paths, capsys):
+    ReadImages(size=4).transform(paths)
+    assert capsys.readouterr().err == ""
+    ReadImages(size=4, verbose=1).transform(paths)
+    assert "Reading images: 100%" in capsys.readouterr().err
+
+
+def test_images_of_one_size_need_no_size(paths):
+    same = [paths[0]] * 3
+    assert ReadImages(size=None).transform(same).shape == (3, 10, 12, 3)
+    message = (
+        f"With size=None all images must have one size, but {paths[0]!r} is 10 pixels high and 12 wide, and "
+        f"{paths[2]!r} is 12 high and 12 wide. Give a size to bring all of them to, such as size=32."
+    )
+    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
+        ReadImages(size=None).transform([paths[0], paths[0], paths[2], paths[1]])
+
+
+def test_one_bad_image_among_others_is_named(paths):
+    missing = paths[0] + "x"
+    message = f"{missing!r} cannot be read as an image: there is no such file. Check the path."
+    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
+        ReadImages().transform([*paths, missing])
+    with pytest.raises(InvalidInputError, match=r"^X\[1\] must be a path, .* Got nan of type float\."):
+        ReadImages().transform([paths[0], float("nan")])
+    with pytest.raises(ImageFileError, match=r"^X\[1\] cannot be read as an image: its content"):
+        ReadImages().transform([paths[0], b"?"])
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_several_bad_images_are_reported_together(paths, n_jobs):
+    missing = [f"{index}.missing" for index in range(7)]
+    lines = [
+        f"- {name!r} cannot be read as an image: there is no such file. Check the path." for name in missing
+    ]
+    message = "\n".join(["7 of the 13 images cannot be read:", *lines[:5], "- ... and 2 more"])
+    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
+        ReadImages(n_jobs=n_jobs).transform(paths + missing)
+
+
+@pytest.mark.parametrize(
+    ("X", "complaint"),
+    [
+        ("a.png", "Got a single str. Put it into a list: [X]."),
+        (Path("a.png"), f"Got a single {type(Path()).__name__}. Put it into a list: [X]."),
+        (b"...", "Got a single bytes. Put it into a list: [X]."),
+        (Image.new("L", (2, 2)), "Got a single Image. Put it into a list: [X]."),
+        ([], "Got none. Check where the list comes from."),
+        (np.zeros((0, 4, 4), np.uint8), "Got none. Check where the list comes from."),
+        (3, "Got 3, which cannot be iterated over."),
+        (
+            np.zeros((5, 64)),
+            "Got a ndarray of shape (5, 64). Select the one column that holds the paths, or fold rows of "
+            "pixels into (N, height, width, channels).",
+        ),
+        (
+            pd.DataFrame({"path": ["a.png"], "label": ["a"]}),
+            "Got a DataFrame of shape (1, 2). Select the one column that holds the paths, or fold rows of "
+            "pixels into (N, height, width, channels).",
+        ),
+    ],
+)
+def test_what_is_no_list_of_images(X, complaint):
+    rule = "X of ReadImages must be a list of paths or images, or an array (N, H, W) or (N, H, W, C)."
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(f'{rule} {complaint}')}$"):
+        ReadImages().transform(X)
+
+
+def test_it_is_a_stateless_estimator(paths):
+    reader = ReadImages(size=(3, 4), mode="L", n_jobs=2)
+    assert reader.fit(paths) is reader
+    assert vars(reader) == reader.get_params()
+    check_is_fitted(reader)
+    check_is_fitted(ReadImages())
+    assert ReadImages().__sklearn_is_fitted__()
+    tags = reader.__sklearn_tags__()
+    assert not tags.requires_fit
+    assert tags.input_tags.string
+    assert not tags.input_tags.two_d_array
+    for copy in (clone(reader), pickle.loads(pickle.dumps(reader))):
+        assert copy.get_params() == reader.get_params()
+        np.testing.assert_array_equal(copy.transform(paths), reader.transform(paths))
+    assert reader.set_params(size=2).transform(paths).shape == (6, 2, 2)
+    assert repr(ReadImages(size=8)) == "ReadImages(size=8)"
+
+
+def test_in_a_pipeline_and_a_grid_search(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.array(["dark", "light"] * 12)
+    paths = [
+        saved(
+            tmp_path / f"{index}.png",
+            rng.integers(100, size=(9, 9), dtype=np.uint8) + 150 * (label == "light"),
+        )
+        for index, label in enumerate(labels)
+    ]
+    flat = FunctionTransformer(lambda images: images.reshape(len(images), -1).astype(float))
+    pipeline = make_pipeline(ReadImages(size=4, mode="L"), flat, GaussianNB())
+    assert pipeline.fit(paths, labels).score(paths, labels) == 1
+    search = GridSearchCV(pipeline, {"readimages__size": [2, 3]}, cv=3).fit(paths, labels)
+    assert search.best_score_ == 1
+    np.testing.assert_array_equal(search.predict(np.array(paths, dtype=object)), labels)
