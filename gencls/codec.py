@@ -23,15 +23,16 @@ class ImageCodec:
     Parameters
     ----------
     image_shape : tuple of int, optional
-        How a flat row folds into an image: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis` says. Without
-        it a square number of features folds to a square grey image and any other number to a strip of one row.
+        How a flat row folds into an image: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
+        says. Without it a square number of features folds to a square grey image and any other number to a
+        strip of one row.
     channel_axis : {-1, 1}, default=-1
         Where X of four dimensions has its channels: last, or right after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
         The lowest and the highest value. ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
     n_levels : "auto" or int, default="auto"
-        L, 2 to 256. ``"auto"`` is 256 for uint8 and for values that are not whole; for whole numbers, how many of them
-        the range has (at most 256).
+        L, 2 to 256. ``"auto"`` is 256 for uint8 and for values that are not whole; for whole numbers, how
+        many of them the range has (at most 256).
 
     Attributes
     ----------
@@ -125,7 +126,8 @@ class ImageCodec:
         if len(sample_shape) > 1:
             if given not in (None, sample_shape):
                 raise InvalidInputError(
-                    f"X has images of shape {sample_shape}, but image_shape={given}. Leave image_shape out, or reshape X."
+                    f"X has images of shape {sample_shape}, but image_shape={given}. "
+                    "Leave image_shape out, or reshape X."
                 )
             return sample_shape
         n_features = sample_shape[0]
@@ -141,14 +143,14 @@ class ImageCodec:
 
     def _tensor_shape(self, image_shape: tuple[int, ...]) -> tuple[int, int, int]:
         if len(image_shape) == 2:
-            return (1, *image_shape)  # type: ignore[return-value]
+            return (1, image_shape[0], image_shape[1])
         last = self.channel_axis == -1
         channels = image_shape[-1] if last else image_shape[0]
         if not 1 <= channels <= MAX_CHANNELS:
             raise InvalidInputError(
-                f"Images must have 1 to {MAX_CHANNELS} channels, got {channels} in images of shape {image_shape} with "
-                f"channel_axis={self.channel_axis}. Use channel_axis={1 if last else -1} if the channels come "
-                f"{'first' if last else 'last'}."
+                f"Images must have 1 to {MAX_CHANNELS} channels, got {channels} in images of shape "
+                f"{image_shape} with channel_axis={self.channel_axis}. Use channel_axis={1 if last else -1} "
+                f"if the channels come {'first' if last else 'last'}."
             )
         height, width = image_shape[:2] if last else image_shape[1:]
         return channels, height, width
@@ -161,7 +163,8 @@ class ImageCodec:
         low, high = map(float, self.pixel_range)
         if flat.min() < low or flat.max() > high:
             raise InvalidInputError(
-                f"X has values from {flat.min():g} to {flat.max():g}, outside pixel_range=({low:g}, {high:g}). "
+                f"X has values from {flat.min():g} to {flat.max():g}, outside pixel_range=({low:g}, "
+                f"{high:g}). "
                 "Give the range that the images have, or 'auto'."
             )
         return low, high
@@ -188,8 +191,9 @@ class ImageCodec:
         outside = int(((values < self.low_ - tolerance) | (values > self.high_ + tolerance)).sum())
         if outside:
             warnings.warn(
-                f"{outside} of {values.size} values of X lie outside the range from {self.low_:g} to {self.high_:g} that "
-                "was fitted, and were clipped to it. Give pixel_range to fit a wider one.",
+                f"{outside} of {values.size} values of X lie outside the range from {self.low_:g} to "
+                f"{self.high_:g} that was fitted, and were clipped to it. Give pixel_range to fit a wider "
+                "one.",
                 PixelClippingWarning,
                 stacklevel=2,
             )

@@ -27,8 +27,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidParameterError(
-            "The parameter 'device' of GenerativeBayesClassifier must be 'auto' or a device that is there, got "
-            f"{str(device)!r} ({reason}). Use device='auto' or 'cpu'."
+            "The parameter 'device' of GenerativeBayesClassifier must be 'auto' or a device that is there, "
+            f"got {str(device)!r} ({reason}). Use device='auto' or 'cpu'."
         ) from error
     return torch.device(device)
 

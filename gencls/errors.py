@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 __all__ = [
     "ConditionerError",
     "DataSetError",
@@ -38,7 +37,6 @@ class DataSetError(GenclsError, OSError):
 
 class ConditionerError(GenclsError, LookupError, ValueError):
     """A conditioner is unknown, conflicts with another, or breaks the contract."""
-
 
 
 class NonFiniteLossError(GenclsError, ArithmeticError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -11,29 +13,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import optim
 
 from .codec import ImageCodec
 from .conditioners import Conditioner, make_conditioner
 from .device import resolve_device, seeded
 from .errors import InvalidInputError, InvalidParameterError
 from .metrics import bits_per_dim
-from .model import ConditionalPixelCNN
 from .parameters import RULES
 from .posterior import class_prior, joint_log_prob, log_evidence, log_posterior
 from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
 from .sampling import ancestral_sample, draw_noise
 from .scoring import class_log_likelihoods
-from .training import (
-    CosineSchedule,
-    EarlyStopping,
-    GenerativeNet,
-    NegativeLogLikelihood,
-    Progress,
-    Validation,
-    WeightAveraging,
-    as_is,
-)
+from .training import GenerativeNet, make_net
 from .validation import check_parameters
 
 __all__ = ["GenerativeBayesClassifier"]
@@ -44,14 +35,14 @@ Floats = NDArray[np.float64]
 class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     """Classify images by Bayes' theorem with an exact generative model of each class.
 
-    A class-conditional PixelCNN++ (Salimans et al. 2017; Biswas) learns p(image | class) by maximum likelihood;
-    prediction scores an image under every class.
+    A class-conditional PixelCNN++ (Salimans et al. 2017; Biswas) learns p(image | class) by maximum
+    likelihood; prediction scores an image under every class.
 
     Parameters
     ----------
     conditioner : str, type or Conditioner, default="mild"
-        How the network is told the class: a name of `list_conditioners`, a class, or an instance with hyper-parameters
-        of its own, which are reached as ``conditioner__<name>``.
+        How the network is told the class: a name of `list_conditioners`, a class, or an instance with
+        hyper-parameters of its own, which are reached as ``conditioner__<name>``.
     n_layers : int, default=1
         Gated residual blocks per stage and stream.
     n_filters : int, default=40
@@ -61,15 +52,16 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     dropout : float, default=0.1
         Probability of dropping a feature in training, from 0 to below 1.
     image_shape : tuple of int, optional
-        How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis` says. Without
-        it a square number of features is a square grey image, any other number a strip of one row.
+        How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
+        says. Without it a square number of features is a square grey image, any other number a strip of one
+        row.
     channel_axis : {-1, 1}, default=-1
         Where images have their channels: last, or first after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
         Lowest and highest pixel value; ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
     n_levels : "auto" or int, default="auto"
-        Levels to which pixels are quantised, 2 to 256; ``"auto"`` is 256 for uint8 and for values that are not whole,
-        for whole numbers how many the range has.
+        Levels to which pixels are quantised, 2 to 256; ``"auto"`` is 256 for uint8 and for values that are
+        not whole, for whole numbers how many the range has.
     priors : array-like of shape (K,), optional
         Probabilities of the sorted classes; without it their frequencies in `fit`.
     max_epochs : int, default=50
@@ -78,19 +70,21 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     lr : float, default=1e-3
         Peak learning rate of Adam; it rises for the first 5 % of all steps and then falls to 0 on a cosine.
     ema_decay : float, default=0.999
-        Decay of the exponentially averaged weights, which all predictions use; from 0 (no averaging) to below 1.
+        Decay of the exponentially averaged weights, which all predictions use; from 0 (no averaging) to below
+        1.
     gradient_clip : float or None, default=5.0
         Largest gradient norm of the loss in nats per dimension.
     early_stopping : bool or {"bits_per_dim", "log_loss", "accuracy"}, default=False
-        Stop when this figure of held-out images no longer gets better, and go back to the best weights. True is
-        ``"bits_per_dim"``. Held out is `validation_fraction`, unless `fit` is given X_val and y_val.
+        Stop when this figure of held-out images no longer gets better, and go back to the best weights. True
+        is ``"bits_per_dim"``. Held out is `validation_fraction`, unless `fit` is given X_val and y_val.
     validation_fraction : float, default=0.1
         Share of the training images held out if `early_stopping` is on; above 0, below 1.
     n_iter_no_change : int, default=10
         Epochs without a new best after which early stopping stops.
     net_params : dict, optional
         Anything that `skorch.NeuralNet` can do more, by its own names: ``{"optimizer": torch.optim.AdamW,
-        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__num_workers": 2}``. Callbacks are added.
+        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__num_workers": 2}``. Callbacks
+        are added.
     device : str, default="auto"
         A torch device; ``"auto"`` is a GPU where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -116,15 +110,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     net_ : GenerativeNet
         The skorch net.
     history_ : list of dict
-        One row an epoch: ``train_bpd`` and seconds ``dur``; with held-out images also ``valid_bpd``, ``valid_accuracy`` and
-        ``valid_log_loss`` (nats).
+        One row an epoch: ``train_bpd`` and seconds ``dur``; with held-out images also ``valid_bpd``,
+        ``valid_accuracy`` and ``valid_log_loss`` (nats).
     n_iter_ : int
         Epochs trained.
 
-    References
-    ----------
-    T. Salimans, A. Karpathy, X. Chen, D. P. Kingma (2017), "PixelCNN++: Improving the PixelCNN with Discretized Logistic
-    Mixture Likelihood and Other Modifications".
+    References ---------- T. Salimans, A. Karpathy, X. Chen, D. P. Kingma (2017), "PixelCNN++: Improving the
+    PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications".
 
     S. Biswas, "Image Classification with Conditional PixelCNN++".
 
@@ -243,22 +235,28 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         """
         resume = self.warm_start and hasattr(self, "net_")
         self._check_parameters()
-        samples = self._read_samples(X, y, sample_weight, classes=None, reset=not resume)
-        train, held_out = self._split(merge_duplicates(samples), X_val, y_val)
-        if not resume:
-            self._start(train)
+        with self._unchanged_by_errors():
+            samples = self._read_samples(X, y, sample_weight, reset=not resume)
+            self._count_classes(samples, before=0.0)
+            train, held_out = self._split(merge_duplicates(samples), X_val, y_val)
+            if not resume:
+                self._start(train)
         return self._train(train, held_out, self.max_epochs, schedule=True)
 
     def partial_fit(
-        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> GenerativeBayesClassifier:
         """Train for one epoch on these images, on from where the estimator is, at a constant learning rate.
 
         Parameters
         ----------
         X, y : array-like
-            As in `fit`. The first call settles the image shape, the pixel range and the levels; give `pixel_range` and
-            `n_levels` if its images do not show them.
+            As in `fit`. The first call settles the image shape, the pixel range and the levels; give
+            `pixel_range` and `n_levels` if its images do not show them.
         classes : array-like of shape (K,), optional
             All classes there will be; needed in the first call.
         sample_weight : array-like of shape (N,), optional
@@ -271,10 +269,15 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         first = not hasattr(self, "net_")
         self._check_parameters()
         if first and classes is None:
-            raise InvalidInputError("classes must be given in the first call of partial_fit: all classes there will be.")
-        samples = merge_duplicates(self._read_samples(X, y, sample_weight, classes, reset=first))
-        if first:
-            self._start(samples)
+            raise InvalidInputError(
+                "classes must be given in the first call of partial_fit: all classes there will be."
+            )
+        with self._unchanged_by_errors():
+            samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
+            self._count_classes(samples, before=0.0 if first else self.class_count_)
+            samples = merge_duplicates(samples)
+            if first:
+                self._start(samples)
         return self._train(samples, None, epochs=1, schedule=False)
 
     def predict_joint_log_proba(self, X: ArrayLike) -> Floats:
@@ -293,7 +296,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return joint_log_prob(self._log_likelihoods(X), self.class_prior_)
 
     def predict_log_proba(self, X: ArrayLike) -> Floats:
-        """Log p(class | image) by Bayes' theorem, in nats; X as in `predict_joint_log_proba`, the result (N, K)."""
+        """Log p(class | image) by Bayes' theorem, in nats: X as in `predict_joint_log_proba` gives (N, K)."""
         return log_posterior(self.predict_joint_log_proba(X))
 
     def predict_proba(self, X: ArrayLike) -> Floats:
@@ -399,28 +402,44 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         make_conditioner(self.conditioner)
         resolve_device(self.device)
 
+    @contextmanager
+    def _unchanged_by_errors(self) -> Iterator[None]:
+        """Whatever goes wrong in here leaves the estimator as it was."""
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
+
     def _read_samples(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None, reset: bool
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        *,
+        classes: ArrayLike | None = None,
+        reset: bool,
     ) -> Samples:
         """Validate training data; with `reset`, settle the classes and the codec by it."""
         flat, sample_shape = _flatten(X)
-        flat, y = validate_data(self, flat, y, dtype="numeric", reset=reset)
+        flat, labels = validate_data(self, flat, y, dtype="numeric", reset=reset)
         sample_shape = sample_shape or flat.shape[1:]
-        check_classification_targets(y)
-        weights = check_sample_weight(sample_weight, len(y))
-        flat, y, weights = flat[weights > 0], y[weights > 0], weights[weights > 0]
+        check_classification_targets(labels)
+        weights = check_sample_weight(sample_weight, len(labels))
+        flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
         if reset:
-            self.classes_ = _check_classes(np.unique(y if classes is None else np.asarray(classes)))
-            self.class_count_ = np.zeros(len(self.classes_))
+            self.classes_ = _check_classes(np.unique(labels if classes is None else np.asarray(classes)))
             codec = ImageCodec(self.image_shape, self.channel_axis, self.pixel_range, self.n_levels)
             self.codec_ = codec.fit(flat, sample_shape)
         else:
             self.codec_.check_sample_shape(sample_shape)
-        codes = self._encode_labels(y, len(y))
-        count = np.bincount(codes, weights, len(self.classes_))
-        self.class_count_ = self.class_count_ + count if classes is not None or not reset else count
+        return Samples(self.codec_.encode(flat), self._encode_labels(labels, len(labels)), weights)
+
+    def _count_classes(self, samples: Samples, before: Any) -> None:
+        """Learn the class frequencies, on top of those counted before."""
+        self.class_count_ = before + np.bincount(samples.labels, samples.weights, len(self.classes_))
         self.class_prior_ = class_prior(self.priors, self.class_count_)
-        return Samples(self.codec_.encode(flat), codes, weights)
 
     def _split(
         self, samples: Samples, X_val: ArrayLike | None, y_val: ArrayLike | None
@@ -447,7 +466,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             net.initialise_weights(samples.to_torch(device))
         self.net_ = net
 
-    def _train(self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool) -> Any:
+    def _train(
+        self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool
+    ) -> GenerativeBayesClassifier:
         net = self.net_
         device = torch.device(net.device)
         validation = dict(net.callbacks_)["validation"]
@@ -461,14 +482,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return int(self._random_state.randint(2**31 - 1))
 
     def _make_net(self) -> GenerativeNet:
-        params = self._own_net_params() | (self.net_params or {})
-        params["callbacks"] = self._callbacks() + list(params.get("callbacks") or [])
-        return GenerativeNet(ConditionalPixelCNN, **params)
-
-    def _own_net_params(self) -> dict[str, Any]:
-        shape = self.codec_.tensor_shape_
         model = {
-            "image_shape": shape,
+            "image_shape": self.codec_.tensor_shape_,
             "n_levels": self.codec_.n_levels_,
             "n_classes": len(self.classes_),
             "conditioner": make_conditioner(self.conditioner),
@@ -477,36 +492,20 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             "n_mixtures": self.n_mixtures,
             "dropout": self.dropout,
         }
-        return {f"module__{name}": value for name, value in model.items()} | {
-            "criterion": NegativeLogLikelihood,
-            "criterion__n_dimensions": int(np.prod(shape)),
-            "optimizer": optim.Adam,
-            "lr": self.lr,
-            "max_epochs": self.max_epochs,
-            "batch_size": self.batch_size,
-            "device": str(resolve_device(self.device)),
-            "ema_decay": self.ema_decay,
-            "gradient_clip": self.gradient_clip,
-            "train_split": None,
-            "iterator_train__shuffle": True,
-            "iterator_train__collate_fn": as_is,
-            "callbacks__print_log": None,
-            "callbacks__valid_loss": None,
-            "verbose": 0,
-        }
-
-    def _callbacks(self) -> list[tuple[str, Any]]:
-        callbacks: list[tuple[str, Any]] = [
-            ("schedule", CosineSchedule()),
-            ("averaging", WeightAveraging()),
-            ("validation", Validation(int(np.prod(self.codec_.tensor_shape_)))),
-        ]
-        if self.verbose:
-            callbacks.append(("progress", Progress()))
-        if self.early_stopping is not False:
-            monitor = "bits_per_dim" if self.early_stopping is True else self.early_stopping
-            callbacks.append(("early_stopping", EarlyStopping(monitor, self.n_iter_no_change)))
-        return callbacks
+        monitor = "bits_per_dim" if self.early_stopping is True else self.early_stopping or None
+        return make_net(
+            model,
+            device=resolve_device(self.device),
+            lr=self.lr,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            ema_decay=self.ema_decay,
+            gradient_clip=self.gradient_clip,
+            monitor=monitor,
+            patience=self.n_iter_no_change,
+            verbose=self.verbose,
+            net_params=self.net_params or {},
+        )
 
     def _log_likelihoods(self, X: ArrayLike) -> Floats:
         """Log p(image | class) in nats, (N, K): what every prediction derives from."""
@@ -523,7 +522,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def _encode_labels(self, y: NDArray[Any], n_samples: int) -> NDArray[np.int64]:
         """Positions in `classes_`."""
         if y.shape != (n_samples,):
-            raise InvalidInputError(f"y must have the shape ({n_samples},), a class for each image, got {y.shape}.")
+            raise InvalidInputError(
+                f"y must have the shape ({n_samples},), a class for each image, got {y.shape}."
+            )
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise InvalidInputError(
@@ -546,7 +547,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Fold images to rows, and tell their shape; anything of up to two dimensions is left to scikit-learn to judge."""
+    """Fold images to rows, and tell their shape; what has up to two dimensions is left to scikit-learn."""
     ndim = getattr(X, "ndim", None)
     if ndim is None:
         try:

@@ -12,18 +12,19 @@ __all__ = ["DiscretizedLogisticMixture"]
 
 
 class DiscretizedLogisticMixture:
-    r"""A mixture of logistic distributions over levels, coupled across channels (Salimans et al. 2017, section 2.1, 2.2).
+    r"""A mixture of logistic distributions over levels, coupled across channels.
 
-    Levels 0 to L - 1 stand at :math:`x = 2\,\mathrm{level} / (L - 1) - 1`; level's bin reaches half-way to its
-    neighbours, and the outermost bins are open. In mixture component m, channel c has the mean
-    :math:`\mu_{mc} + \sum_{j < c} \tanh(\gamma_{mcj}) x_j`. The bin from a to b, in units of the component's scale, has
+    Levels 0 to L - 1 stand at :math:`x = 2\,\mathrm{level} / (L - 1) - 1`; level's bin reaches half-way to
+    its neighbours, and the outermost bins are open. In mixture component m, channel c has the mean
+    :math:`\mu_{mc} + \sum_{j < c} \tanh(\gamma_{mcj}) x_j`. The bin from a to b, in units of the component's
+    scale, has
 
     .. math::
         \log(\sigma(b) - \sigma(a)) = \log \sigma(b) + \log \sigma(-a) + \log(1 - e^{a - b}),
 
-    which is exact and stable everywhere, so that the probabilities of all colours sum to 1. A component's scale is
-    :math:`e^{\lambda} + h / 8`, where h is half a bin: a component that narrow has all but 0.0007 of its mass in one bin, so
-    that still narrower ones would gain nothing and only make training unstable.
+    which is exact and stable everywhere, so that the probabilities of all colours sum to 1. A component's
+    scale is :math:`e^{\lambda} + h / 8`, where h is half a bin: a component that narrow has all but 0.0007 of
+    its mass in one bin, so that still narrower ones would gain nothing and only make training unstable.
 
     Parameters
     ----------
@@ -38,6 +39,10 @@ class DiscretizedLogisticMixture:
     ----------
     n_parameters : int
         M (1 + 2 C + C (C - 1) / 2): the network's outputs for a pixel.
+
+    References
+    ----------
+    T. Salimans, A. Karpathy, X. Chen, D. P. Kingma (2017), "PixelCNN++", sections 2.1 and 2.2.
     """
 
     def __init__(self, n_channels: int, n_levels: int, n_mixtures: int):
@@ -103,7 +108,10 @@ class DiscretizedLogisticMixture:
         m, c, k = self.n_mixtures, self.n_channels, self.n_couplings
         logits, means, log_scales, couplings = parameters.split([m, m * c, m * c, m * k], dim=-3)
         return _Mixture(
-            logits, means.unflatten(-3, (m, c)), log_scales.unflatten(-3, (m, c)), couplings.unflatten(-3, (m, k)).tanh()
+            logits,
+            means.unflatten(-3, (m, c)),
+            log_scales.unflatten(-3, (m, c)),
+            couplings.unflatten(-3, (m, k)).tanh(),
         )
 
     def _means(self, mixture: _Mixture, colours: tuple[Tensor, ...]) -> list[Tensor]:
@@ -133,7 +141,7 @@ class DiscretizedLogisticMixture:
 
 
 class _Mixture(NamedTuple):
-    """The network's outputs, named: (..., M, H, W), then (..., M, C, H, W) twice, then (..., M, C (C - 1) / 2, H, W)."""
+    """The network's outputs: (..., M, H, W), (..., M, C, H, W) twice, and (..., M, C (C - 1) / 2, H, W)."""
 
     logits: Tensor
     means: Tensor

@@ -26,7 +26,7 @@ def bits_per_dim(log_likelihood: ArrayLike, n_dimensions: int) -> float:
     float
         Lower is better; log2(L) is what equally likely levels cost.
     """
-    return float(-np.mean(log_likelihood) / (n_dimensions * math.log(2)))
+    return float(-np.mean(np.asarray(log_likelihood)) / (n_dimensions * math.log(2)))
 
 
 def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = None) -> float:

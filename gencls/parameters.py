@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
-from .training import MONITORS
+from .callbacks import MONITORS
 from .validation import Rule, choice, either, flag, optional, real, whole
 
 __all__ = ["RULES"]
@@ -13,7 +13,7 @@ __all__ = ["RULES"]
 
 def _is_image_shape(value: Any) -> bool:
     sized = isinstance(value, (tuple, list)) and len(value) in (2, 3)
-    return sized and all(isinstance(size, Integral) and not isinstance(size, bool) and size >= 1 for size in value)
+    return sized and all(whole(1).accepts(size) for size in value)
 
 
 def _is_range(value: Any) -> bool:

@@ -45,8 +45,8 @@ def class_prior(priors: ArrayLike | None, class_count: ArrayLike) -> Array:
     if prior is None or prior.shape != counts.shape:
         got = repr(priors) if prior is None else f"an array of shape {prior.shape}"
         raise InvalidParameterError(
-            f"The parameter 'priors' of GenerativeBayesClassifier must have a number for each of the {counts.size} "
-            f"classes, got {got}."
+            "The parameter 'priors' of GenerativeBayesClassifier must have a number for each of the "
+            f"{counts.size} classes, got {got}."
         )
     if not (prior >= 0).all() or not np.isclose(prior.sum(), 1.0, rtol=0, atol=1e-8):
         raise InvalidParameterError(

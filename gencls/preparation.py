@@ -1,18 +1,43 @@
-"""Training data, made canonical: weights checked, duplicates merged, and a part held out."""
+"""Training data: weights checked, duplicates merged, a part held out, and batches for torch."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from .errors import InvalidInputError
-from .training import LabelledImages
 
-__all__ = ["Samples", "check_sample_weight", "hold_out", "merge_duplicates"]
+__all__ = ["LabelledImages", "Samples", "as_is", "check_sample_weight", "hold_out", "merge_duplicates"]
+
+
+@dataclass(frozen=True)
+class LabelledImages(Dataset[tuple[dict[str, Tensor], Tensor]]):
+    """Levels (N, C, H, W) with labels (N,) and weights (N,); whole batches are taken at once."""
+
+    levels: Tensor
+    labels: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Any) -> tuple[dict[str, Tensor], Tensor]:
+        return {"levels": self.levels[index], "labels": self.labels[index]}, self.weights[index]
+
+    def __getitems__(self, indices: list[int]) -> tuple[dict[str, Tensor], Tensor]:
+        return self[torch.tensor(indices)]
+
+
+def as_is(batch: Any) -> Any:
+    """Collate nothing: `LabelledImages` hands out whole batches."""
+    return batch
 
 
 class Samples(NamedTuple):
@@ -50,10 +75,13 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape != (n_samples,):
-        raise InvalidInputError(f"sample_weight must have the shape ({n_samples},), one a sample, got {weights.shape}.")
+        raise InvalidInputError(
+            f"sample_weight must have the shape ({n_samples},), one a sample, got {weights.shape}."
+        )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise InvalidInputError(
-            f"sample_weight must be finite and non-negative, got values from {weights.min():g} to {weights.max():g}."
+            "sample_weight must be finite and non-negative, got values from "
+            f"{weights.min():g} to {weights.max():g}."
         )
     if not weights.any():
         raise InvalidInputError("sample_weight must have a weight above 0, got zeros alone.")
@@ -63,15 +91,15 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
 def merge_duplicates(samples: Samples) -> Samples:
     """Sort the samples and give equal images of one class once, with their weights added.
 
-    So a weight of 2 is exactly the same as a sample given twice, the order of the samples does not matter, and no image
-    stands on both sides of a validation split.
+    So a weight of 2 is exactly the same as a sample given twice, the order of the samples does not matter,
+    and no image stands on both sides of a validation split.
     """
     n_samples = len(samples.labels)
     codes = samples.labels.astype(">i8").view(np.uint8).reshape(n_samples, 8)
     rows = np.ascontiguousarray(np.hstack([codes, samples.levels.reshape(n_samples, -1)]))
     keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return samples.take(first)._replace(weights=np.bincount(inverse, samples.weights))
+    return samples.take(first)._replace(weights=np.bincount(inverse, samples.weights).astype(np.float64))
 
 
 def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
@@ -88,8 +116,8 @@ def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Sam
         )
     except ValueError as error:
         raise InvalidInputError(
-            f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images in "
-            f"{len(np.unique(samples.labels))} classes ({error}) Give X_val and y_val, more images, or "
+            f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images "
+            f"in {len(np.unique(samples.labels))} classes ({error}) Give X_val and y_val, more images, or "
             "early_stopping=False."
         ) from error
     return samples.take(train), samples.take(held_out)

@@ -13,7 +13,9 @@ from .model import ConditionalPixelCNN
 __all__ = ["ancestral_sample", "draw_noise"]
 
 
-def draw_noise(model: ConditionalPixelCNN, n_samples: int, random_state: np.random.RandomState) -> NDArray[np.float64]:
+def draw_noise(
+    model: ConditionalPixelCNN, n_samples: int, random_state: np.random.RandomState
+) -> NDArray[np.float64]:
     """All random numbers for some images: (N, H, W, M + C), uniform on (0, 1).
 
     Each image has its own stream, so that the first images are the same however many are drawn.
@@ -26,7 +28,12 @@ def draw_noise(model: ConditionalPixelCNN, n_samples: int, random_state: np.rand
 
 
 def ancestral_sample(
-    model: ConditionalPixelCNN, labels: Tensor, noise: NDArray[np.float64], *, batch_size: int = 64, verbose: int = 0
+    model: ConditionalPixelCNN,
+    labels: Tensor,
+    noise: NDArray[np.float64],
+    *,
+    batch_size: int = 64,
+    verbose: int = 0,
 ) -> Tensor:
     """Draw an image for each label by a full pass of the network for every pixel: plain, slow, the reference.
 
@@ -48,13 +55,20 @@ def ancestral_sample(
         Levels, uint8.
     """
     model.eval()
-    batches = list(zip(labels.split(batch_size), np.split(noise, range(batch_size, len(noise), batch_size)), strict=True))
+    batches = list(
+        zip(labels.split(batch_size), np.split(noise, range(batch_size, len(noise), batch_size)), strict=True)
+    )
     n_steps = len(batches) * model.image_shape[1] * model.image_shape[2]
-    with torch.inference_mode(), tqdm(total=n_steps, desc="sampling", unit="pixel", disable=not verbose) as progress:
+    with (
+        torch.inference_mode(),
+        tqdm(total=n_steps, desc="sampling", unit="pixel", disable=not verbose) as progress,
+    ):
         return torch.cat([_sample_batch(model, *batch, progress) for batch in batches])
 
 
-def _sample_batch(model: ConditionalPixelCNN, labels: Tensor, noise: NDArray[np.float64], progress: tqdm) -> Tensor:
+def _sample_batch(
+    model: ConditionalPixelCNN, labels: Tensor, noise: NDArray[np.float64], progress: tqdm
+) -> Tensor:
     _, height, width = model.image_shape
     labels = labels.to(model.device)
     uniform = torch.from_numpy(noise).to(model.device, model.dtype)

@@ -19,8 +19,8 @@ LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 def class_log_likelihoods(model: ConditionalPixelCNN, levels: Tensor) -> NDArray[np.float64]:
     """Log p(image | class) for every image and class.
 
-    Every batch has the same shape (the last one is filled up), so that the score of an image does not depend on which
-    images are scored with it, to the last bit.
+    Every batch has the same shape (the last one is filled up), so that the score of an image does not depend
+    on which images are scored with it, to the last bit.
 
     Parameters
     ----------

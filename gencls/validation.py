@@ -48,7 +48,8 @@ def optional(rule: Rule) -> Rule:
 def either(first: Rule, second: Rule) -> Rule:
     """What one of two rules says."""
     return Rule(
-        f"{first.description} or {second.description}", lambda value: first.accepts(value) or second.accepts(value)
+        f"{first.description} or {second.description}",
+        lambda value: first.accepts(value) or second.accepts(value),
     )
 
 

@@ -16,11 +16,12 @@ __all__ = ["Conditioner", "Modulation", "Modulations", "Site", "Sites", "per_sit
 class Conditioner(BaseEstimator, nn.Module):
     """A way of telling the network its class.
 
-    A conditioner is configured like a scikit-learn estimator and built like a torch module: its constructor only
-    stores hyper-parameters (and calls ``super().__init__()``), so that it can be cloned and searched
-    (``conditioner__rank``); :meth:`build` makes the parameters once the classes and the network's sites are known; and
-    :meth:`forward` turns labels into what to apply at each site. It never sees an image, so it cannot break causality.
-    It runs once per batch in training, and once per class when all classes are scored.
+    A conditioner is configured like a scikit-learn estimator and built like a torch module: its constructor
+    only stores hyper-parameters (and calls ``super().__init__()``), so that it can be cloned and searched
+    (``conditioner__rank``); :meth:`build` makes the parameters once the classes and the network's sites are
+    known; and :meth:`forward` turns labels into what to apply at each site. It never sees an image, so it
+    cannot break causality. It runs once per batch in training, and once per class when all classes are
+    scored.
 
     Examples
     --------
@@ -69,7 +70,7 @@ class Conditioner(BaseEstimator, nn.Module):
 
 
 class per_site(nn.Module):  # noqa: N801  it reads as a function
-    """One module for each site, such as ``per_site(sites.named("second"), lambda site: nn.Embedding(10, site.channels))``."""
+    """One module for each site, such as ``per_site(sites, lambda site: nn.Embedding(10, site.channels))``."""
 
     def __init__(self, sites: Iterable[Site], make: Callable[[Site], nn.Module]):
         super().__init__()
@@ -85,7 +86,7 @@ class per_site(nn.Module):  # noqa: N801  it reads as a function
 
 
 def zero_embedding(n_classes: int, size: int) -> nn.Embedding:
-    """A learned vector for each class that starts at 0, so that training begins with the unconditioned network."""
+    """A learned vector for each class that starts at 0: training begins with the unconditioned network."""
     embedding = nn.Embedding(n_classes, size)
     nn.init.zeros_(embedding.weight)
     return embedding

@@ -34,7 +34,8 @@ def register_conditioner(name: str, target: type[Conditioner] | str, *, replace:
     ----------
     name : str
     target : type or str
-        A subclass of `Conditioner`, or where it is: ``"package.module:Class"``, imported when it is first asked for.
+        A subclass of `Conditioner`, or where it is: ``"package.module:Class"``, imported when it is first
+        asked for.
     replace : bool, default=False
         Whether another conditioner of this name gives way.
 
@@ -44,14 +45,16 @@ def register_conditioner(name: str, target: type[Conditioner] | str, *, replace:
         If the name is taken by another conditioner; the same one again is no error.
     """
     if not isinstance(name, str) or not name:
-        raise ConditionerError(f"The parameter 'name' of register_conditioner must be a non-empty str, got {name!r}.")
+        raise ConditionerError(
+            f"The parameter 'name' of register_conditioner must be a non-empty str, got {name!r}."
+        )
     if not isinstance(target, str):
         _check_class(name, target)
     taken = _known().get(name)
     if taken is not None and not replace and not _same(taken, target):
         raise ConditionerError(
-            f"The conditioner {name!r} of {_owner(target)} cannot be registered: {_owner(taken)} already provides that "
-            "name. Choose another name, or pass replace=True."
+            f"The conditioner {name!r} of {_owner(target)} cannot be registered: {_owner(taken)} already "
+            "provides that name. Choose another name, or pass replace=True."
         )
     _TARGETS[name] = target
 
@@ -78,7 +81,9 @@ def get_conditioner(name: str) -> type[Conditioner]:
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        raise ConditionerError(f"There is no conditioner {name!r}; known are {', '.join(sorted(known))}.{hint}")
+        raise ConditionerError(
+            f"There is no conditioner {name!r}; known are {', '.join(sorted(known))}.{hint}"
+        )
     target = known[name]
     if isinstance(target, list):
         owners = " and ".join(_owner(point) for point in target)
@@ -87,8 +92,8 @@ def get_conditioner(name: str) -> type[Conditioner]:
         found = _load(target)
     except Exception as error:
         raise ConditionerError(
-            f"The conditioner {name!r} of {_owner(target)} cannot be imported ({type(error).__name__}: {error}). "
-            "Mend or uninstall that package."
+            f"The conditioner {name!r} of {_owner(target)} cannot be imported "
+            f"({type(error).__name__}: {error}). Mend or uninstall that package."
         ) from error
     return _check_class(name, found)
 

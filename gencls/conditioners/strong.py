@@ -18,7 +18,9 @@ class Strong(Conditioner):
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        self.bias = per_site(sites.named("first", "second"), lambda site: zero_embedding(n_classes, site.channels))
+        self.bias = per_site(
+            sites.named("first", "second"), lambda site: zero_embedding(n_classes, site.channels)
+        )
 
     def forward(self, labels: Tensor) -> Modulations:
         return {site: Modulation(shift=bias(labels)) for site, bias in self.bias.items()}

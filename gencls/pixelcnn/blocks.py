@@ -62,7 +62,7 @@ class GatedResidualBlock(nn.Module):
         self.second_site = Site("second", stream, stage, block, 2 * channels, *size)
 
     def forward(self, features: Tensor, modulations: Modulations, shortcut: Tensor | None = None) -> Tensor:
-        """Map (G, N, F, H, W) to the same shape; G grows from 1 to K at the first site that the class touches."""
+        """Map (G, N, F, H, W) to the same shape; G grows from 1 to K where the class first enters."""
         hidden = modulate(self.first(concat_elu(features)), self.first_site, modulations)
         if self.shortcut is not None and shortcut is not None:
             hidden = hidden + self.shortcut(concat_elu(shortcut))

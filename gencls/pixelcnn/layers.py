@@ -1,7 +1,8 @@
 """Convolutions that cannot see the future, with weight normalisation.
 
-Features carry a leading *group* axis: their shape is (G, N, F, H, W), where G is 1 for what all classes share and K
-where each class has features of its own. A convolution folds the groups into the batch; everything else broadcasts.
+Features carry a leading *group* axis: their shape is (G, N, F, H, W), where G is 1 for what all classes share
+and K where each class has features of its own. A convolution folds the groups into the batch; everything else
+broadcasts.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ class WeightNormConv2d(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: tuple[int, int] = (1, 1), init_scale: float = 1.0
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: tuple[int, int] = (1, 1),
+        init_scale: float = 1.0,
     ):
         super().__init__()
         self.kernel_size = kernel_size
@@ -71,15 +76,16 @@ class ShiftedConv2d(nn.Module):
     Parameters
     ----------
     stream : {"vertical", "horizontal"}
-        A vertical kernel lies on the rows up to the current one and is centred in its columns; a horizontal kernel
-        lies on the rows and the columns up to the current ones.
+        A vertical kernel lies on the rows up to the current one and is centred in its columns; a horizontal
+        kernel lies on the rows and the columns up to the current ones.
     in_channels, out_channels : int
     kernel_size : tuple of int
         Rows and columns; the columns of a vertical kernel are odd.
     stride : int, default=1
         2 halves the resolution, rounding up.
     shift : {None, "down", "right"}, default=None
-        Move the result by one row or column, so that the current row or pixel is not seen either; what moves in is 0.
+        Move the result by one row or column, so that the current row or pixel is not seen either; what moves
+        in is 0.
     init_scale : float, default=1.0
     """
 
@@ -116,8 +122,8 @@ class ShiftedConv2d(nn.Module):
 class UpsamplingConv2d(nn.Module):
     """A transposed convolution that doubles the resolution and sees no future pixel (Salimans et al. 2017).
 
-    Low-resolution row i saw image rows before 2i only, and it feeds rows 2i and 2i + 1; likewise the columns of the
-    horizontal stream.
+    Low-resolution row i saw image rows before 2i only, and it feeds rows 2i and 2i + 1; likewise the columns
+    of the horizontal stream.
 
     Parameters
     ----------
@@ -139,12 +145,12 @@ class UpsamplingConv2d(nn.Module):
 
 @contextmanager
 def data_dependent_init(network: nn.Module) -> Iterator[None]:
-    """While this is open, each weight-normalised layer of `network` sets itself by the batch that passes through it.
+    """While this is open, each weight-normalised layer sets itself by the batch that passes through it.
 
-    The outputs of a layer get mean 0 and standard deviation `init_scale` in each channel (Salimans and Kingma 2016,
-    equation 6). A channel that hardly varies over the batch is not blown up to that: its gain grows to
-    ``init_scale / SMALLEST_STD`` at most, so that constant or tiny images make neither NaN nor huge gains. Run one forward
-    pass inside; no gradients are recorded.
+    The outputs of a layer get mean 0 and standard deviation `init_scale` in each channel (Salimans and Kingma
+    2016, equation 6). A channel that hardly varies over the batch is not blown up to that: its gain grows to
+    ``init_scale / SMALLEST_STD`` at most, so that constant or tiny images make neither NaN nor huge gains.
+    Run one forward pass inside; no gradients are recorded.
     """
 
     def normalise(layer: Any, _inputs: object, out: Tensor) -> Tensor:

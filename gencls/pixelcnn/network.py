@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ Streams = tuple[Tensor, Tensor]
 
 
 class PixelCNN(nn.Module):
-    """PixelCNN++ (Salimans et al. 2017): a distribution's parameters for every pixel from the pixels before it.
+    """PixelCNN++ (Salimans et al. 2017): parameters of a distribution for every pixel, from those before it.
 
     Before means: in the rows above, or to the left in the same row.
 
@@ -28,7 +30,8 @@ class PixelCNN(nn.Module):
     n_outputs : int
         Parameters of the distribution at each pixel.
     n_layers : int
-        Gated residual blocks in each stream of each of the six stages (one more in the last two, as published).
+        Gated residual blocks in each stream of each of the six stages (one more in the last two, as
+        published).
     n_filters : int
         F, the channels of the features.
     dropout : float, default=0.0
@@ -40,7 +43,12 @@ class PixelCNN(nn.Module):
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], n_outputs: int, n_layers: int, n_filters: int, dropout: float = 0.0
+        self,
+        image_shape: tuple[int, int, int],
+        n_outputs: int,
+        n_layers: int,
+        n_filters: int,
+        dropout: float = 0.0,
     ):
         super().__init__()
         channels, height, width = image_shape
@@ -83,17 +91,17 @@ class PixelCNN(nn.Module):
         """
         streams = self._enter(images, modulations)
         passed = [streams]
-        for stage in self.down:
+        for stage in cast("list[Stage]", self.down):
             streams = stage.descend(streams, modulations, passed)
         streams = passed.pop()
-        for stage in self.up:
+        for stage in cast("list[Stage]", self.up):
             streams = stage.ascend(streams, modulations, passed)
         out = modulate(streams[1], self.head_site, modulations)
         return self.head(F.elu(out))
 
     @torch.no_grad()
     def initialise(self, images: Tensor, modulations: Modulations) -> None:
-        """Set gains and biases by one batch of images (Salimans and Kingma 2016); see `data_dependent_init`."""
+        """Set gains and biases by one batch of images; see `data_dependent_init`."""
         training = self.training
         self.eval()
         with data_dependent_init(self):
@@ -139,13 +147,20 @@ class Stage(nn.Module):
             )
             for stream, shortcut in zip(STREAMS, shortcuts, strict=True)
         )
-        self.resize = None if stage in (0, 3) else nn.ModuleList(_resizing(stream, channels, down) for stream in STREAMS)
+        self.resize = (
+            None
+            if stage in (0, 3)
+            else nn.ModuleList(_resizing(stream, channels, down) for stream in STREAMS)
+        )
 
     @property
     def sites(self) -> Sites:
         """The sites of this stage in the order of the forward pass."""
-        pairs = zip(self.vertical, self.horizontal, strict=True)
-        return Sites(site for pair in pairs for block in pair for site in (block.first_site, block.second_site))
+        blocks = cast("list[list[GatedResidualBlock]]", [self.vertical, self.horizontal])
+        pairs = zip(*blocks, strict=True)
+        return Sites(
+            site for pair in pairs for block in pair for site in (block.first_site, block.second_site)
+        )
 
     def descend(self, streams: Streams, modulations: Modulations, passed: list[Streams]) -> Streams:
         """Go through the blocks on the way down and leave every result in `passed`."""

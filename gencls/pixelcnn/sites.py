@@ -17,12 +17,13 @@ class Site:
     Attributes
     ----------
     name : {"input", "first", "second", "head"}
-        ``"input"``: the features after the first convolutions; ``"first"`` and ``"second"``: after the first and
-        the second convolution of a gated residual block; ``"head"``: before the last 1×1 convolution.
+        ``"input"``: the features after the first convolutions; ``"first"`` and ``"second"``: after the first
+        and the second convolution of a gated residual block; ``"head"``: before the last 1×1 convolution.
     stream : {"vertical", "horizontal"}
         The vertical stream sees the rows above, the horizontal one also what lies to the left.
     stage : int
-        0 to 2 on the way down in resolution, 3 to 5 on the way back up. ``"input"`` is in stage 0, ``"head"`` in 5.
+        0 to 2 on the way down in resolution, 3 to 5 on the way back up. ``"input"`` is in stage 0, ``"head"``
+        in 5.
     block : int
         The block's number within its stage and stream, from 0.
     channels, height, width : int
@@ -66,8 +67,8 @@ class Sites(tuple[Site, ...]):
 class Modulation:
     r"""What a conditioner applies to the features :math:`x` of a site: :math:`s \odot (x + LRx) + b`.
 
-    Every part is optional, and each works at one position at a time, so that no conditioner can break causality
-    and a sampler can apply it to a single pixel.
+    Every part is optional, and each works at one position at a time, so that no conditioner can break
+    causality and a sampler can apply it to a single pixel.
 
     Attributes
     ----------
@@ -88,7 +89,7 @@ class Modulation:
         return self._arranged(axis=0)
 
     def per_class(self) -> Modulation:
-        """Row k belongs to class k, for every image: acts on (1 or K, N, F, H, W) and gives (K, N, F, H, W)."""
+        """Row k belongs to class k, for every image: (1 or K, N, F, H, W) becomes (K, N, F, H, W)."""
         return self._arranged(axis=1)
 
     def at(self, rows: slice, columns: slice) -> Modulation:

@@ -1,0 +1,28 @@
+"""Conditioning at the very end."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .base import Conditioner, Modulation, Modulations, Sites, per_site, zero_embedding
+
+__all__ = ["Head"]
+
+
+class Head(Conditioner):
+    """A bias for each class before the last 1×1 convolution, and nowhere else.
+
+    The smallest there is: all classes share the whole network but its last layer, so that scoring many classes costs
+    little more than scoring one.
+
+    References
+    ----------
+    The class embedding added before the last layer in J. Han, "UBC CPEN455 Conditional PixelCNN" (2025), there beside
+    others.
+    """
+
+    def build(self, n_classes: int, sites: Sites) -> None:
+        self.bias = per_site(sites.named("head"), lambda site: zero_embedding(n_classes, site.channels))
+
+    def forward(self, labels: Tensor) -> Modulations:
+        return {site: Modulation(shift=bias(labels)) for site, bias in self.bias.items()}
