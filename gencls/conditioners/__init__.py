@@ -1,6 +1,6 @@
 """Conditioners: the ways of telling the network its class, and the registry that finds them by name."""
 
-from .base import Conditioner, Modulation, Modulations, Site, Sites, per_site, zero_embedding
+from .base import Conditioner, Modulation, Modulations, Site, Sites, per_site, zero_embedding, zeroed
 from .registry import get_conditioner, list_conditioners, make_conditioner, register_conditioner
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "per_site",
     "register_conditioner",
     "zero_embedding",
+    "zeroed",
 ]

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from typing import ClassVar, TypeVar
 
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from ..pixelcnn import Modulation, Modulations, Site, Sites
 
-__all__ = ["Conditioner", "Modulation", "Modulations", "Site", "Sites", "per_site", "zero_embedding"]
+__all__ = [
+    "Conditioner",
+    "Modulation",
+    "Modulations",
+    "Site",
+    "Sites",
+    "per_site",
+    "zero_embedding",
+    "zeroed",
+]
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Conditioner(BaseEstimator, nn.Module):
@@ -35,6 +47,9 @@ class Conditioner(BaseEstimator, nn.Module):
     ...     def forward(self, labels):
     ...         return {site: Modulation(shift=bias(labels)) for site, bias in self.bias.items()}
     """
+
+    ignores_labels: ClassVar[bool] = False
+    """Whether the labels make no difference on purpose, as in a model of p(x) alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,6 +102,11 @@ class per_site(nn.Module):  # noqa: N801  it reads as a function
 
 def zero_embedding(n_classes: int, size: int) -> nn.Embedding:
     """A learned vector for each class that starts at 0: training begins with the unconditioned network."""
-    embedding = nn.Embedding(n_classes, size)
-    nn.init.zeros_(embedding.weight)
-    return embedding
+    return zeroed(nn.Embedding(n_classes, size))
+
+
+def zeroed(module: M) -> M:
+    """The same module with all its parameters at 0, for the last step from a class to a modulation."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module

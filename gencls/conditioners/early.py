@@ -12,13 +12,13 @@ __all__ = ["Early"]
 class Early(Conditioner):
     """A bias for each class at the features after the first convolutions.
 
-    Away from the border it is the same as handing the first convolutions a one-hot map of the class beside the
-    pixels.
+    Away from the border it is the same as handing the first convolutions a one-hot map of the class beside
+    the pixels.
 
     References
     ----------
-    The one-hot maps of M. Mirza and S. Osindero (2014), "Conditional Generative Adversarial Nets", here for an
-    autoregressive network.
+    The one-hot maps of M. Mirza and S. Osindero (2014), "Conditional Generative Adversarial Nets", here for
+    an autoregressive network.
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

@@ -12,12 +12,12 @@ __all__ = ["EarlyFilm"]
 
 
 class EarlyFilm(Conditioner):
-    """A bias for each class at the input, and a scale and a bias after both convolutions of every gated block.
+    """`Early` and `Film`: a bias at the input, and a scale and a bias at both sites of every gated block.
 
     References
     ----------
-    J. Han, "UBC CPEN455 Conditional PixelCNN" (2025), the best public entry on the CPEN455 images, without its
-    embeddings at the short-cuts and at the head.
+    The best public entry on the CPEN455 images, github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN, less
+    its biases at the short-cuts and at the head.
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

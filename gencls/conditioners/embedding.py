@@ -22,8 +22,8 @@ class Embedding(Conditioner):
 
     References
     ----------
-    A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu (2016), "Conditional Image
-    Generation with PixelCNN Decoders", equation 4.
+    A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu (2016),
+    "Conditional Image Generation with PixelCNN Decoders", equation 4.
     """
 
     def __init__(self, size: int = 16):
@@ -31,7 +31,7 @@ class Embedding(Conditioner):
         self.size = size
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        check_parameters("Embedding", self.get_params(), {"size": whole(1)})
+        check_parameters("Embedding", vars(self), {"size": whole(1)})
         self.embedding = nn.Embedding(n_classes, self.size)
         self.bias = per_site(
             sites.named("second"), lambda site: zeroed(nn.Linear(self.size, site.channels, bias=False))

@@ -10,7 +10,7 @@ __all__ = ["Film"]
 
 
 class Film(Conditioner):
-    """A scale and a bias for each class after both convolutions of every gated block; the scale is 1 + learned.
+    """A scale, 1 + learned, and a bias for each class after both convolutions of every gated block.
 
     References
     ----------

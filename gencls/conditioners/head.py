@@ -12,13 +12,12 @@ __all__ = ["Head"]
 class Head(Conditioner):
     """A bias for each class before the last 1×1 convolution, and nowhere else.
 
-    The smallest there is: all classes share the whole network but its last layer, so that scoring many classes costs
-    little more than scoring one.
+    The smallest there is: all classes share the whole network but its last layer, so that scoring many
+    classes costs little more than scoring one.
 
     References
     ----------
-    The class embedding added before the last layer in J. Han, "UBC CPEN455 Conditional PixelCNN" (2025), there beside
-    others.
+    The late fusion of the public CPEN455 entry github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN, alone.
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

@@ -22,7 +22,8 @@ class Late(Conditioner):
 
     References
     ----------
-    The late fusion of the public CPEN455 entries, such as J. Han, "UBC CPEN455 Conditional PixelCNN" (2025).
+    The late fusion of the public CPEN455 entry github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN, which
+    stands before the last convolution only.
     """
 
     def __init__(self, n_blocks: int = 2):
@@ -32,9 +33,11 @@ class Late(Conditioner):
     def build(self, n_classes: int, sites: Sites) -> None:
         second = sites.named("second")
         blocks = sorted({(site.stage, site.block) for site in second})
-        check_parameters("Late", self.get_params(), {"n_blocks": whole(1, len(blocks))})
+        check_parameters("Late", vars(self), {"n_blocks": whole(1, len(blocks))})
         last = [site for site in second if (site.stage, site.block) in blocks[-self.n_blocks :]]
-        self.bias = per_site([*last, *sites.named("head")], lambda site: zero_embedding(n_classes, site.channels))
+        self.bias = per_site(
+            [*last, *sites.named("head")], lambda site: zero_embedding(n_classes, site.channels)
+        )
 
     def forward(self, labels: Tensor) -> Modulations:
         return {site: Modulation(shift=bias(labels)) for site, bias in self.bias.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..validation import check_parameters, whole
-from .base import Conditioner, Modulation, Modulations, Sites, per_site, zero_embedding
+from .base import Conditioner, Modulation, Modulations, Site, Sites, per_site, zero_embedding
 
 __all__ = ["LowRank"]
 
@@ -22,8 +22,9 @@ class LowRank(Conditioner):
 
     References
     ----------
-    E. J. Hu, Y. Shen, P. Wallis, Z. Allen-Zhu, Y. Li, S. Wang, L. Wang, W. Chen (2022), "LoRA: Low-Rank Adaptation of
-    Large Language Models", equation 3: L starts at 0, R at random; here a pair for each class, trained with the rest.
+    E. J. Hu, Y. Shen, P. Wallis, Z. Allen-Zhu, Y. Li, S. Wang, L. Wang, W. Chen (2022), "LoRA: Low-Rank
+    Adaptation of Large Language Models", equation 3: L starts at 0, R at random; here a pair for each
+    class, trained with the rest.
     """
 
     def __init__(self, rank: int = 2):
@@ -31,16 +32,19 @@ class LowRank(Conditioner):
         self.rank = rank
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        check_parameters("LowRank", self.get_params(), {"rank": whole(1)})
+        check_parameters("LowRank", vars(self), {"rank": whole(1)})
         second = sites.named("second")
         self.bias = per_site(second, lambda site: zero_embedding(n_classes, site.channels))
         self.left = per_site(second, lambda site: zero_embedding(n_classes, site.channels * self.rank))
         self.right = per_site(second, lambda site: nn.Embedding(n_classes, self.rank * site.channels))
 
     def forward(self, labels: Tensor) -> Modulations:
-        return {site: Modulation(shift=bias(labels), mix=self._mix(site, labels)) for site, bias in self.bias.items()}
+        return {
+            site: Modulation(shift=bias(labels), mix=self._mix(site, labels))
+            for site, bias in self.bias.items()
+        }
 
-    def _mix(self, site, labels):
+    def _mix(self, site: Site, labels: Tensor) -> tuple[Tensor, Tensor]:
         left = self.left[site](labels).unflatten(1, (site.channels, self.rank))
         right = self.right[site](labels).unflatten(1, (self.rank, site.channels))
         return left, right / site.channels**0.5

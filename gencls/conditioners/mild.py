@@ -12,8 +12,10 @@ __all__ = ["Mild"]
 class Mild(Conditioner):
     """A bias for each class after the second convolution of every gated block.
 
-    References ---------- S. Biswas, "Image Classification with Conditional PixelCNN++", Algorithm 1; the
-    class bias of Salimans et al. (2017).
+    References
+    ----------
+    S. Biswas, "Image Classification with Conditional PixelCNN++", Algorithm 1; the class bias of Salimans et
+    al. (2017).
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

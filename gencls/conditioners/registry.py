@@ -19,8 +19,19 @@ __all__ = ["get_conditioner", "list_conditioners", "make_conditioner", "register
 GROUP = "gencls.conditioners"
 
 _TARGETS: dict[str, Any] = {
+    "early": f"{__package__}.early:Early",
+    "early-film": f"{__package__}.early_film:EarlyFilm",
+    "embedding": f"{__package__}.embedding:Embedding",
+    "film": f"{__package__}.film:Film",
+    "head": f"{__package__}.head:Head",
+    "late": f"{__package__}.late:Late",
+    "low-rank": f"{__package__}.low_rank:LowRank",
     "mild": f"{__package__}.mild:Mild",
+    "spatial": f"{__package__}.spatial:Spatial",
+    "spatial-film": f"{__package__}.spatial_film:SpatialFilm",
     "strong": f"{__package__}.strong:Strong",
+    "template": f"{__package__}.template:Template",
+    "unconditional": f"{__package__}.unconditional:Unconditional",
 }
 
 

@@ -22,9 +22,9 @@ class Spatial(Conditioner):
 
     References
     ----------
-    A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu (2016), "Conditional Image
-    Generation with PixelCNN Decoders", equation 5; the maps are parameters here, where the authors make them from an
-    embedding by a deconvolution.
+    A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu (2016),
+    "Conditional Image Generation with PixelCNN Decoders", equation 5; the maps are parameters here, where
+    the authors make them from an embedding by a deconvolution.
     """
 
     def __init__(self, n_maps: int = 4):
@@ -32,7 +32,7 @@ class Spatial(Conditioner):
         self.n_maps = n_maps
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        check_parameters("Spatial", self.get_params(), {"n_maps": whole(1)})
+        check_parameters("Spatial", vars(self), {"n_maps": whole(1)})
         self.maps = ClassMaps(n_classes, self.n_maps, sites)
         self.bias = per_site(
             sites.named("second"), lambda site: zeroed(nn.Conv2d(self.n_maps, site.channels, 1, bias=False))
@@ -54,7 +54,7 @@ class ClassMaps(nn.Module):
 
     def __init__(self, n_classes: int, n_maps: int, sites: Sites):
         super().__init__()
-        height, width = (max(getattr(site, side) for site in sites) for side in ("height", "width"))
+        height, width = max(site.height for site in sites), max(site.width for site in sites)
         self.maps = nn.Parameter(torch.randn(n_classes, n_maps, height, width))
 
     def forward(self, labels: Tensor, site: Site) -> Tensor:

@@ -12,7 +12,7 @@ __all__ = ["SpatialFilm"]
 
 
 class SpatialFilm(Conditioner):
-    """Learned maps over the image for each class, from which every gated block takes scale and bias as in `Film`.
+    """Learned maps over the image for each class, and linear maps from them to scale and bias as in `Film`.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ class SpatialFilm(Conditioner):
 
     References
     ----------
-    T. Park, M.-Y. Liu, T.-C. Wang, J.-Y. Zhu (2019), "Semantic Image Synthesis with Spatially-Adaptive Normalization",
-    with learned maps of the class in the place of segmentations.
+    T. Park, M.-Y. Liu, T.-C. Wang, J.-Y. Zhu (2019), "Semantic Image Synthesis with Spatially-Adaptive
+    Normalization", with learned maps of the class in the place of segmentations.
     """
 
     def __init__(self, n_maps: int = 4):
@@ -30,7 +30,7 @@ class SpatialFilm(Conditioner):
         self.n_maps = n_maps
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        check_parameters("SpatialFilm", self.get_params(), {"n_maps": whole(1)})
+        check_parameters("SpatialFilm", vars(self), {"n_maps": whole(1)})
         self.maps = ClassMaps(n_classes, self.n_maps, sites)
         self.film = per_site(
             sites.named("first", "second"),

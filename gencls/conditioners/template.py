@@ -14,7 +14,8 @@ class Template(Conditioner):
 
     References
     ----------
-    I. Guo, "CPEN455-Final" (2025), which adds the image to the pixels; at the features it has F channels.
+    The public CPEN455 entry github.com/yf-ivanguo/CPEN455-Final, which adds the image to the pixels; here
+    it is added where it has F channels.
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

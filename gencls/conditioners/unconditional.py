@@ -16,8 +16,8 @@ class Unconditional(Conditioner):
 
     References
     ----------
-    T. Salimans, A. Karpathy, X. Chen, D. P. Kingma (2017), "PixelCNN++: Improving the PixelCNN with Discretized
-    Logistic Mixture Likelihood and Other Modifications".
+    T. Salimans, A. Karpathy, X. Chen, D. P. Kingma (2017), "PixelCNN++: Improving the PixelCNN with
+    Discretized Logistic Mixture Likelihood and Other Modifications".
     """
 
     ignores_labels = True
