@@ -22,7 +22,7 @@ from .metrics import bits_per_dim
 from .parameters import RULES
 from .posterior import class_prior, joint_log_prob, log_evidence, log_posterior
 from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
-from .sampling import ancestral_sample, draw_noise
+from .sampling import cached_sample, draw_noise
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
 from .validation import check_parameters
@@ -374,7 +374,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         codes = self._sample_labels(n_samples, y, rng)
         model = self.net_.averaged_model
         noise = draw_noise(model, len(codes), rng)
-        levels = ancestral_sample(model, torch.from_numpy(codes), noise, verbose=self.verbose)
+        levels = cached_sample(model, torch.from_numpy(codes), noise, verbose=self.verbose)
         return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
 
     @property

@@ -1,6 +1,8 @@
-"""Drawing images: pixel by pixel, each given those before it."""
+"""Drawing images pixel by pixel, each given those before it: plainly, and with a cache."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -8,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from .incremental import IncrementalPixelCNN
 from .model import ConditionalPixelCNN
 
-__all__ = ["ancestral_sample", "draw_noise"]
+__all__ = ["ancestral_sample", "cached_sample", "draw_noise"]
 
 
 def draw_noise(
@@ -54,31 +57,90 @@ def ancestral_sample(
     Tensor of shape (N, C, H, W)
         Levels, uint8.
     """
+    return _in_batches(_draw_plainly, model, labels, noise, batch_size, verbose)
+
+
+def cached_sample(
+    model: ConditionalPixelCNN,
+    labels: Tensor,
+    noise: NDArray[np.float64],
+    *,
+    batch_size: int = 256,
+    verbose: int = 0,
+) -> Tensor:
+    """Draw the images of `ancestral_sample` by computing only what each new pixel adds.
+
+    In float64 they are the same to the last level; in float32 a rounding difference can move a value by a
+    level once in a great while, and then what follows it.
+
+    Parameters
+    ----------
+    model, labels, noise, batch_size, verbose
+        As in `ancestral_sample`.
+
+    Returns
+    -------
+    Tensor of shape (N, C, H, W)
+        Levels, uint8.
+
+    References
+    ----------
+    P. Ramachandran et al. (2017), "Fast Generation for Convolutional Autoregressive Models".
+    """
+    return _in_batches(_draw_with_cache, model, labels, noise, batch_size, verbose)
+
+
+def _in_batches(
+    draw: Callable[[ConditionalPixelCNN, Tensor, Tensor, tqdm], Tensor],
+    model: ConditionalPixelCNN,
+    labels: Tensor,
+    noise: NDArray[np.float64],
+    batch_size: int,
+    verbose: int,
+) -> Tensor:
     model.eval()
-    batches = list(
-        zip(labels.split(batch_size), np.split(noise, range(batch_size, len(noise), batch_size)), strict=True)
-    )
-    n_steps = len(batches) * model.image_shape[1] * model.image_shape[2]
+    _, height, width = model.image_shape
+    noises = np.split(noise, range(batch_size, len(noise), batch_size))
+    batches = list(zip(labels.split(batch_size), noises, strict=True))
     with (
         torch.inference_mode(),
-        tqdm(total=n_steps, desc="sampling", unit="pixel", disable=not verbose) as progress,
+        tqdm(
+            total=len(batches) * height * width, desc="sampling", unit="pixel", disable=not verbose
+        ) as progress,
     ):
-        return torch.cat([_sample_batch(model, *batch, progress) for batch in batches])
+        return torch.cat(
+            [
+                draw(
+                    model, some.to(model.device), torch.from_numpy(u).to(model.device, model.dtype), progress
+                )
+                for some, u in batches
+            ]
+        )
 
 
-def _sample_batch(
-    model: ConditionalPixelCNN, labels: Tensor, noise: NDArray[np.float64], progress: tqdm
-) -> Tensor:
-    _, height, width = model.image_shape
-    labels = labels.to(model.device)
-    uniform = torch.from_numpy(noise).to(model.device, model.dtype)
+def _draw_plainly(model: ConditionalPixelCNN, labels: Tensor, uniform: Tensor, progress: tqdm) -> Tensor:
     modulations = model.modulate_images(labels)
-    levels = torch.zeros(len(labels), *model.image_shape, dtype=torch.uint8, device=model.device)
-    for row in range(height):
-        for column in range(width):
-            images = model.likelihood.scale(levels, model.dtype)
-            parameters = model.network(images, modulations)[0, :, :, row, column]
-            colours = model.likelihood.sample(parameters, uniform[:, row, column])
-            levels[:, :, row, column] = colours.to(torch.uint8)
-            progress.update()
+    levels = _blank(model, labels)
+    for row, column in np.ndindex(*model.image_shape[1:]):
+        images = model.likelihood.scale(levels, model.dtype)
+        parameters = model.network(images, modulations)[0, :, :, row, column]
+        levels[:, :, row, column] = model.likelihood.sample(parameters, uniform[:, row, column])
+        progress.update()
     return levels
+
+
+def _draw_with_cache(model: ConditionalPixelCNN, labels: Tensor, uniform: Tensor, progress: tqdm) -> Tensor:
+    network = IncrementalPixelCNN(model.network, model.modulate_images(labels), len(labels))
+    levels = _blank(model, labels)
+    for row, column in np.ndindex(*model.image_shape[1:]):
+        if column == 0:
+            network.begin_row(row)
+        colours = model.likelihood.sample(network.step(row, column), uniform[:, row, column])
+        network.put(row, column, model.likelihood.scale(colours, model.dtype))
+        levels[:, :, row, column] = colours
+        progress.update()
+    return levels
+
+
+def _blank(model: ConditionalPixelCNN, labels: Tensor) -> Tensor:
+    return torch.zeros(len(labels), *model.image_shape, dtype=torch.uint8, device=model.device)

@@ -1,0 +1,280 @@
+"""The network pixel by pixel: each step computes only what the new pixel adds (Ramachandran et al. 2017).
+
+The vertical stream is computed a row at a time and the horizontal one a pixel at a time; what lies at half or
+a quarter of the resolution, only where a new position begins there. Every convolution keeps the two rows that
+it may need again, and weights are normalised once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .pixelcnn import Modulation, Modulations, PixelCNN
+from .pixelcnn.blocks import GatedResidualBlock
+from .pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d, concat_elu
+
+__all__ = ["IncrementalPixelCNN"]
+
+
+class IncrementalPixelCNN:
+    """A `PixelCNN` for one pixel after another, with all that is needed again in its caches.
+
+    Call :meth:`begin_row` at the start of every row; then, for its columns from left to right, :meth:`step`,
+    and :meth:`put` with the colours that were drawn or are known.
+
+    Parameters
+    ----------
+    network : PixelCNN
+        In evaluation mode; its weights must not change meanwhile.
+    modulations : dict of Site to Modulation
+        Arranged per image.
+    n_images : int
+        N.
+    """
+
+    def __init__(self, network: PixelCNN, modulations: Modulations, n_images: int):
+        head = network.head_site
+        above = network.above.conv
+        # Two rows of zeros above the image and a column of them to its left are the padding.
+        self._canvas = above.bias.new_zeros(
+            n_images, above.direction.shape[1], head.height + 2, head.width + 1
+        )
+        self._canvas[:, -1, 2:, 1:] = 1
+        self._above, self._row_above = _weights(above), _weights(network.row_above.conv)
+        self._left, self._head = _matrix(network.left.conv), _matrix(network.head)
+        self._modulations = [modulations.get(site) for site in (*network.input_sites, head)]
+        self._vertical, self._horizontal = _levels(network, modulations, n_images)
+
+    def begin_row(self, row: int) -> None:
+        """Compute the vertical stream of a row from the rows above it."""
+        rows = self._canvas[:, :, row : row + 2, 1:]
+        features = F.conv2d(rows, *self._above, padding=(0, 1))
+        beside = F.conv2d(rows[:, :, 1:], *self._row_above, padding=(0, 1))
+        if row == 0:  # a shifted convolution begins with zeros, without its bias
+            features, beside = torch.zeros_like(features), torch.zeros_like(beside)
+        self._beside = _by_column(beside)
+        self._vertical.step(_modulate(features, self._modulations[0], row), row, 0)
+
+    def step(self, row: int, column: int) -> Tensor:
+        """The parameters of the next pixel's distribution, (N, n_outputs)."""
+        features = self._beside[column]
+        if column > 0:
+            pixels = self._canvas[:, :, row + 1 : row + 3, column].transpose(1, 2).flatten(1)
+            features = features + _apply(self._left, pixels)
+        features = _modulate_pixel(features, self._modulations[1], row, column)
+        features = self._horizontal.step(features, row, column)
+        return _apply(self._head, F.elu(_modulate_pixel(features, self._modulations[2], row, column)))
+
+    def put(self, row: int, column: int, colours: Tensor) -> None:
+        """Say what the pixel is: colours (N, C) from -1 to 1."""
+        self._canvas[:, :-1, row + 2, column + 1] = colours
+
+
+class _Level:
+    """The blocks of one resolution, on the way down and up, around the next coarser level.
+
+    Rows and columns count at this resolution; the vertical stream takes whole rows, and its column is 0.
+    """
+
+    def __init__(
+        self,
+        down: Sequence[_RowBlock | _PixelBlock],
+        up: Sequence[_RowBlock | _PixelBlock],
+        inner: _Level | None,
+        enter: Callable[[Tensor, int, int], Tensor | None] | None,
+        leave: Callable[[Tensor, int, int], Tensor] | None,
+    ):
+        self.down, self.up, self.inner = down, up, inner
+        self.enter, self.leave = enter, leave
+        self.results: dict[int, Tensor] = {}
+
+    def step(self, features: Tensor, row: int, column: int) -> Tensor:
+        """Pass the features of one row or pixel through the blocks."""
+        passed = [features]
+        for block in self.down:
+            features = block(features, None, row, column)
+            passed.append(features)
+        features = passed.pop() if self.inner is None else self.inner.visit(features, row, column)
+        for block in self.up:
+            features = block(features, passed.pop(), row, column)
+        return features
+
+    def visit(self, features: Tensor, row: int, column: int) -> Tensor:
+        """Take features of the finer level, of twice our resolution, and give it those of the same place."""
+        entered = self.enter(features, row, column)
+        if entered is not None:
+            self.results[column // 2] = self.step(entered, row // 2, column // 2)
+        return self.leave(self.results[column // 2], row, column)
+
+
+class _RowConv:
+    """A convolution of the vertical stream, fed row by row: (N, in, 1, W)."""
+
+    def __init__(self, layer: ShiftedConv2d, n_images: int, width: int):
+        self.weight, self.bias = _weights(layer.conv)
+        self.stride = layer.stride
+        self.window = self.bias.new_zeros(n_images, self.weight.shape[1], 2, width)
+
+    def __call__(self, features: Tensor, row: int, _column: int = 0) -> Tensor | None:
+        self.window = torch.cat([self.window[:, :, 1:], features], dim=2)
+        if row % self.stride:
+            return None
+        return F.conv2d(self.window, self.weight, self.bias, (1, self.stride), padding=(0, 1))
+
+
+class _PixelConv:
+    """A convolution of the horizontal stream, fed pixel by pixel: (N, in)."""
+
+    def __init__(self, layer: ShiftedConv2d, n_images: int, width: int):
+        self.matrix = _matrix(layer.conv)
+        self.stride = layer.stride
+        self.window = self.matrix[1].new_zeros(n_images, 2, width + 1, layer.conv.direction.shape[1])
+
+    def __call__(self, features: Tensor, row: int, column: int) -> Tensor | None:
+        if column == 0:
+            self.window[:, 0] = self.window[:, 1]
+        self.window[:, 1, column + 1] = features
+        if row % self.stride or column % self.stride:
+            return None
+        return _apply(self.matrix, self.window[:, :, column : column + 2].flatten(1))
+
+
+class _RowUpsampling:
+    """From a row of the coarser level to one of the finer level."""
+
+    def __init__(self, layer: UpsamplingConv2d, width: int):
+        weight, self.bias = _weights(layer.conv)
+        self.weight = weight.transpose(0, 1)
+        self.columns = slice(layer.left, layer.left + width)
+
+    def __call__(self, features: Tensor, row: int, _column: int) -> Tensor:
+        kernel = self.weight[:, :, row % 2, None]
+        return F.conv_transpose2d(features, kernel, self.bias, stride=(1, 2))[..., self.columns]
+
+
+class _PixelUpsampling:
+    """From a pixel of the coarser level to one of the finer level."""
+
+    def __init__(self, layer: UpsamplingConv2d):
+        weight, self.bias = _weights(layer.conv)
+        self.kernels = weight.permute(2, 3, 1, 0).contiguous()
+
+    def __call__(self, features: Tensor, row: int, column: int) -> Tensor:
+        return torch.addmm(self.bias, features, self.kernels[row % 2, column % 2])
+
+
+class _RowBlock:
+    """A gated residual block of the vertical stream, a row at a time."""
+
+    def __init__(self, block: GatedResidualBlock, modulations: Modulations, n_images: int):
+        width = block.first_site.width
+        self.first, self.second = (_RowConv(layer, n_images, width) for layer in (block.first, block.second))
+        self.modulations = [modulations.get(site) for site in (block.first_site, block.second_site)]
+        self.shortcut = None if block.shortcut is None else _weights(block.shortcut)
+
+    def __call__(self, features: Tensor, passed: Tensor | None, row: int, _column: int) -> Tensor:
+        hidden = _modulate(self.first(concat_elu(features), row), self.modulations[0], row)
+        if self.shortcut is not None:
+            hidden = hidden + F.conv2d(concat_elu(passed), *self.shortcut)
+        hidden = _modulate(self.second(concat_elu(hidden), row), self.modulations[1], row)
+        value, gate = hidden.chunk(2, dim=1)
+        self.output = features + value * torch.sigmoid(gate)
+        return self.output
+
+
+class _PixelBlock:
+    """A gated residual block of the horizontal stream, a pixel at a time, and the vertical one above it."""
+
+    def __init__(self, block: GatedResidualBlock, modulations: Modulations, n_images: int, above: _RowBlock):
+        width, channels = block.first_site.width, block.first_site.channels
+        self.first, self.second = (
+            _PixelConv(layer, n_images, width) for layer in (block.first, block.second)
+        )
+        self.modulations = [modulations.get(site) for site in (block.first_site, block.second_site)]
+        self.above = above
+        # A short-cut's input is the vertical stream, and on the way up also what was passed: (v, p, -v, -p).
+        weight, self.shortcut_bias = _weights(block.shortcut)
+        parts = weight.unflatten(1, (2, -1, channels))
+        self.from_above = parts[:, :, 0].flatten(1, 2)
+        self.from_passed = parts[:, :, 1].flatten(1).T if parts.shape[2] == 2 else None
+
+    def __call__(self, features: Tensor, passed: Tensor | None, row: int, column: int) -> Tensor:
+        if column == 0:
+            vertical = concat_elu(self.above.output)
+            self.beside = _by_column(F.conv2d(vertical, self.from_above, self.shortcut_bias))
+        hidden = self.first(_concat_elu(features), row, column)
+        hidden = _modulate_pixel(hidden, self.modulations[0], row, column) + self.beside[column]
+        if passed is not None:
+            hidden = torch.addmm(hidden, _concat_elu(passed), self.from_passed)
+        hidden = self.second(_concat_elu(hidden), row, column)
+        value, gate = _modulate_pixel(hidden, self.modulations[1], row, column).chunk(2, dim=1)
+        return features + value * torch.sigmoid(gate)
+
+
+def _levels(network: PixelCNN, modulations: Modulations, n_images: int) -> tuple[_Level, _Level]:
+    """Both streams from the coarsest level to the finest, which holds all others."""
+    vertical = horizontal = None
+    for depth in (2, 1, 0):
+        down, up = cast(Any, network.down[depth]), cast(Any, network.up[2 - depth])
+        rows = [[_RowBlock(block, modulations, n_images) for block in stage.vertical] for stage in (down, up)]
+        pixels = [
+            [
+                _PixelBlock(block, modulations, n_images, above)
+                for block, above in zip(stage.horizontal, blocks, strict=True)
+            ]
+            for stage, blocks in zip((down, up), rows, strict=True)
+        ]
+        enter_row = enter_pixel = leave_row = leave_pixel = None
+        if depth:
+            finer = cast(Any, network.down[depth - 1]).size[1]
+            leaving = cast(Any, network.up[3 - depth]).resize
+            enter_row = _RowConv(down.resize[0], n_images, finer)
+            enter_pixel = _PixelConv(down.resize[1], n_images, finer)
+            leave_row, leave_pixel = _RowUpsampling(leaving[0], finer), _PixelUpsampling(leaving[1])
+        vertical = _Level(*rows, vertical, enter_row, leave_row)
+        horizontal = _Level(*pixels, horizontal, enter_pixel, leave_pixel)
+    return vertical, horizontal
+
+
+def _weights(layer: WeightNormConv2d) -> tuple[Tensor, Tensor]:
+    return layer.weight.detach(), layer.bias.detach()
+
+
+def _matrix(layer: WeightNormConv2d) -> tuple[Tensor, Tensor]:
+    """A convolution as a product with the flattened (rows, columns, in) of its window."""
+    weight, bias = _weights(layer)
+    return weight.permute(2, 3, 1, 0).flatten(0, 2).contiguous(), bias
+
+
+def _apply(matrix: tuple[Tensor, Tensor], values: Tensor) -> Tensor:
+    return torch.addmm(matrix[1], values, matrix[0])
+
+
+def _by_column(features: Tensor) -> Tensor:
+    """A row's features (N, F, 1, W), as (W, N, F)."""
+    return features[:, :, 0].permute(2, 0, 1).contiguous()
+
+
+def _concat_elu(features: Tensor) -> Tensor:
+    """As `concat_elu`, for the features (N, F) of one pixel."""
+    return F.elu(torch.cat([features, -features], dim=1))
+
+
+def _modulate(features: Tensor, modulation: Modulation | None, row: int) -> Tensor:
+    """Apply a modulation to the features (N, F, 1, W) of a row."""
+    if modulation is None:
+        return features
+    return modulation.at(slice(row, row + 1), slice(None)).apply(features[None])[0]
+
+
+def _modulate_pixel(features: Tensor, modulation: Modulation | None, row: int, column: int) -> Tensor:
+    """Apply a modulation to the features (N, F) of a pixel."""
+    if modulation is None:
+        return features
+    here = modulation.at(slice(row, row + 1), slice(column, column + 1))
+    return here.apply(features[None, :, :, None, None])[0, :, :, 0, 0]
