@@ -71,7 +71,7 @@ def test_a_pixel_that_is_put_matters():
         network.put(0, 1, torch.zeros(2, 1, dtype=torch.float64))
         network.begin_row(1)
         below = network.step(1, 0)
-    assert torch.equal(first[0], first[1])
+    torch.testing.assert_close(first[0], first[1])
     for outputs in (right, below):
         assert (outputs[0] - outputs[1]).abs().max() > 1e-3
 
