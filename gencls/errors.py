@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ConditionerContractError",
     "ConditionerError",
     "DataSetError",
     "GenclsError",
@@ -36,7 +37,11 @@ class DataSetError(GenclsError, OSError):
 
 
 class ConditionerError(GenclsError, LookupError, ValueError):
-    """A conditioner is unknown, conflicts with another, or breaks the contract."""
+    """A conditioner is unknown, or conflicts with another."""
+
+
+class ConditionerContractError(GenclsError, AssertionError):
+    """A conditioner breaks the contract that `gencls.testing.check_conditioner` checks."""
 
 
 class NonFiniteLossError(GenclsError, ArithmeticError):
