@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 
 from gencls import ConditionerError, GenclsError
 from gencls.conditioners import Conditioner, Modulation, per_site, zero_embedding
+from gencls.conditioners.embedding import Embedding
 from gencls.conditioners.mild import Mild
 from gencls.conditioners.unconditional import Unconditional
 from gencls.errors import ConditionerContractError
@@ -18,13 +20,14 @@ from gencls.pixelcnn import PixelCNN
 from gencls.testing import check_conditioner
 from gencls.testing.rules import FOUNDATIONS, RULES
 
-# Each class is named by the rule that it breaks, and says how.
 WRONG = {}
 
 
-def breaks(rule):
+def breaks(*rules):
+    """Say which rules a plugin breaks, all of them."""
+
     def add(conditioner):
-        WRONG.setdefault(rule, []).append(conditioner)
+        WRONG[conditioner] = rules
         return conditioner
 
     return add
@@ -146,9 +149,7 @@ class LooksAround(Modulation):
         return features + self.shift * features.mean((-2, -1), keepdim=True)
 
 
-@breaks("is_causal")
-@breaks("is_a_probability")
-@breaks("works_on_single_pixels")
+@breaks("is_causal", "is_a_probability", "works_on_single_pixels", "samples_alike")
 class NotCausal(Wrong):
     def modulate(self, shift):
         return LooksAround(shift)
@@ -182,8 +183,7 @@ class TwoFactorsAtZero(Wrong):
         return Modulation(shift=self.factor * shift)
 
 
-@breaks("keeps_rows_apart")
-@breaks("scores_classes_alike")
+@breaks("keeps_rows_apart", "scores_classes_alike")
 class LessTheMeanOfTheBatch(Wrong):
     def modulate(self, shift):
         return Modulation(shift=shift - shift.mean(0))
@@ -269,37 +269,24 @@ def _spy():
 
 
 def test_there_is_a_wrong_plugin_for_every_rule():
-    assert sorted(WRONG) == sorted(rule.name for rule in FOUNDATIONS + RULES)
+    assert {rule for rules in WRONG.values() for rule in rules} == {rule.name for rule in FOUNDATIONS + RULES}
 
 
 @pytest.mark.usefixtures("_spy")
-@pytest.mark.parametrize(
-    ("rule", "plugin"),
-    [pytest.param(rule, plugin, id=plugin.__name__) for rule in WRONG for plugin in WRONG[rule]],
-)
-def test_a_wrong_plugin_is_caught(rule, plugin):
+@pytest.mark.parametrize("plugin", WRONG, ids=lambda plugin: plugin.__name__)
+def test_a_wrong_plugin_is_caught(plugin):
     with pytest.raises(ConditionerContractError) as caught:
         check_conditioner(plugin)
     message = str(caught.value)
-    assert f"\n- {rule}: " in message
-    assert f"{__name__}:{plugin.__name__} breaks" in message
-    assert "What to do: " in message
+    named = re.findall(r"^- (\w+): ", message, re.MULTILINE)
+    assert sorted(named) == sorted(WRONG[plugin])
+    assert f"{__name__}:{plugin.__name__} breaks {len(named)} of the" in message
+    assert message.count("  Seen: ") == message.count("  What to do: ") == len(named)
 
 
 @pytest.mark.parametrize("plugin", [Wrong, Wrong(), Unconditional])
 def test_what_is_right_passes(plugin):
     check_conditioner(plugin)
-
-
-def test_broken_rules_are_reported_together():
-    with pytest.raises(ConditionerContractError, match="breaks 3 of the 17 rules") as caught:
-        check_conditioner(NotCausal)
-    assert str(caught.value).count("What to do") == 3
-
-
-def test_a_broken_foundation_is_reported_alone():
-    with pytest.raises(ConditionerContractError, match="breaks 1 of the 17 rules"):
-        check_conditioner(AList)
 
 
 def test_the_error_is_an_assertion_of_ours():
@@ -316,7 +303,7 @@ def test_the_hyper_parameters_of_an_instance_are_used():
     with pytest.raises(
         ConditionerContractError, match="'size' of Embedding must be an int of at least 1, got 0"
     ):
-        check_conditioner(_embedding(size=0))
+        check_conditioner(Embedding(size=0))
 
 
 def test_an_instance_is_left_as_it_is():
@@ -335,9 +322,3 @@ def test_progress_is_shown(capsys):
     check_conditioner("mild", verbose=1)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"holds  {rule.name}" for rule in FOUNDATIONS + RULES]
-
-
-def _embedding(size):
-    from gencls.conditioners.embedding import Embedding
-
-    return Embedding(size=size)

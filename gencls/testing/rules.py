@@ -7,6 +7,7 @@ import pickle
 from copy import deepcopy
 from itertools import combinations, product
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.autograd.functional import jacobian
 
 from ..conditioners import Modulation
 from ..pixelcnn import PixelCNN
+from ..sampling import ancestral_sample, cached_sample, draw_noise
 from .subject import CLASSES, TOLERANCE, Rule, Subject, equal, parts, random_images, require, rule
 
 __all__ = ["FOUNDATIONS", "RULES"]
@@ -184,7 +186,7 @@ def scores_classes_alike(subject: Subject) -> None:
 
 @rule(RULES, "Return plain Modulation objects, which act on one position at a time.")
 def works_on_single_pixels(subject: Subject) -> None:
-    """What it applies to one pixel is what it applies there in a whole image; cached sampling needs that."""
+    """What it applies to one pixel is what it applies there in a whole image."""
     for site, modulation in subject.model((1, 5, 7)).conditioner(CLASSES[:2]).items():
         arranged = modulation.per_image()
         features = torch.randn(1, 2, site.channels, site.height, site.width, dtype=torch.float64)
@@ -194,6 +196,16 @@ def works_on_single_pixels(subject: Subject) -> None:
             pixel = arranged.at(rows, columns).apply(features[..., rows, columns])
             fits = torch.allclose(pixel, whole[..., rows, columns], atol=TOLERANCE)
             require(fits, f"the pixel in row {row} and column {column} is another at {site}")
+
+
+@rule(RULES, "Return plain Modulation objects, which act on one position at a time.")
+def samples_alike(subject: Subject) -> None:
+    """Sampling with the cache draws the same images as sampling without it."""
+    model = subject.model((3, 3, 5), n_levels=16)
+    labels = CLASSES.repeat(2)
+    noise = draw_noise(model, len(labels), np.random.RandomState(0))
+    plain, cached = ancestral_sample(model, labels, noise), cached_sample(model, labels, noise)
+    require(torch.equal(plain, cached), f"{int((plain != cached).sum())} of {plain.numel()} values differ")
 
 
 @rule(RULES, "Draw random numbers from torch's own generator, and only in build.")
