@@ -1,0 +1,30 @@
+"""The contract of gencls, and what is special about this conditioner."""
+
+import torch
+from gencls_example_plugin import Tilt
+
+from gencls import get_conditioner
+from gencls.pixelcnn import PixelCNN
+from gencls.testing import check_conditioner
+
+
+def test_the_contract_holds():
+    """All rules, for the class that the name stands for."""
+    check_conditioner("tilt")
+
+
+def test_the_name_stands_for_the_class():
+    """The entry point leads here."""
+    assert get_conditioner("tilt") is Tilt
+
+
+def test_the_bias_is_a_plane():
+    """Its second differences are 0."""
+    tilt = Tilt()
+    tilt.build(2, PixelCNN((1, 5, 7), n_outputs=1, n_layers=1, n_filters=4).sites)
+    for parameter in tilt.parameters():
+        torch.nn.init.normal_(parameter)
+    for modulation in tilt(torch.tensor([0, 1])).values():
+        for axis in (-2, -1):
+            slope = modulation.shift.diff(dim=axis)
+            torch.testing.assert_close(slope.diff(dim=axis), torch.zeros_like(slope.diff(dim=axis)))
