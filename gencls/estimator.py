@@ -25,7 +25,7 @@ from .preparation import Samples, check_sample_weight, hold_out, merge_duplicate
 from .sampling import cached_sample, draw_noise
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
-from .validation import check_parameters
+from .validation import check_parameters, whole
 
 __all__ = ["GenerativeBayesClassifier"]
 
@@ -377,6 +377,51 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         levels = cached_sample(model, torch.from_numpy(codes), noise, verbose=self.verbose)
         return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
 
+    def complete(
+        self,
+        X: ArrayLike,
+        n_rows: int,
+        y: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Keep the upper rows of images, and draw the others given these.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows; what stands below the first rows does not matter.
+        n_rows : int
+            Rows to keep, from 0 to H.
+        y : class or array-like of classes, optional
+            The class of all images, or of each; without it the most probable one given the rows that are
+            kept.
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray
+            Images in the layout, dtype and range of the training images.
+        y : ndarray of shape (N,)
+            Their classes.
+        """
+        check_is_fitted(self)
+        height = self.codec_.tensor_shape_[1]
+        if not whole(0, height).accepts(n_rows):
+            raise InvalidParameterError(
+                f"The parameter 'n_rows' of complete must be an int from 0 to {height}, got {n_rows!r}."
+            )
+        model = self.net_.averaged_model
+        levels = torch.from_numpy(self.codec_.encode(self._validate_images(X)))
+        if y is None:
+            joint = joint_log_prob(class_log_likelihoods(model, levels, n_rows), self.class_prior_)
+            codes = joint.argmax(axis=1)
+        else:
+            codes = self._encode_labels_for(len(levels), y)
+        noise = draw_noise(model, len(codes), check_random_state(random_state))
+        known = levels[:, :, :n_rows]
+        drawn = cached_sample(model, torch.from_numpy(codes), noise, known=known, verbose=self.verbose)
+        return self.codec_.decode(drawn.cpu().numpy()), self.classes_[codes]
+
     @property
     def image_shape_(self) -> tuple[int, ...]:
         """An image in the layout of X."""
@@ -532,17 +577,21 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             )
         return np.searchsorted(self.classes_, y).astype(np.int64)
 
+    def _encode_labels_for(self, n_samples: int, y: ArrayLike) -> NDArray[np.int64]:
+        """Positions in `classes_` of a class for each, or of one for all."""
+        return self._encode_labels(np.full(n_samples, y) if np.ndim(y) == 0 else np.asarray(y), n_samples)
+
     def _sample_labels(
         self, n_samples: int, y: ArrayLike | None, rng: np.random.RandomState
     ) -> NDArray[np.int64]:
         if y is not None and np.ndim(y) > 0:
             return self._encode_labels(np.asarray(y), len(np.asarray(y)))
-        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+        if not whole(1).accepts(n_samples):
             raise InvalidParameterError(
                 f"The parameter 'n_samples' of sample must be an int of at least 1, got {n_samples!r}."
             )
         if y is not None:
-            return self._encode_labels(np.full(n_samples, y), n_samples)
+            return self._encode_labels_for(n_samples, y)
         return rng.choice(len(self.classes_), size=n_samples, p=self.class_prior_)
 
 

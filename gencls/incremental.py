@@ -20,6 +20,11 @@ from .pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d, 
 
 __all__ = ["IncrementalPixelCNN"]
 
+# Features of a row or pixel, its row and column; None comes back where no coarser position begins.
+_Step = Callable[[Tensor, int, int], Any]
+# Features, what was passed on the way down, row and column.
+_Block = Callable[[Tensor, Tensor | None, int, int], Tensor]
+
 
 class IncrementalPixelCNN:
     """A `PixelCNN` for one pixel after another, with all that is needed again in its caches.
@@ -83,11 +88,11 @@ class _Level:
 
     def __init__(
         self,
-        down: Sequence[_RowBlock | _PixelBlock],
-        up: Sequence[_RowBlock | _PixelBlock],
+        down: Sequence[_Block],
+        up: Sequence[_Block],
         inner: _Level | None,
-        enter: Callable[[Tensor, int, int], Tensor | None] | None,
-        leave: Callable[[Tensor, int, int], Tensor] | None,
+        enter: _Step | None,
+        leave: _Step | None,
     ):
         self.down, self.up, self.inner = down, up, inner
         self.enter, self.leave = enter, leave
@@ -106,10 +111,10 @@ class _Level:
 
     def visit(self, features: Tensor, row: int, column: int) -> Tensor:
         """Take features of the finer level, of twice our resolution, and give it those of the same place."""
-        entered = self.enter(features, row, column)
+        entered = cast(_Step, self.enter)(features, row, column)
         if entered is not None:
             self.results[column // 2] = self.step(entered, row // 2, column // 2)
-        return self.leave(self.results[column // 2], row, column)
+        return cast(Tensor, cast(_Step, self.leave)(self.results[column // 2], row, column))
 
 
 class _RowConv:
@@ -120,7 +125,7 @@ class _RowConv:
         self.stride = layer.stride
         self.window = self.bias.new_zeros(n_images, self.weight.shape[1], 2, width)
 
-    def __call__(self, features: Tensor, row: int, _column: int = 0) -> Tensor | None:
+    def __call__(self, features: Tensor, row: int, _column: int = 0) -> Any:
         self.window = torch.cat([self.window[:, :, 1:], features], dim=2)
         if row % self.stride:
             return None
@@ -135,7 +140,7 @@ class _PixelConv:
         self.stride = layer.stride
         self.window = self.matrix[1].new_zeros(n_images, 2, width + 1, layer.conv.direction.shape[1])
 
-    def __call__(self, features: Tensor, row: int, column: int) -> Tensor | None:
+    def __call__(self, features: Tensor, row: int, column: int) -> Any:
         if column == 0:
             self.window[:, 0] = self.window[:, 1]
         self.window[:, 1, column + 1] = features
@@ -179,7 +184,7 @@ class _RowBlock:
 
     def __call__(self, features: Tensor, passed: Tensor | None, row: int, _column: int) -> Tensor:
         hidden = _modulate(self.first(concat_elu(features), row), self.modulations[0], row)
-        if self.shortcut is not None:
+        if self.shortcut is not None and passed is not None:
             hidden = hidden + F.conv2d(concat_elu(passed), *self.shortcut)
         hidden = _modulate(self.second(concat_elu(hidden), row), self.modulations[1], row)
         value, gate = hidden.chunk(2, dim=1)
@@ -198,7 +203,7 @@ class _PixelBlock:
         self.modulations = [modulations.get(site) for site in (block.first_site, block.second_site)]
         self.above = above
         # A short-cut's input is the vertical stream, and on the way up also what was passed: (v, p, -v, -p).
-        weight, self.shortcut_bias = _weights(block.shortcut)
+        weight, self.shortcut_bias = _weights(cast(WeightNormConv2d, block.shortcut))
         parts = weight.unflatten(1, (2, -1, channels))
         self.from_above = parts[:, :, 0].flatten(1, 2)
         self.from_passed = parts[:, :, 1].flatten(1).T if parts.shape[2] == 2 else None
@@ -209,36 +214,38 @@ class _PixelBlock:
             self.beside = _by_column(F.conv2d(vertical, self.from_above, self.shortcut_bias))
         hidden = self.first(_concat_elu(features), row, column)
         hidden = _modulate_pixel(hidden, self.modulations[0], row, column) + self.beside[column]
-        if passed is not None:
+        if self.from_passed is not None and passed is not None:
             hidden = torch.addmm(hidden, _concat_elu(passed), self.from_passed)
         hidden = self.second(_concat_elu(hidden), row, column)
         value, gate = _modulate_pixel(hidden, self.modulations[1], row, column).chunk(2, dim=1)
         return features + value * torch.sigmoid(gate)
 
 
-def _levels(network: PixelCNN, modulations: Modulations, n_images: int) -> tuple[_Level, _Level]:
-    """Both streams from the coarsest level to the finest, which holds all others."""
-    vertical = horizontal = None
+def _levels(network: PixelCNN, modulations: Modulations, n_images: int) -> tuple[Any, Any]:
+    """The finest level of each stream, which holds the coarser ones."""
+    vertical: _Level | None = None
+    horizontal: _Level | None = None
     for depth in (2, 1, 0):
-        down, up = cast(Any, network.down[depth]), cast(Any, network.up[2 - depth])
-        rows = [[_RowBlock(block, modulations, n_images) for block in stage.vertical] for stage in (down, up)]
-        pixels = [
-            [
-                _PixelBlock(block, modulations, n_images, above)
-                for block, above in zip(stage.horizontal, blocks, strict=True)
-            ]
-            for stage, blocks in zip((down, up), rows, strict=True)
-        ]
-        enter_row = enter_pixel = leave_row = leave_pixel = None
-        if depth:
-            finer = cast(Any, network.down[depth - 1]).size[1]
-            leaving = cast(Any, network.up[3 - depth]).resize
-            enter_row = _RowConv(down.resize[0], n_images, finer)
-            enter_pixel = _PixelConv(down.resize[1], n_images, finer)
-            leave_row, leave_pixel = _RowUpsampling(leaving[0], finer), _PixelUpsampling(leaving[1])
-        vertical = _Level(*rows, vertical, enter_row, leave_row)
-        horizontal = _Level(*pixels, horizontal, enter_pixel, leave_pixel)
+        rows: list[list[_RowBlock]] = []
+        pixels: list[list[_PixelBlock]] = []
+        for stage in cast("list[Any]", (network.down[depth], network.up[2 - depth])):
+            rows.append([_RowBlock(block, modulations, n_images) for block in stage.vertical])
+            pairs = zip(stage.horizontal, rows[-1], strict=True)
+            pixels.append([_PixelBlock(block, modulations, n_images, above) for block, above in pairs])
+        from_rows, from_pixels = _resizing(network, depth, n_images)
+        vertical = _Level(rows[0], rows[1], vertical, *from_rows)
+        horizontal = _Level(pixels[0], pixels[1], horizontal, *from_pixels)
     return vertical, horizontal
+
+
+def _resizing(network: PixelCNN, depth: int, n_images: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """The ways to a level from the next finer one and back, for rows and for pixels; the finest has none."""
+    if depth == 0:
+        return (None, None), (None, None)
+    width = cast(Any, network.down[depth - 1]).size[1]
+    enter, leave = cast(Any, network.down[depth]).resize, cast(Any, network.up[3 - depth]).resize
+    rows = (_RowConv(enter[0], n_images, width), _RowUpsampling(leave[0], width))
+    return rows, (_PixelConv(enter[1], n_images, width), _PixelUpsampling(leave[1]))
 
 
 def _weights(layer: WeightNormConv2d) -> tuple[Tensor, Tensor]:

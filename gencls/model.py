@@ -80,7 +80,7 @@ class ConditionalPixelCNN(nn.Module):
         """
         return self._log_prob(levels, self.modulate_images(labels))[0]
 
-    def log_prob_per_class(self, levels: Tensor, classes: Tensor) -> Tensor:
+    def log_prob_per_class(self, levels: Tensor, classes: Tensor, n_rows: int | None = None) -> Tensor:
         """Log p(image | class) of every image for each of these classes.
 
         What lies before the first site that the conditioner touches is computed once for all of them.
@@ -89,6 +89,8 @@ class ConditionalPixelCNN(nn.Module):
         ----------
         levels : Tensor of shape (N, C, H, W)
         classes : Tensor of shape (K,)
+        n_rows : int, optional
+            Score the upper rows alone, whatever the others are.
 
         Returns
         -------
@@ -96,7 +98,7 @@ class ConditionalPixelCNN(nn.Module):
             Nats per image, float64.
         """
         modulations = {site: each.per_class() for site, each in self.conditioner(classes).items()}
-        log_prob = self._log_prob(levels, modulations)
+        log_prob = self._log_prob(levels, modulations, n_rows)
         return log_prob.expand(len(classes), -1).T
 
     def modulate_images(self, labels: Tensor) -> Modulations:
@@ -109,6 +111,7 @@ class ConditionalPixelCNN(nn.Module):
             modulations = self.modulate_images(labels)
         self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
 
-    def _log_prob(self, levels: Tensor, modulations: Modulations) -> Tensor:
+    def _log_prob(self, levels: Tensor, modulations: Modulations, n_rows: int | None = None) -> Tensor:
         parameters = self.network(self.likelihood.scale(levels, self.dtype), modulations)
-        return self.likelihood.log_prob(parameters, levels).sum((-2, -1), dtype=torch.float64)
+        log_prob = self.likelihood.log_prob(parameters, levels)
+        return log_prob[..., :n_rows, :].sum((-2, -1), dtype=torch.float64)

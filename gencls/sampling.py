@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -57,7 +58,9 @@ def ancestral_sample(
     Tensor of shape (N, C, H, W)
         Levels, uint8.
     """
-    return _in_batches(_draw_plainly, model, labels, noise, batch_size, verbose)
+    parts = _batches(model, batch_size, labels, noise)
+    with _progress(model, len(parts), verbose) as progress:
+        return torch.cat([_draw_plainly(model, progress, *part) for part in parts])
 
 
 def cached_sample(
@@ -65,6 +68,7 @@ def cached_sample(
     labels: Tensor,
     noise: NDArray[np.float64],
     *,
+    known: Tensor | None = None,
     batch_size: int = 256,
     verbose: int = 0,
 ) -> Tensor:
@@ -77,6 +81,8 @@ def cached_sample(
     ----------
     model, labels, noise, batch_size, verbose
         As in `ancestral_sample`.
+    known : Tensor of shape (N, C, R, W), optional
+        Levels of the upper R rows, which are kept; the others are drawn given these.
 
     Returns
     -------
@@ -87,38 +93,35 @@ def cached_sample(
     ----------
     P. Ramachandran et al. (2017), "Fast Generation for Convolutional Autoregressive Models".
     """
-    return _in_batches(_draw_with_cache, model, labels, noise, batch_size, verbose)
+    if known is None:
+        known = torch.empty(len(labels), model.image_shape[0], 0, model.image_shape[2], dtype=torch.uint8)
+    parts = _batches(model, batch_size, labels, noise, known)
+    with _progress(model, len(parts), verbose) as progress:
+        return torch.cat([_draw_with_cache(model, progress, *part) for part in parts])
 
 
-def _in_batches(
-    draw: Callable[[ConditionalPixelCNN, Tensor, Tensor, tqdm], Tensor],
-    model: ConditionalPixelCNN,
-    labels: Tensor,
-    noise: NDArray[np.float64],
-    batch_size: int,
-    verbose: int,
-) -> Tensor:
+def _batches(
+    model: ConditionalPixelCNN, batch_size: int, labels: Tensor, noise: NDArray[np.float64], *others: Tensor
+) -> list[tuple[Tensor, ...]]:
+    """Labels, noise and others, in batches on the device of the model."""
     model.eval()
-    _, height, width = model.image_shape
-    noises = np.split(noise, range(batch_size, len(noise), batch_size))
-    batches = list(zip(labels.split(batch_size), noises, strict=True))
+    uniform = torch.from_numpy(noise).to(model.dtype)
+    columns = [values.to(model.device).split(batch_size) for values in (labels, uniform, *others)]
+    return list(zip(*columns, strict=True))
+
+
+@contextmanager
+def _progress(model: ConditionalPixelCNN, n_batches: int, verbose: int) -> Iterator[tqdm]:
+    """Without gradients, a bar that counts the pixels of each batch."""
+    n_pixels = n_batches * model.image_shape[1] * model.image_shape[2]
     with (
         torch.inference_mode(),
-        tqdm(
-            total=len(batches) * height * width, desc="sampling", unit="pixel", disable=not verbose
-        ) as progress,
+        tqdm(total=n_pixels, desc="sampling", unit="pixel", disable=not verbose) as progress,
     ):
-        return torch.cat(
-            [
-                draw(
-                    model, some.to(model.device), torch.from_numpy(u).to(model.device, model.dtype), progress
-                )
-                for some, u in batches
-            ]
-        )
+        yield progress
 
 
-def _draw_plainly(model: ConditionalPixelCNN, labels: Tensor, uniform: Tensor, progress: tqdm) -> Tensor:
+def _draw_plainly(model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor) -> Tensor:
     modulations = model.modulate_images(labels)
     levels = _blank(model, labels)
     for row, column in np.ndindex(*model.image_shape[1:]):
@@ -129,15 +132,20 @@ def _draw_plainly(model: ConditionalPixelCNN, labels: Tensor, uniform: Tensor, p
     return levels
 
 
-def _draw_with_cache(model: ConditionalPixelCNN, labels: Tensor, uniform: Tensor, progress: tqdm) -> Tensor:
+def _draw_with_cache(
+    model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor, known: Tensor
+) -> Tensor:
     network = IncrementalPixelCNN(model.network, model.modulate_images(labels), len(labels))
     levels = _blank(model, labels)
+    n_known = known.shape[2]
+    levels[:, :, :n_known] = known
     for row, column in np.ndindex(*model.image_shape[1:]):
         if column == 0:
             network.begin_row(row)
-        colours = model.likelihood.sample(network.step(row, column), uniform[:, row, column])
-        network.put(row, column, model.likelihood.scale(colours, model.dtype))
-        levels[:, :, row, column] = colours
+        parameters = network.step(row, column)
+        if row >= n_known:
+            levels[:, :, row, column] = model.likelihood.sample(parameters, uniform[:, row, column])
+        network.put(row, column, model.likelihood.scale(levels[:, :, row, column], model.dtype))
         progress.update()
     return levels
 

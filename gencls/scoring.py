@@ -16,7 +16,9 @@ FEATURES_IN_FLIGHT = {"cpu": 2**19, "cuda": 2**26}
 LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 
 
-def class_log_likelihoods(model: ConditionalPixelCNN, levels: Tensor) -> NDArray[np.float64]:
+def class_log_likelihoods(
+    model: ConditionalPixelCNN, levels: Tensor, n_rows: int | None = None
+) -> NDArray[np.float64]:
     """Log p(image | class) for every image and class.
 
     Every batch has the same shape (the last one is filled up), so that the score of an image does not depend
@@ -26,6 +28,8 @@ def class_log_likelihoods(model: ConditionalPixelCNN, levels: Tensor) -> NDArray
     ----------
     model : ConditionalPixelCNN
     levels : Tensor of shape (N, C, H, W)
+    n_rows : int, optional
+        Score the upper rows alone.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def class_log_likelihoods(model: ConditionalPixelCNN, levels: Tensor) -> NDArray
         for start in range(0, len(levels), n_images):
             batch = levels[start : start + n_images].to(model.device)
             filled = torch.cat([batch, batch[:1].expand(n_images - len(batch), -1, -1, -1)])
-            rows = [model.log_prob_per_class(filled, part) for part in classes.split(n_classes)]
+            rows = [model.log_prob_per_class(filled, part, n_rows) for part in classes.split(n_classes)]
             scores[start : start + n_images] = torch.cat(rows, dim=1)[: len(batch)].cpu().numpy()
     return scores
 

@@ -21,7 +21,10 @@ class Rule(NamedTuple):
 def whole(minimum: int, maximum: int | None = None) -> Rule:
     """A whole number in a closed range; bool is none."""
     words = f"an int of at least {minimum}" if maximum is None else f"an int from {minimum} to {maximum}"
-    return Rule(words, lambda value: _is(value, Integral) and minimum <= value <= (maximum or value))
+    return Rule(
+        words,
+        lambda value: _is(value, Integral) and minimum <= value <= (value if maximum is None else maximum),
+    )
 
 
 def real(words: str, accepts: Callable[[float], bool]) -> Rule:

@@ -82,3 +82,14 @@ def test_batches_do_not_matter():
     labels = torch.tensor([0, 1, 2, 0, 1])
     together = cached_sample(model, labels, noise)
     assert torch.equal(together, cached_sample(model, labels, noise, batch_size=2))
+
+
+def test_completing_keeps_the_known_rows_and_draws_the_others_given_them():
+    model = make_model((2, 4, 3))
+    noise = draw_noise(model, 6, np.random.RandomState(3))
+    labels = torch.arange(6) % 3
+    images = cached_sample(model, labels, noise)
+    assert torch.equal(cached_sample(model, labels, noise, known=images[:, :, :2]), images)
+    others = 15 - images[:, :, :2]
+    completed = cached_sample(model, labels, noise, known=others)
+    assert torch.equal(completed[:, :, :2], others)
