@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--n-layers", type=int, default=1)
     parser.add_argument("--n-filters", type=int, default=40)
     parser.add_argument("--n-mixtures", type=int, default=5)
-    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument(
         "--max-epochs", type=int, default=14, help="each shows every image and its mirror image"
     )
