@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -47,10 +49,11 @@ def _without_windows():
 def test_the_code_of_a_page_runs_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry, "_TARGETS", dict(registry._TARGETS))  # a page may register a conditioner
-    namespace = {"__name__": "__main__"}
+    module = types.ModuleType("page")  # a real module, so that its classes can be pickled
+    monkeypatch.setitem(sys.modules, "page", module)
     for line, source in python_blocks(page):
         code = compile("\n" * line + source, str(page), "exec")
-        exec(code, namespace)
+        exec(code, module.__dict__)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

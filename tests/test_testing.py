@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -270,6 +271,12 @@ def _spy():
 
 def test_there_is_a_wrong_plugin_for_every_rule():
     assert {rule for rules in WRONG.values() for rule in rules} == {rule.name for rule in FOUNDATIONS + RULES}
+
+
+def test_the_page_for_authors_has_every_rule():
+    page = Path(__file__).parent.parent / "docs/write-a-conditioner.md"
+    named = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == [rule.name for rule in FOUNDATIONS + RULES]
 
 
 @pytest.mark.usefixtures("_spy")

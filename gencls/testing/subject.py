@@ -60,14 +60,18 @@ class Subject:
         seed: int = 0,
         start: bool = False,
     ) -> ConditionalPixelCNN:
-        """A tiny model of float64 in evaluation mode; the conditioner is given noise unless at the start."""
+        """A tiny model of float64 in evaluation mode, with noise on its weights.
+
+        At the `start` the conditioner's own weights stay as `build` made them.
+        """
         torch.manual_seed(seed)
         model = ConditionalPixelCNN(
             image_shape, n_levels, len(CLASSES), self.given, n_layers=1, n_filters=4, n_mixtures=2
         ).double()
         with torch.no_grad():
-            for parameter in () if start else model.conditioner.parameters():
-                parameter.add_(torch.randn_like(parameter), alpha=0.5)
+            for part in (model.network,) if start else (model.network, model.conditioner):
+                for parameter in part.parameters():
+                    parameter.add_(torch.randn_like(parameter), alpha=0.5)
         return model.eval()
 
 

@@ -1,0 +1,105 @@
+"""The benchmarks of the conditioners, at a size that takes seconds."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("conditioners")
+
+
+@pytest.fixture
+def start(benchmark, tmp_path):
+    """Start the command with small settings in a folder of its own."""
+
+    def main(*options):
+        folders = ("--results", str(tmp_path / "fits.jsonl"), "--docs", str(tmp_path))
+        small = ("--datasets", "digits", "--seconds-digits", "0.2", "--seeds", "2", "--jobs", "1")
+        benchmark.main([*folders, *small, "--only", "head", "unconditional", *options])
+
+    return main
+
+
+def results(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "fits.jsonl").read_text().splitlines()]
+
+
+def test_one_command_makes_the_table_and_goes_on_where_it_was(start, benchmark, tmp_path, monkeypatch):
+    start("--seeds", "1")
+    start()
+    rows = results(tmp_path)
+    assert [(row["conditioner"], row["seed"]) for row in rows] == [
+        ("head", 0), ("unconditional", 0), ("head", 1), ("unconditional", 1),
+    ]  # fmt: skip
+    assert rows[1]["accuracy"] == pytest.approx(0.1, abs=0.02)
+    assert rows[1]["log_loss"] == pytest.approx(np.log(10), abs=0.01)
+    assert rows[0]["n_parameters_conditioner"] == 240
+    assert (tmp_path / "images/zoo.png").stat().st_size > 5000
+    table = (tmp_path / "zoo-table.md").read_text()
+    assert table.count("\n| `head` |") == table.count("\n| `unconditional` |") == 1
+    assert table.count("±") == 6
+    monkeypatch.delattr(benchmark, "measure")  # nothing is fitted again
+    start()
+    assert results(tmp_path) == rows
+
+
+def test_a_fit_that_fails_is_told_and_tried_again(start, benchmark, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "measure", lambda cell: 1 / 0)
+    start()
+    assert capsys.readouterr().out.count("FAILED, ZeroDivisionError") == 4
+    assert not (tmp_path / "fits.jsonl").exists()
+
+
+def test_a_line_that_was_cut_off_does_no_harm(benchmark, tmp_path):
+    path = tmp_path / "fits.jsonl"
+    assert benchmark.read(path) == []
+    benchmark.append({"seed": 0}, path)
+    path.write_text(path.read_text() + '{"seed": 1, "settings": {}')  # the machine stopped while it wrote
+    benchmark.append({"seed": 2}, path)
+    assert benchmark.read(path) == [{"seed": 0}, {"seed": 2}]
+
+
+def test_without_results_the_table_says_so(start, tmp_path):
+    start("--table-only")
+    assert (tmp_path / "zoo-table.md").read_text() == "Nothing has been measured yet.\n"
+
+
+def test_the_learning_rate_falls_to_0_when_the_time_is_up(benchmark, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(benchmark, "clock", lambda device: next(seconds))
+    budget = benchmark.TimeBudget(20, "cpu")
+    X, y = load_digits(n_class=2, return_X_y=True)
+    clf = GenerativeBayesClassifier(
+        n_filters=2,
+        n_mixtures=1,
+        max_epochs=1000,
+        batch_size=30,
+        net_params={"callbacks": [("budget", budget)]},
+    )
+    with pytest.warns(TrainingInterruptedWarning):
+        clf.fit(X[:90], y[:90])
+    assert budget.steps_ == 20
+    assert clf.n_iter_ == 6
+    assert clf.net_.optimizer_.param_groups[0]["lr"] < 0.01 * clf.lr
+
+
+def test_sharing_is_measured(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    small = ("--classes", "2", "--images", "2", "--n-filters", "64", "--repeats", "1", "--only", "head")
+    importlib.import_module("sharing").main([*small, "--docs", str(tmp_path)])
+    assert "\n| `head` | " in (tmp_path / "sharing-table.md").read_text()
