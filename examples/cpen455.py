@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     parser.add_argument("--n-mixtures", type=int, default=5)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument(
-        "--max-epochs", type=int, default=14, help="each shows every image and its mirror image"
+        "--max-epochs", type=int, default=12, help="each shows every image and its mirror image"
     )
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-3)
