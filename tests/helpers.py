@@ -1,0 +1,44 @@
+"""What several test files need: small models in float64, with conditioners that do something."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from gencls import ConditionalPixelCNN
+
+
+def make_model(image_shape=(1, 4, 4), n_levels=4, n_classes=3, conditioner="mild", *, seed=0, **options):
+    """A small model in float64 and evaluation mode whose every parameter is away from its start."""
+    defaults = {"n_layers": 1, "n_filters": 4, "n_mixtures": 2, "dropout": 0.0}
+    torch.manual_seed(seed)
+    model = ConditionalPixelCNN(image_shape, n_levels, n_classes, conditioner, **(defaults | options))
+    return disturb(model.double().eval())
+
+
+@torch.no_grad()
+def disturb(module, size=0.3):
+    """Add normal noise to every parameter: gains and biases too start at values that hide mistakes."""
+    for parameter in module.parameters():
+        parameter.add_(size * torch.randn_like(parameter))
+    return module
+
+
+def make_levels(model, n_images=5, seed=0):
+    """Random images."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(model.likelihood.n_levels, (n_images, *model.image_shape), generator=generator)
+
+
+def make_labels(model, n_images=5):
+    """Every class in turn."""
+    return torch.arange(n_images) % model.n_classes
+
+
+def all_images(image_shape, n_levels):
+    """Every image there is, (L ** (C · H · W), C, H, W)."""
+    n_dimensions = int(torch.Size(image_shape).numel())
+    return torch.tensor(list(itertools.product(range(n_levels), repeat=n_dimensions))).reshape(
+        -1, *image_shape
+    )
