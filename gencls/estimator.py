@@ -92,7 +92,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         1 shows progress, of training and of sampling.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the `fit` before.
+        Whether `fit` goes on from the weights of the `fit` before; `lr`, `batch_size` and `max_epochs` may
+        be others then, the network, the device and what watches over training stay.
 
     Attributes
     ----------
@@ -237,6 +238,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         with self._unchanged_by_errors():
             samples = self._read_samples(X, y, sample_weight, reset=not resume)
+            if resume:
+                self._check_same_model()
             self._count_classes(samples, before=0.0)
             train, held_out = self._split(merge_duplicates(samples), X_val, y_val)
             if not resume:
@@ -274,6 +277,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             )
         with self._unchanged_by_errors():
             samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
+            if not first:
+                self._check_same_model()
             self._count_classes(samples, before=0.0 if first else self.class_count_)
             samples = merge_duplicates(samples)
             if first:
@@ -515,6 +520,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool
     ) -> GenerativeBayesClassifier:
         net = self.net_
+        net.adopt(self.lr, self.batch_size)
         device = torch.device(net.device)
         validation = dict(net.callbacks_)["validation"]
         validation.images = None if held_out is None else held_out.to_torch(device)
@@ -526,8 +532,22 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))
 
-    def _make_net(self) -> GenerativeNet:
-        model = {
+    def _check_same_model(self) -> None:
+        """Raise if the parameters that shape the network are others than in the first fit."""
+        built = self.net_.get_params_for("module")
+        changed = [
+            f"{name} was {built[name]!r} and is {value!r}"
+            for name, value in self._model_params().items()
+            if repr(value) != repr(built[name])
+        ]
+        if changed:
+            raise InvalidParameterError(
+                "Training can only go on with the network that there is, but parameters have changed: "
+                f"{'; '.join(changed)}. Set them back, or fit anew with warm_start=False."
+            )
+
+    def _model_params(self) -> dict[str, Any]:
+        return {
             "image_shape": self.codec_.tensor_shape_,
             "n_levels": self.codec_.n_levels_,
             "n_classes": len(self.classes_),
@@ -537,9 +557,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             "n_mixtures": self.n_mixtures,
             "dropout": self.dropout,
         }
+
+    def _make_net(self) -> GenerativeNet:
         monitor = "bits_per_dim" if self.early_stopping is True else self.early_stopping or None
         return make_net(
-            model,
+            self._model_params(),
             device=resolve_device(self.device),
             lr=self.lr,
             batch_size=self.batch_size,

@@ -65,6 +65,9 @@ class GenerativeNet(NeuralNet):
         The averaged weights; all predictions use them.
     """
 
+    lr: float
+    batch_size: int
+
     def __init__(
         self, *args: Any, ema_decay: float = 0.999, gradient_clip: float | None = None, **kwargs: Any
     ):
@@ -84,6 +87,14 @@ class GenerativeNet(NeuralNet):
         self.planned_steps = steps if schedule else None
         self.planned_epochs = epochs
         self.partial_fit(images, None, epochs=epochs)
+
+    def adopt(self, lr: float, batch_size: int) -> None:
+        """Take over settings that may change between two trainings."""
+        self.batch_size = batch_size
+        if lr != self.lr:
+            self.lr = lr
+            for group in self.optimizer_.param_groups:
+                group["initial_lr"] = lr
 
     def initialise_weights(self, images: LabelledImages) -> None:
         """Set the weights by some images, chosen at random (Salimans and Kingma 2016)."""
@@ -132,6 +143,7 @@ class GenerativeNet(NeuralNet):
                 )
         except NonFiniteLossError:
             self._forget_unfinished_epoch()
+            self.notify("on_train_end", X=X, y=y)
             raise
         return self
 
