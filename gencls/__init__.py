@@ -23,6 +23,7 @@ from .errors import (
     TrainingInterruptedWarning,
 )
 from .estimator import GenerativeBayesClassifier
+from .images import ReadImages
 from .likelihood import DiscretizedLogisticMixture
 from .metrics import bits_per_dim, neg_bits_per_dim_scorer
 from .model import ConditionalPixelCNN
@@ -44,6 +45,7 @@ __all__ = [
     "Modulation",
     "NonFiniteLossError",
     "PixelClippingWarning",
+    "ReadImages",
     "Site",
     "Sites",
     "TrainingInterruptedWarning",
