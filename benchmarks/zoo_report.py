@@ -63,8 +63,9 @@ def write_table(rows: list[Row], path: Path, *, picture: str) -> None:
     """
     sections = [section(zoo) for zoo in by_dataset(rows).values()]
     if sections:
-        sections.append(f"![Accuracy and log-loss of every conditioner, with standard errors]({picture})")
+        sections.append(f"![Error rate and log-loss of every conditioner, with standard errors]({picture})")
     text = "\n\n".join(sections or ["Nothing has been measured yet."])
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -103,9 +104,9 @@ def line(name: str, fits: list[Row]) -> str:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Draw accuracy and log-loss of every conditioner, a row of plots for each data set.
+    """Draw error rate and log-loss of every conditioner, a row of plots for each data set.
 
-    The unconditional one stays out, as its accuracy, which is chance, would squeeze all others together.
+    The unconditional one stays out: it guesses, and would squeeze all others together.
     """
     import matplotlib
 
@@ -120,18 +121,27 @@ def draw(rows: list[Row], path: Path) -> None:
     grid = figure.subplots(len(datasets), 2, squeeze=False, sharey="row", height_ratios=heights)
     for axes, zoo in zip(grid, datasets.values(), strict=True):
         axes[0].set_title(title(zoo), loc="left")
-        dots(axes[0], zoo, "accuracy", "accuracy")
-        dots(axes[1], zoo, "log_loss", "log-loss, nats")
+        accuracy, log_loss = (
+            [summary(fits, key) for fits in zoo.values()] for key in ("accuracy", "log_loss")
+        )
+        dots(axes[0], list(zoo), [(1 - mean, error) for mean, error in accuracy], "error rate")
+        dots(axes[1], list(zoo), log_loss, "log-loss, nats")
         axes[0].invert_yaxis()  # the best on top, in both
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)
 
 
-def dots(axis: Any, zoo: dict[str, list[Row]], figure: str, label: str) -> None:
-    """One plot: a dot with its standard error for each conditioner."""
-    means, errors = zip(*(summary(fits, figure) for fits in zoo.values()), strict=True)
-    axis.errorbar(means, range(len(zoo)), xerr=errors, fmt="o", markersize=5, capsize=3)
-    axis.set_yticks(range(len(zoo)), list(zoo))
+def dots(axis: Any, names: list[str], figures: list[tuple[float, float]], label: str) -> None:
+    """One plot: a dot with its standard error for each name, on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    means, errors = zip(*figures, strict=True)
+    axis.errorbar(means, range(len(names)), xerr=errors, fmt="o", markersize=5, capsize=3)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel(label)
     axis.grid(axis="x", alpha=0.3)
