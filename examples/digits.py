@@ -25,7 +25,7 @@ from gencls import GenerativeBayesClassifier
 from gencls.plotting import SampleGridDisplay, TrainingHistoryDisplay
 
 
-def run(output: Path, max_epochs: int = 18, n_filters: int = 24, verbose: int = 1) -> dict[str, float]:
+def run(output: Path, max_epochs: int = 15, n_filters: int = 24, verbose: int = 1) -> dict[str, float]:
     """Fit, print the figures, and write the pictures into `output`."""
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for the pictures")
-    parser.add_argument("--max-epochs", type=int, default=18)
+    parser.add_argument("--max-epochs", type=int, default=15)
     parser.add_argument("--n-filters", type=int, default=24)
     options = parser.parse_args(arguments)
     run(options.output, options.max_epochs, options.n_filters)
