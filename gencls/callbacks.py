@@ -82,10 +82,10 @@ class Validation(Callback):
         self.prior = prior
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        net.history.record("train_bpd", net.history[-1]["train_loss"] / math.log(2))
         if self.images is not None and self.prior is not None:
             for name, value in self._scores(net, self.images, self.prior).items():
                 net.history.record(name, value)
+        net.history.record("train_bpd", net.history[-1]["train_loss"] / math.log(2))  # last: the row is whole
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.images = None  # a fitted model carries no images along
@@ -144,11 +144,11 @@ class Progress(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.epochs_ = 0
-        self.bar_ = tqdm(total=net.planned_epochs, unit="epoch") if sys.stderr.isatty() else None
+        self.bar_ = _bar(net.planned_epochs) if sys.stderr.isatty() else None
 
-    def on_batch_end(self, net: NeuralNet, X: Any = None, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_end(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         if training and self.bar_ is not None:
-            self.bar_.update(len(X["labels"]) / self.n_images_)
+            self.bar_.update(len(batch[0]["labels"]) / self.n_images_)
 
     def on_epoch_begin(self, net: NeuralNet, dataset_train: Any = None, **kwargs: Any) -> None:
         self.n_images_ = len(dataset_train)
@@ -172,3 +172,8 @@ class Progress(Callback):
         if self.bar_ is not None:
             self.bar_.close()
         self.bar_ = None
+
+
+def _bar(n_epochs: int) -> tqdm:
+    layout = "{percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
+    return tqdm(total=n_epochs, bar_format=layout)

@@ -104,7 +104,7 @@ class ImageCodec:
         """Turn levels (N, C, H, W) into images of the user's own shape, dtype and range; undoes `encode`."""
         if self._channels_last:
             levels = np.moveaxis(levels, 1, -1)
-        values = self.low_ + levels.astype(np.float64) * ((self.high_ - self.low_) / (self.n_levels_ - 1))
+        values = self._level_values()[levels]
         if not np.issubdtype(self.dtype_, np.floating):
             values = np.rint(values)
         return values.astype(self.dtype_).reshape(-1, *self.sample_shape_)
@@ -116,6 +116,14 @@ class ImageCodec:
                 f"X must have images of shape {self.image_shape_} as in fit, or flat rows of "
                 f"{prod(self.image_shape_)} features, got {sample_shape}."
             )
+
+    def _level_values(self) -> NDArray[np.float64]:
+        """The value of each level, (L,); the first and the last are the range, to the last bit."""
+        share = np.arange(self.n_levels_)
+        last = self.n_levels_ - 1
+        values = ((last - share) * self.low_ + share * self.high_) / last
+        values[0], values[-1] = self.low_, self.high_
+        return values
 
     @property
     def _channels_last(self) -> bool:

@@ -279,6 +279,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
             if not first:
                 self._check_same_model()
+                self._check_same_classes(classes)
             self._count_classes(samples, before=0.0 if first else self.class_count_)
             samples = merge_duplicates(samples)
             if first:
@@ -375,10 +376,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             Their classes.
         """
         check_is_fitted(self)
-        rng = check_random_state(random_state)
-        codes = self._sample_labels(n_samples, y, rng)
+        # Two streams, so that the first images are the same however many are drawn.
+        for_labels, for_noise = _split_stream(random_state)
+        codes = self._sample_labels(n_samples, y, for_labels)
         model = self.net_.averaged_model
-        noise = draw_noise(model, len(codes), rng)
+        noise = draw_noise(model, len(codes), for_noise)
         levels = cached_sample(model, torch.from_numpy(codes), noise, verbose=self.verbose)
         return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
 
@@ -473,6 +475,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     ) -> Samples:
         """Validate training data; with `reset`, settle the classes and the codec by it."""
         flat, sample_shape = _flatten(X)
+        _check_none_missing(y)
         flat, labels = validate_data(self, flat, y, dtype="numeric", reset=reset)
         sample_shape = sample_shape or flat.shape[1:]
         check_classification_targets(labels)
@@ -546,6 +549,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
                 f"{'; '.join(changed)}. Set them back, or fit anew with warm_start=False."
             )
 
+    def _check_same_classes(self, classes: ArrayLike | None) -> None:
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise InvalidInputError(
+                f"classes must be those of the first call ({_some(self.classes_)}), got "
+                f"{_some(np.unique(classes))}. Leave classes out after the first call."
+            )
+
     def _model_params(self) -> dict[str, Any]:
         return {
             "image_shape": self.codec_.tensor_shape_,
@@ -592,6 +602,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             raise InvalidInputError(
                 f"y must have the shape ({n_samples},), a class for each image, got {y.shape}."
             )
+        _check_none_missing(y)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise InvalidInputError(
@@ -634,6 +645,24 @@ def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
             f"got {ndim}: the shape {images.shape}."
         )
     return images.reshape(len(images), int(np.prod(images.shape[1:]))), images.shape[1:]
+
+
+def _split_stream(random_state: Any) -> list[np.random.RandomState]:
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=2)
+    return [np.random.RandomState(seed) for seed in seeds]
+
+
+def _check_none_missing(y: Any) -> None:
+    """Raise if labels are None or NaN among objects; NaN among numbers is found by scikit-learn."""
+    labels = np.asarray(y)
+    if labels.dtype != object or labels.ndim == 0:
+        return
+    missing = [i for i, label in enumerate(labels.ravel()) if label is None or label != label]
+    if missing:
+        raise InvalidInputError(
+            f"y must have a class for each image, but {len(missing)} of {labels.size} are missing (None or "
+            f"NaN), the first at position {missing[0]}. Leave these images out."
+        )
 
 
 def _check_classes(classes: NDArray[Any]) -> NDArray[Any]:

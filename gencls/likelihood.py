@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -73,7 +74,8 @@ class DiscretizedLogisticMixture:
         mixture = self._unpack(parameters)
         levels = levels.unsqueeze(-4)  # (..., 1, C, H, W), beside the mixtures
         colours = self.scale(levels, parameters.dtype)
-        centred = colours - torch.stack(self._means(mixture, colours.unbind(-3)), dim=-3)
+        means = torch.broadcast_tensors(*self._means(mixture, colours.unbind(-3)))
+        centred = colours - torch.stack(means, dim=-3)
         log_bins = self._log_bins(centred, mixture.log_scales, levels)
         return torch.logsumexp(F.log_softmax(mixture.logits, dim=-3) + log_bins.sum(-3), dim=-3)
 
@@ -99,8 +101,9 @@ class DiscretizedLogisticMixture:
         for channel in range(self.n_channels):
             before = [self.scale(level, parameters.dtype)[..., None, None, None] for level in levels]
             mean = _take(self._mean(mixture, channel, before), component)
-            scale = self._scales(_take(mixture.log_scales[..., channel, :, :], component))
-            value = mean + scale * logistic[..., channel]
+            log_scale = self._log_scales(_take(mixture.log_scales[..., channel, :, :], component))
+            # Beyond e^60 every value is an extreme already, and the product stays finite.
+            value = mean + log_scale.clamp(max=60).exp() * logistic[..., channel]
             levels.append(((value.clamp(-1, 1) + 1) * (self.n_levels - 1) / 2).round().long())
         return torch.stack(levels, dim=-1)
 
@@ -125,18 +128,20 @@ class DiscretizedLogisticMixture:
             mean = mean + mixture.couplings[..., first + j, :, :] * colour
         return mean
 
-    def _scales(self, log_scales: Tensor) -> Tensor:
-        return log_scales.exp() + 1 / (8 * (self.n_levels - 1))
+    def _log_scales(self, outputs: Tensor) -> Tensor:
+        """Log of e^λ + h/8 for the network's outputs λ."""
+        return torch.logaddexp(outputs, outputs.new_tensor(-math.log(8 * (self.n_levels - 1))))
 
-    def _log_bins(self, centred: Tensor, log_scales: Tensor, levels: Tensor) -> Tensor:
+    def _log_bins(self, centred: Tensor, outputs: Tensor, levels: Tensor) -> Tensor:
         """Log of σ(b) - σ(a) for the bins of these levels."""
         bottom, top = levels == 0, levels == self.n_levels - 1
         half_bin = 1 / (self.n_levels - 1)
-        inverse_scales = self._scales(log_scales).reciprocal()
+        log_scales = self._log_scales(outputs)
+        inverse_scales = torch.exp(-log_scales)
         zero = centred.new_zeros(())
         below_b = torch.where(top, zero, F.logsigmoid((centred + half_bin) * inverse_scales))
         above_a = torch.where(bottom, zero, F.logsigmoid((half_bin - centred) * inverse_scales))
-        width = torch.where(bottom | top, zero, torch.log(-torch.expm1(-2 * half_bin * inverse_scales)))
+        width = torch.where(bottom | top, zero, _log1mexp(math.log(2 * half_bin) - log_scales))
         return below_b + above_a + width
 
 
@@ -152,3 +157,11 @@ class _Mixture(NamedTuple):
 def _take(values: Tensor, component: Tensor) -> Tensor:
     """Pick one component's value from (..., M, 1, 1)."""
     return values[..., 0, 0].gather(-1, component[..., None])[..., 0]
+
+
+def _log1mexp(log_width: Tensor) -> Tensor:
+    """Log(1 - e^(-w)) from log w; for small w by its series, so that it holds where w itself underflows."""
+    width = log_width.exp()
+    small = width < 1e-3
+    series = log_width - width / 2 + width**2 / 24
+    return torch.where(small, series, torch.log(-torch.expm1(-torch.where(small, 1.0, width))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from numbers import Real
 from typing import Any
 
@@ -18,7 +19,8 @@ def _is_image_shape(value: Any) -> bool:
 
 def _is_range(value: Any) -> bool:
     paired = isinstance(value, (tuple, list)) and len(value) == 2
-    return paired and all(isinstance(bound, Real) for bound in value) and value[0] < value[1]
+    finite = paired and all(isinstance(bound, Real) and isfinite(bound) for bound in value)
+    return finite and value[0] < value[1]
 
 
 POSITIVE = real("a number above 0", lambda value: 0 < value < float("inf"))

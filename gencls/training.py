@@ -133,7 +133,7 @@ class GenerativeNet(NeuralNet):
         try:
             super().fit_loop(X, y, epochs=epochs, **fit_params)
         except KeyboardInterrupt:
-            if self.history and "dur" not in self.history[-1]:
+            if self.history and "train_bpd" not in self.history[-1]:
                 self._forget_unfinished_epoch()
                 warnings.warn(
                     f"Training was interrupted after {len(self.history) - before} of {self.planned_epochs} "

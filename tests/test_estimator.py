@@ -688,7 +688,6 @@ def test_the_seed_decides_what_is_drawn(fitted):
     np.testing.assert_array_equal(fitted.sample(y=labels, random_state=3)[0], more[:5])
 
 
-@pytest.mark.xfail(reason="the classes are drawn from the stream of the noise, before it")
 def test_the_first_samples_are_the_same_when_more_are_drawn(fitted):
     few, few_labels = fitted.sample(5, random_state=0)
     many, many_labels = fitted.sample(20, random_state=0)
@@ -768,7 +767,6 @@ def test_all_parameters_of_wrong_type_or_range_are_reported_together():
             fit(*shades())
 
 
-@pytest.mark.xfail(reason="pixel_range may be infinite; every pixel becomes level 0 then")
 @pytest.mark.parametrize("pixel_range", [(0, math.inf), (-math.inf, 8)])
 def test_a_range_that_is_not_finite(pixel_range):
     with pytest.raises(InvalidParameterError, match="'pixel_range' of GenerativeBayesClassifier must be"):
@@ -799,7 +797,6 @@ def test_a_device_that_is_not_there(device):
         quick(device=device).fit(*shades())
 
 
-@pytest.mark.xfail(reason="resolve_device lets None through to torch, and trains on 'meta'")
 @pytest.mark.parametrize("device", [None, "meta"])
 def test_what_is_no_device_to_compute_on(device):
     with pytest.raises(
@@ -952,7 +949,6 @@ def test_bad_data_that_scikit_learn_refuses(name):
         quick().fit(**(dict(zip("Xy", shades(), strict=True)) | data))
 
 
-@pytest.mark.xfail(reason="None is a TypeError of numpy's sort, NaN among objects 'Input contains NaN'")
 @pytest.mark.parametrize("value", [None, math.nan], ids=str)
 def test_a_missing_label_is_called_so(value):
     X, y = shades()
@@ -1030,7 +1026,6 @@ def test_classes_that_fit_did_not_see(y, message, fitted):
             method(shades()[0][:2], y)
 
 
-@pytest.mark.xfail(reason="numpy cannot sort None, and raises a TypeError")
 def test_missing_classes_after_fit(fitted):
     with pytest.raises(InvalidInputError, match=r"^y .*missing"):
         fitted.log_likelihood(shades()[0][:2], [None, None])
@@ -1071,7 +1066,6 @@ def test_the_first_partial_fit_needs_the_classes():
         quick().partial_fit(X, y, classes=[0])
 
 
-@pytest.mark.xfail(reason="classes are ignored after the first call")
 def test_later_partial_fits_need_the_same_classes():
     X, y = shades()
     clf = quick().partial_fit(X, y, classes=[0, 1, 2])
