@@ -231,6 +231,17 @@ def test_small_and_large_ranges_are_quantised_too(extent):
     assert comes_back(full_range(np.arange(17), (4, 4)) * extent, n_levels=17)
 
 
+@pytest.mark.xfail(reason="(L - 1) / span overflows, and NaN becomes a level with a RuntimeWarning")
+def test_the_smallest_range_is_quantised_too():
+    assert comes_back(np.array([[0.0], [5e-324]]))
+
+
+@pytest.mark.xfail(reason="high - low overflows, and NaN becomes a level with a RuntimeWarning")
+def test_a_range_without_a_finite_width_is_refused():
+    with pytest.raises(InvalidInputError, match="X has values from -1e"):
+        fit(np.array([[-1e308], [1e308]]))
+
+
 def test_parameters_stay_as_they_were_given():
     codec = fit(np.zeros((3, 4), dtype=np.uint8), image_shape=[2, 2], pixel_range=[0, 9])
     assert codec.image_shape == [2, 2]
