@@ -12,6 +12,7 @@ from .conditioners import (
     register_conditioner,
 )
 from .errors import (
+    ConditionerContractError,
     ConditionerError,
     DataSetError,
     GenclsError,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConditionalPixelCNN",
     "Conditioner",
+    "ConditionerContractError",
     "ConditionerError",
     "DataSetError",
     "DiscretizedLogisticMixture",

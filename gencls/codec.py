@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from math import isqrt, prod
+from math import isfinite, isqrt, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -167,7 +167,13 @@ class ImageCodec:
         if self.pixel_range == "auto":
             if flat.dtype == np.uint8:
                 return 0.0, 255.0
-            return float(flat.min()), float(flat.max())
+            low, high = float(flat.min()), float(flat.max())
+            if not isfinite(high - low):
+                raise InvalidInputError(
+                    f"X has values from {low:g} to {high:g}, too far apart for float64. "
+                    "Give X in other units."
+                )
+            return low, high
         low, high = map(float, self.pixel_range)
         if flat.min() < low or flat.max() > high:
             raise InvalidInputError(
@@ -192,8 +198,8 @@ class ImageCodec:
         values = flat.astype(np.float64)
         self._warn_of_clipping(values, 1e-6 * span)
         # A constant range leaves one level, 0: everything is the constant.
-        scaled = (values - self.low_) * ((self.n_levels_ - 1) / span) if span > 0 else np.zeros_like(values)
-        return np.rint(scaled.clip(0, self.n_levels_ - 1)).astype(np.uint8)
+        shares = (values - self.low_) / span if span > 0 else np.zeros_like(values)
+        return np.rint(shares.clip(0, 1) * (self.n_levels_ - 1)).astype(np.uint8)
 
     def _warn_of_clipping(self, values: NDArray[np.float64], tolerance: float) -> None:
         outside = int(((values < self.low_ - tolerance) | (values > self.high_ + tolerance)).sum())

@@ -523,7 +523,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool
     ) -> GenerativeBayesClassifier:
         net = self.net_
-        net.adopt(self.lr, self.batch_size)
+        extra = self.net_params or {}
+        net.adopt(extra.get("lr", self.lr), extra.get("batch_size", self.batch_size))
         device = torch.device(net.device)
         validation = dict(net.callbacks_)["validation"]
         validation.images = None if held_out is None else held_out.to_torch(device)
@@ -657,12 +658,19 @@ def _check_none_missing(y: Any) -> None:
     labels = np.asarray(y)
     if labels.dtype != object or labels.ndim == 0:
         return
-    missing = [i for i, label in enumerate(labels.ravel()) if label is None or label != label]
+    missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
     if missing:
         raise InvalidInputError(
             f"y must have a class for each image, but {len(missing)} of {labels.size} are missing (None or "
             f"NaN), the first at position {missing[0]}. Leave these images out."
         )
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # pandas' NA is neither equal nor unequal to itself
+        return True
 
 
 def _check_classes(classes: NDArray[Any]) -> NDArray[Any]:

@@ -78,7 +78,7 @@ class ConditionalPixelCNN(nn.Module):
         Tensor of shape (N,)
             Nats per image, summed in float64.
         """
-        return self._log_prob(levels, self.modulate_images(labels))[0]
+        return self.log_prob_modulated(levels, self.modulate_images(labels))[0]
 
     def log_prob_per_class(self, levels: Tensor, classes: Tensor, n_rows: int | None = None) -> Tensor:
         """Log p(image | class) of every image for each of these classes.
@@ -97,9 +97,13 @@ class ConditionalPixelCNN(nn.Module):
         Tensor of shape (N, K)
             Nats per image, float64.
         """
-        modulations = {site: each.per_class() for site, each in self.conditioner(classes).items()}
-        log_prob = self._log_prob(levels, modulations, n_rows)
-        return log_prob.expand(len(classes), -1).T
+        return (
+            self.log_prob_modulated(levels, self.modulate_classes(classes), n_rows).expand(len(classes), -1).T
+        )
+
+    def modulate_classes(self, classes: Tensor) -> Modulations:
+        """What each of these classes does to every image, for `PixelCNN.forward`."""
+        return {site: each.per_class() for site, each in self.conditioner(classes).items()}
 
     def modulate_images(self, labels: Tensor) -> Modulations:
         """What the class does to each image of a batch, for `PixelCNN.forward`."""
@@ -111,7 +115,24 @@ class ConditionalPixelCNN(nn.Module):
             modulations = self.modulate_images(labels)
         self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
 
-    def _log_prob(self, levels: Tensor, modulations: Modulations, n_rows: int | None = None) -> Tensor:
+    def log_prob_modulated(
+        self, levels: Tensor, modulations: Modulations, n_rows: int | None = None
+    ) -> Tensor:
+        """Log-probability of images under modulations that are arranged already.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+        modulations : dict of Site to Modulation
+            From `modulate_images` or `modulate_classes`.
+        n_rows : int, optional
+            Score the upper rows alone.
+
+        Returns
+        -------
+        Tensor of shape (G, N)
+            Nats per image, float64; G is the number of classes where these make a difference, else 1.
+        """
         parameters = self.network(self.likelihood.scale(levels, self.dtype), modulations)
         log_prob = self.likelihood.log_prob(parameters, levels)
         return log_prob[..., :n_rows, :].sum((-2, -1), dtype=torch.float64)

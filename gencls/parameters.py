@@ -20,7 +20,7 @@ def _is_image_shape(value: Any) -> bool:
 def _is_range(value: Any) -> bool:
     paired = isinstance(value, (tuple, list)) and len(value) == 2
     finite = paired and all(isinstance(bound, Real) and isfinite(bound) for bound in value)
-    return finite and value[0] < value[1]
+    return finite and value[0] < value[1] and isfinite(value[1] - value[0])
 
 
 POSITIVE = real("a number above 0", lambda value: 0 < value < float("inf"))

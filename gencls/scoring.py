@@ -39,14 +39,17 @@ def class_log_likelihoods(
     n_images, n_classes = _batch_shape(model)
     classes = torch.arange(model.n_classes, device=model.device)
     model.eval()
-    scores = np.empty((len(levels), model.n_classes))
+    scores = np.empty((model.n_classes, len(levels)))
     with torch.inference_mode():
-        for start in range(0, len(levels), n_images):
-            batch = levels[start : start + n_images].to(model.device)
-            filled = torch.cat([batch, batch[:1].expand(n_images - len(batch), -1, -1, -1)])
-            rows = [model.log_prob_per_class(filled, part, n_rows) for part in classes.split(n_classes)]
-            scores[start : start + n_images] = torch.cat(rows, dim=1)[: len(batch)].cpu().numpy()
-    return scores
+        for part in classes.split(n_classes):
+            modulations = model.modulate_classes(part)  # once, for all images
+            rows = scores[int(part[0]) : int(part[-1]) + 1]
+            for start in range(0, len(levels), n_images):
+                batch = levels[start : start + n_images].to(model.device)
+                filled = torch.cat([batch, batch[:1].expand(n_images - len(batch), -1, -1, -1)])
+                found = model.log_prob_modulated(filled, modulations, n_rows)
+                rows[:, start : start + n_images] = found[:, : len(batch)].cpu().numpy()
+    return np.ascontiguousarray(scores.T)
 
 
 def _batch_shape(model: ConditionalPixelCNN) -> tuple[int, int]:

@@ -595,7 +595,6 @@ def test_other_optimizers_and_more_callbacks():
     assert clone(clf).get_params()["net_params"]["optimizer"] is torch.optim.SGD
 
 
-@pytest.mark.xfail(reason="adopt puts lr and batch_size of the estimator in their place")
 def test_net_params_come_before_parameters_of_the_same_name():
     clf = quick(net_params={"lr": 0.25, "batch_size": 7}).fit(*shades())
     assert (clf.net_.lr, clf.net_.batch_size) == (0.25, 7)
@@ -957,7 +956,7 @@ def test_bad_data_that_scikit_learn_refuses(name):
 
 @pytest.mark.parametrize(
     "value",
-    [None, math.nan, pytest.param(pd.NA, marks=pytest.mark.xfail(reason="pd.NA != pd.NA is no bool"))],
+    [None, math.nan, pd.NA],
     ids=str,
 )
 def test_a_missing_label_is_called_so(value):
