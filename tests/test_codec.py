@@ -145,8 +145,9 @@ def test_the_ends_of_the_range_come_back_in_float32(low, high):
 
 
 def test_and_the_ends_in_float64():
-    for low, high in [(-0.1, 0.3), (0.1, 0.7), (1 / 3, 2 / 3)]:
-        assert comes_back(np.array([[low], [high]]))
+    pairs = np.sort(np.random.RandomState(0).uniform(-1, 1, size=(200, 2)), axis=1)
+    for ends in [(-0.1, 0.3), (0.1, 0.7), (1 / 3, 2 / 3), *pairs]:
+        assert comes_back(np.array(ends)[:, None])
 
 
 @pytest.mark.parametrize("n_levels", LEVELS)
