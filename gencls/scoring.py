@@ -22,7 +22,7 @@ def class_log_likelihoods(
     """Log p(image | class) for every image and class.
 
     Every batch has the same shape (the last one is filled up), so that the score of an image does not depend
-    on which images are scored with it. Its place in the batch can move a score of float32 by about 1e-8 of it.
+    on which images are scored with it. Its place in the batch can move a float32 score by about 1e-8 of it.
 
     Parameters
     ----------
