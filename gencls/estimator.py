@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .codec import ImageCodec
 from .conditioners import Conditioner, make_conditioner
 from .device import resolve_device, seeded
-from .errors import InvalidInputError, InvalidParameterError
+from .errors import GenclsError, InvalidInputError, InvalidParameterError
 from .metrics import bits_per_dim
 from .parameters import RULES
 from .posterior import class_prior, joint_log_prob, log_evidence, log_posterior
@@ -450,9 +450,21 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return len(self.net_.history)
 
     def _check_parameters(self) -> None:
-        check_parameters(type(self).__name__, self.get_params(deep=False), RULES)
-        make_conditioner(self.conditioner)
-        resolve_device(self.device)
+        """Raise one error for everything that is wrong."""
+        mistakes: list[GenclsError] = []
+        for check in (
+            lambda: check_parameters(type(self).__name__, self.get_params(deep=False), RULES),
+            lambda: make_conditioner(self.conditioner),
+            lambda: resolve_device(self.device),
+        ):
+            try:
+                check()
+            except GenclsError as mistake:
+                mistakes.append(mistake)
+        if len(mistakes) == 1:
+            raise mistakes[0]
+        if mistakes:
+            raise InvalidParameterError("\n".join(map(str, mistakes)))
 
     @contextmanager
     def _unchanged_by_errors(self) -> Iterator[None]:

@@ -810,6 +810,17 @@ def test_what_is_no_device_to_compute_on(device):
         quick(device=device).fit(*shades())
 
 
+def test_parameters_conditioner_and_device_are_reported_together():
+    with pytest.raises(InvalidParameterError) as caught:
+        quick(lr=-1, conditioner="mildd", device="gpu").fit(*shades())
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "The parameter 'lr' of GenerativeBayesClassifier must be a number above 0, got -1."
+    assert lines[1].startswith("There is no conditioner 'mildd'; known are ")
+    assert lines[2].startswith(
+        "The parameter 'device' of GenerativeBayesClassifier must be 'auto' or a device"
+    )
+
+
 PRIORS = "The parameter 'priors' of GenerativeBayesClassifier must "
 
 
