@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .pixelcnn import Modulation, Modulations, PixelCNN
 from .pixelcnn.blocks import GatedResidualBlock
-from .pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d, concat_elu
+from .pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d
 
 __all__ = ["IncrementalPixelCNN"]
 
@@ -183,10 +183,10 @@ class _RowBlock:
         self.shortcut = None if block.shortcut is None else _weights(block.shortcut)
 
     def __call__(self, features: Tensor, passed: Tensor | None, row: int, _column: int) -> Tensor:
-        hidden = _modulate(self.first(concat_elu(features), row), self.modulations[0], row)
+        hidden = _modulate(self.first(_concat_elu(features), row), self.modulations[0], row)
         if self.shortcut is not None and passed is not None:
-            hidden = hidden + F.conv2d(concat_elu(passed), *self.shortcut)
-        hidden = _modulate(self.second(concat_elu(hidden), row), self.modulations[1], row)
+            hidden = hidden + F.conv2d(_concat_elu(passed), *self.shortcut)
+        hidden = _modulate(self.second(_concat_elu(hidden), row), self.modulations[1], row)
         value, gate = hidden.chunk(2, dim=1)
         self.output = features + value * torch.sigmoid(gate)
         return self.output
@@ -210,7 +210,7 @@ class _PixelBlock:
 
     def __call__(self, features: Tensor, passed: Tensor | None, row: int, column: int) -> Tensor:
         if column == 0:
-            vertical = concat_elu(self.above.output)
+            vertical = _concat_elu(self.above.output)
             self.beside = _by_column(F.conv2d(vertical, self.from_above, self.shortcut_bias))
         hidden = self.first(_concat_elu(features), row, column)
         hidden = _modulate_pixel(hidden, self.modulations[0], row, column) + self.beside[column]
@@ -268,7 +268,7 @@ def _by_column(features: Tensor) -> Tensor:
 
 
 def _concat_elu(features: Tensor) -> Tensor:
-    """As `concat_elu`, for the features (N, F) of one pixel."""
+    """As `concat_elu`, for the features (N, F) of a pixel or (N, F, 1, W) of a row."""
     return F.elu(torch.cat([features, -features], dim=1))
 
 

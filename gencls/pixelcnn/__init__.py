@@ -1,6 +1,7 @@
 """The network of PixelCNN++ (Salimans et al. 2017)."""
 
+from .layers import weights_resolved
 from .network import PixelCNN
 from .sites import Modulation, Modulations, Site, Sites
 
-__all__ = ["Modulation", "Modulations", "PixelCNN", "Site", "Sites"]
+__all__ = ["Modulation", "Modulations", "PixelCNN", "Site", "Sites", "weights_resolved"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .layers import ShiftedConv2d, Stream, WeightNormConv2d, concat_elu
+from .layers import Dropout, ShiftedConv2d, Stream, WeightNormConv2d, concat_elu
 from .sites import Modulations, Site, modulate
 
 __all__ = ["GatedResidualBlock"]
@@ -56,7 +56,7 @@ class GatedResidualBlock(nn.Module):
         kernel = KERNELS[stream]
         self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel)
         self.shortcut = WeightNormConv2d(2 * shortcut_channels, channels) if shortcut_channels else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.second = ShiftedConv2d(stream, 2 * channels, 2 * channels, kernel, init_scale=0.1)
         self.first_site = Site("first", stream, stage, block, channels, *size)
         self.second_site = Site("second", stream, stage, block, 2 * channels, *size)

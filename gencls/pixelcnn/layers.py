@@ -2,7 +2,7 @@
 
 Features carry a leading *group* axis: their shape is (G, N, F, H, W), where G is 1 for what all classes share
 and K where each class has features of its own. A convolution folds the groups into the batch; everything else
-broadcasts.
+broadcasts. In memory the channels come last, as CPUs and GPUs convolve fastest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ShiftedConv2d", "UpsamplingConv2d", "WeightNormConv2d", "concat_elu", "data_dependent_init"]
+__all__ = [
+    "Dropout",
+    "ShiftedConv2d",
+    "UpsamplingConv2d",
+    "WeightNormConv2d",
+    "concat_elu",
+    "concatenate",
+    "data_dependent_init",
+    "weights_resolved",
+]
 
 Stream = Literal["vertical", "horizontal"]
 SMALLEST_STD = 0.2
@@ -23,7 +32,50 @@ SMALLEST_STD = 0.2
 
 def concat_elu(features: Tensor) -> Tensor:
     """ELU of x and of -x, side by side: (..., F, H, W) becomes (..., 2F, H, W) (Salimans et al. 2017)."""
-    return F.elu(torch.cat([features, -features], dim=-3))
+    images = features.flatten(0, 1)
+    return F.elu(torch.cat([images, -images], dim=1), inplace=True).unflatten(0, features.shape[:2])
+
+
+def concatenate(*features: Tensor) -> Tensor:
+    """Concatenate channels: (G, N, F, H, W) and (1 or G, N, F', H, W) give (G, N, F + F', H, W)."""
+    groups = max(map(len, features))
+    # With the groups folded into the images, the channels stay last in memory.
+    folded = [part.expand(groups, *part.shape[1:]).flatten(0, 1) for part in features]
+    return torch.cat(folded, dim=1).unflatten(0, (groups, -1))
+
+
+class Dropout(nn.Module):
+    """Drop single features in training, and scale the others up (Srivastava et al. 2014).
+
+    On a CPU it takes 16 random bits for each feature instead of torch's 32 or 64, drawn 64 at once: drawing
+    them is what takes the time there. The probability is rounded to a multiple of 1 / 65,536.
+
+    Parameters
+    ----------
+    probability : float
+        From 0 to below 1.
+    """
+
+    def __init__(self, probability: float):
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features to features of the same shape."""
+        if not self.training or self.probability == 0:
+            return features
+        if features.device.type != "cpu" or torch.compiler.is_compiling():
+            return F.dropout(features, self.probability)
+        return features * self._mask(features)
+
+    def _mask(self, features: Tensor) -> Tensor:
+        """0 for what is dropped, a bit more than 1 for the others, in the features' own layout."""
+        dropped = min(round(self.probability * 2**16), 2**16 - 1)
+        draws = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = draws.view(torch.int16)[: features.numel()]
+        kept = torch.empty_like(features, dtype=torch.bool)
+        torch.ge(bits.as_strided(kept.shape, kept.stride()), dropped - 2**15, out=kept)
+        return kept.to(features.dtype).mul_(2**16 / (2**16 - dropped))
 
 
 class WeightNormConv2d(nn.Module):
@@ -51,6 +103,7 @@ class WeightNormConv2d(nn.Module):
         self.direction = nn.Parameter(0.05 * torch.randn(out_channels, in_channels, *kernel_size))
         self.gain = nn.Parameter(torch.ones(out_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.resolved: tuple[Tensor, Tensor] | None = None  # see `weights_resolved`
 
     @property
     def weight(self) -> Tensor:
@@ -58,15 +111,20 @@ class WeightNormConv2d(nn.Module):
         norm = self.direction.flatten(1).norm(dim=1)
         return self.direction * (self.gain / norm)[:, None, None, None]
 
+    def weights_in(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The normalised weights and the bias in the dtype of the features."""
+        return self.resolved or (self.weight.to(dtype), self.bias.to(dtype))
+
     def forward(
         self, features: Tensor, stride: int = 1, padding: tuple[int, int] = (0, 0), transposed: bool = False
     ) -> Tensor:
         """Convolve (G, N, in, H, W)."""
         images = features.flatten(0, 1)
+        weight, bias = self.weights_in(images.dtype)
         if transposed:
-            out = F.conv_transpose2d(images, self.weight.transpose(0, 1), self.bias, stride)
+            out = F.conv_transpose2d(images, weight.transpose(0, 1), bias, stride)
         else:
-            out = F.conv2d(images, self.weight, self.bias, stride, padding)
+            out = F.conv2d(images, weight, bias, stride, padding)
         return out.unflatten(0, features.shape[:2])
 
 
@@ -112,11 +170,10 @@ class ShiftedConv2d(nn.Module):
         height, width = (-(-size // self.stride) for size in features.shape[-2:])
         # The convolution pads all four sides; the surplus at the bottom and on the right is left out.
         out = self.conv(features, self.stride, self.padding)[..., :height, :width]
-        if self.shift == "down":
-            return F.pad(out, (0, 0, 1, -1))
-        if self.shift == "right":
-            return F.pad(out, (1, -1))
-        return out
+        if self.shift is None:
+            return out
+        padding = (0, 0, 1, -1) if self.shift == "down" else (1, -1)
+        return F.pad(out.flatten(0, 1), padding).unflatten(0, out.shape[:2])
 
 
 class UpsamplingConv2d(nn.Module):
@@ -141,6 +198,19 @@ class UpsamplingConv2d(nn.Module):
         height, width = size
         out = self.conv(features, stride=2, transposed=True)
         return out[..., :height, self.left : self.left + width]
+
+
+@contextmanager
+def weights_resolved(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """While this is open, weights are normalised once instead of in each pass; they must not change."""
+    layers = [module for module in network.modules() if isinstance(module, WeightNormConv2d)]
+    for layer in layers:
+        layer.resolved = layer.weights_in(dtype)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.resolved = None
 
 
 @contextmanager

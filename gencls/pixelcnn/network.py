@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import GatedResidualBlock
-from .layers import ShiftedConv2d, Stream, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
+from .layers import (
+    ShiftedConv2d,
+    Stream,
+    UpsamplingConv2d,
+    WeightNormConv2d,
+    concatenate,
+    data_dependent_init,
+)
 from .sites import Modulations, Site, Sites, modulate
 
 __all__ = ["PixelCNN"]
@@ -80,7 +87,7 @@ class PixelCNN(nn.Module):
         Parameters
         ----------
         images : Tensor of shape (N, C, H, W)
-            Values from -1 to 1.
+            Values from -1 to 1; their dtype is that of all features, whatever the weights have.
         modulations : dict of Site to Modulation
             What the class does, arranged per image or per class; empty for nothing.
 
@@ -109,7 +116,8 @@ class PixelCNN(nn.Module):
         self.train(training)
 
     def _enter(self, images: Tensor, modulations: Modulations) -> Streams:
-        marked = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)[None]
+        marked = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
+        marked = marked.contiguous(memory_format=torch.channels_last)[None]
         vertical, horizontal = self.above(marked), self.row_above(marked) + self.left(marked)
         return (
             modulate(vertical, self.input_sites[0], modulations),
@@ -182,7 +190,7 @@ class Stage(nn.Module):
         for above, left in zip(self.vertical, self.horizontal, strict=True):
             vertical_down, horizontal_down = passed.pop()
             vertical = above(vertical, modulations, shortcut=vertical_down)
-            horizontal = left(horizontal, modulations, shortcut=_concatenate(vertical, horizontal_down))
+            horizontal = left(horizontal, modulations, shortcut=concatenate(vertical, horizontal_down))
         return vertical, horizontal
 
 
@@ -190,8 +198,3 @@ def _resizing(stream: Stream, channels: int, down: bool) -> nn.Module:
     if not down:
         return UpsamplingConv2d(stream, channels)
     return ShiftedConv2d(stream, channels, channels, (2, 3) if stream == "vertical" else (2, 2), stride=2)
-
-
-def _concatenate(first: Tensor, second: Tensor) -> Tensor:
-    groups = max(len(first), len(second))
-    return torch.cat([part.expand(groups, *part.shape[1:]) for part in (first, second)], dim=-3)

@@ -103,13 +103,13 @@ class Modulation:
     def apply(self, features: Tensor) -> Tensor:
         """Apply an arranged modulation to features of shape (G, N, F, H, W)."""
         if self.mix is not None:
-            left, right = self.mix
+            left, right = (part.to(features.dtype) for part in self.mix)
             positions = features.flatten(-2)
             features = features + (left @ (right @ positions)).unflatten(-1, features.shape[-2:])
         if self.scale is not None:
-            features = features * self.scale
+            features = features * self.scale.to(features.dtype)
         if self.shift is not None:
-            features = features + self.shift
+            features = features + self.shift.to(features.dtype)
         return features
 
     def _arranged(self, axis: int) -> Modulation:
