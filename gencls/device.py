@@ -1,15 +1,25 @@
-"""Which device to compute on, and its random numbers."""
+"""Which device to compute on, in which precision, and its random numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 
 from .errors import InvalidParameterError
 
-__all__ = ["resolve_device", "seeded"]
+__all__ = ["PRECISIONS", "Precision", "resolve_device", "resolve_precision", "seeded"]
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+class Precision(NamedTuple):
+    """The dtype of the network's features in training and in prediction; None is that of the weights."""
+
+    training: torch.dtype | None = None
+    prediction: torch.dtype | None = None
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -32,6 +42,27 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"got {str(device)!r} ({reason}). Use device='auto' or 'cpu'."
         ) from error
     return torch.device(device)
+
+
+def resolve_precision(precision: str, device: torch.device) -> Precision:
+    """What a name of `PRECISIONS` means on a device.
+
+    ``"auto"`` trains in bfloat16 where the hardware has instructions for it, and predicts in float32.
+    """
+    if precision == "float32":
+        return Precision()
+    if precision == "bfloat16":
+        return Precision(torch.bfloat16, torch.bfloat16)
+    return Precision(training=torch.bfloat16 if _has_bfloat16(device) else None)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # no public name in all versions of torch
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 @contextmanager

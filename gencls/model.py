@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor, nn
 
 from .conditioners import Conditioner, make_conditioner
+from .device import Precision
 from .likelihood import DiscretizedLogisticMixture
-from .pixelcnn import Modulations, PixelCNN
+from .pixelcnn import Modulations, PixelCNN, weights_resolved
 
 __all__ = ["ConditionalPixelCNN"]
 
@@ -27,6 +30,11 @@ class ConditionalPixelCNN(nn.Module):
         Never changed; a clone is built.
     n_layers, n_filters, n_mixtures : int
     dropout : float, default=0.0
+
+    Attributes
+    ----------
+    precision : Precision
+        In which dtype the features are computed; the weights and the likelihood stay in theirs.
     """
 
     def __init__(
@@ -43,6 +51,7 @@ class ConditionalPixelCNN(nn.Module):
         super().__init__()
         self.image_shape = image_shape
         self.n_classes = n_classes
+        self.precision = Precision()
         self.likelihood = DiscretizedLogisticMixture(image_shape[0], n_levels, n_mixtures)
         self.network = PixelCNN(image_shape, self.likelihood.n_parameters, n_layers, n_filters, dropout)
         self.conditioner = make_conditioner(conditioner)
@@ -57,6 +66,11 @@ class ConditionalPixelCNN(nn.Module):
     def dtype(self) -> torch.dtype:
         """Of the weights."""
         return self.network.head.bias.dtype
+
+    @property
+    def features_dtype(self) -> torch.dtype:
+        """Of the network's features, in training or in evaluation mode."""
+        return (self.precision.training if self.training else self.precision.prediction) or self.dtype
 
     @property
     def device(self) -> torch.device:
@@ -115,6 +129,10 @@ class ConditionalPixelCNN(nn.Module):
             modulations = self.modulate_images(labels)
         self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
 
+    def weights_resolved(self) -> AbstractContextManager[None]:
+        """While this is open, weights are normalised once instead of in each pass; they must not change."""
+        return weights_resolved(self.network, self.features_dtype)
+
     def log_prob_modulated(
         self, levels: Tensor, modulations: Modulations, n_rows: int | None = None
     ) -> Tensor:
@@ -133,6 +151,7 @@ class ConditionalPixelCNN(nn.Module):
         Tensor of shape (G, N)
             Nats per image, float64; G is the number of classes where these make a difference, else 1.
         """
-        parameters = self.network(self.likelihood.scale(levels, self.dtype), modulations)
+        images = self.likelihood.scale(levels, self.dtype).to(self.features_dtype)
+        parameters = self.network(images, modulations).to(self.dtype)
         log_prob = self.likelihood.log_prob(parameters, levels)
         return log_prob[..., :n_rows, :].sum((-2, -1), dtype=torch.float64)

@@ -40,7 +40,7 @@ def class_log_likelihoods(
     classes = torch.arange(model.n_classes, device=model.device)
     model.eval()
     scores = np.empty((model.n_classes, len(levels)))
-    with torch.inference_mode():
+    with torch.inference_mode(), model.weights_resolved():
         for part in classes.split(n_classes):
             modulations = model.modulate_classes(part)  # once, for all images
             rows = scores[int(part[0]) : int(part[-1]) + 1]
