@@ -75,12 +75,9 @@ def again(clf, path, **options):
 def assert_same(one, other, X):
     """Bit for bit the same predictions and images."""
     np.testing.assert_array_equal(one.predict_joint_log_proba(X), other.predict_joint_log_proba(X))
-    np.testing.assert_array_equal(one.predict(X), other.predict(X))
     for drawn, redrawn in zip(one.sample(4, random_state=0), other.sample(4, random_state=0), strict=True):
         assert drawn.dtype == redrawn.dtype
         np.testing.assert_array_equal(drawn, redrawn)
-    completed = one.complete(X[:3], 1, random_state=0)[0]
-    np.testing.assert_array_equal(completed, other.complete(X[:3], 1, random_state=0)[0])
 
 
 # The same classifier
@@ -107,7 +104,7 @@ def test_images_of_every_layout(shape, dtype, parameters, path):
 
 @pytest.mark.parametrize("name", list_conditioners())
 def test_every_conditioner(name, path):
-    X, y = shades()
+    X, y = shades(n=12, size=(2, 2))
     clf = quick(name).fit(X, y)
     loaded = again(clf, path)
     assert_same(clf, loaded, X)
@@ -156,6 +153,13 @@ def test_it_is_cloned_pickled_and_saved_again(fitted, path):
     assert_same(clone(fitted).fit(X, y), clone(loaded).fit(X, y), X)
     loaded.save(path.with_name("again"))
     assert path.with_name("again").read_bytes() == path.read_bytes()
+
+
+def test_it_completes_images_alike(fitted, path):
+    X, _ = shades()
+    completed = fitted.complete(X[:3], 1, random_state=0)
+    for one, other in zip(completed, again(fitted, path).complete(X[:3], 1, random_state=0), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_half_precision(fitted, path):
