@@ -170,9 +170,10 @@ def file_at_fault(path: StrPath) -> Iterator[None]:
         raise
     except Exception as error:
         kind = "" if isinstance(error, GenclsError) else f"{type(error).__name__}: "
+        reason = kind + str(error).rstrip(".")
         raise ModelFileError(
-            f"{os.fspath(path)} holds no model that gencls {__version__} can build. {kind}{str(error).rstrip('.')}. "
-            "If it comes from another version of gencls, load it there."
+            f"{os.fspath(path)} holds no model that gencls {__version__} can build. {reason}. If it comes "
+            "from another version of gencls, load it there."
         ) from error
 
 
