@@ -1,5 +1,6 @@
 """gencls: generative image classification with class-conditional PixelCNN++ and Bayes' theorem."""
 
+from ._version import __version__ as __version__
 from .codec import ImageCodec
 from .conditioners import (
     Conditioner,
@@ -19,6 +20,7 @@ from .errors import (
     ImageFileError,
     InvalidInputError,
     InvalidParameterError,
+    ModelFileError,
     NonFiniteLossError,
     PixelClippingWarning,
     TrainingInterruptedWarning,
@@ -28,8 +30,7 @@ from .images import ReadImages
 from .likelihood import DiscretizedLogisticMixture
 from .metrics import bits_per_dim, neg_bits_per_dim_scorer
 from .model import ConditionalPixelCNN
-
-__version__ = "0.1.0"
+from .pretrained import list_pretrained, load_pretrained, model_card
 
 __all__ = [
     "ConditionalPixelCNN",
@@ -44,6 +45,7 @@ __all__ = [
     "ImageFileError",
     "InvalidInputError",
     "InvalidParameterError",
+    "ModelFileError",
     "Modulation",
     "NonFiniteLossError",
     "PixelClippingWarning",
@@ -54,6 +56,9 @@ __all__ = [
     "bits_per_dim",
     "get_conditioner",
     "list_conditioners",
+    "list_pretrained",
+    "load_pretrained",
+    "model_card",
     "neg_bits_per_dim_scorer",
     "per_site",
     "register_conditioner",

@@ -10,6 +10,7 @@ __all__ = [
     "ImageFileError",
     "InvalidInputError",
     "InvalidParameterError",
+    "ModelFileError",
     "NonFiniteLossError",
     "PixelClippingWarning",
     "TrainingInterruptedWarning",
@@ -42,6 +43,10 @@ class ConditionerError(GenclsError, LookupError, ValueError):
 
 class ConditionerContractError(GenclsError, AssertionError):
     """A conditioner breaks the contract that `gencls.testing.check_conditioner` checks."""
+
+
+class ModelFileError(GenclsError, ValueError):
+    """A file holds no model that can be read safely, or a model cannot be written to one."""
 
 
 class NonFiniteLossError(GenclsError, ArithmeticError):

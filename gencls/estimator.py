@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from .device import resolve_device, seeded
 from .errors import GenclsError, InvalidInputError, InvalidParameterError
 from .metrics import bits_per_dim
 from .parameters import RULES
+from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
 from .posterior import class_prior, joint_log_prob, log_evidence, log_posterior
 from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
 from .sampling import cached_sample, draw_noise
@@ -429,6 +431,72 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         drawn = cached_sample(model, torch.from_numpy(codes), noise, known=known, verbose=self.verbose)
         return self.codec_.decode(drawn.cpu().numpy()), self.classes_[codes]
 
+    def save(
+        self, path: str | os.PathLike[str], *, half: bool = False, card: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the fitted classifier into a file from which `load` makes the same one, and no code is run.
+
+        The file, in the safetensors format, holds the averaged weights and, as JSON under a checksum, what
+        else was learned and the parameters. Left out are `device`, `net_params`, and parameters that JSON
+        cannot hold, such as a RandomState. A file that is there is replaced once the new one is whole.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, by custom with the ending ``.safetensors``.
+        half : bool, default=False
+            Keep the weights in half precision, which halves the file; `load` makes them float32 again.
+        card : dict, optional
+            What to note of the model, such as its data, licence and figures: anything that JSON can hold.
+            `gencls.persistence.read_card` gives it back.
+
+        Raises
+        ------
+        ConditionerError
+            If the conditioner has no name in the registry.
+        ModelFileError
+            If classes, images or weights are such that a file cannot hold them.
+        """
+        check_is_fitted(self)
+        if changed := self._changed_parameters():
+            raise InvalidParameterError(
+                f"The network can only be saved with the parameters that it was built with, but: {changed}. "
+                "Set them back, or fit anew."
+            )
+        write_model(path, self._snapshot(), self._model_params(), half=half, card=card)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> GenerativeBayesClassifier:
+        """Make the classifier again that `save` wrote.
+
+        Its predictions, likelihoods and samples are the same. Training may go on, with averaged weights to
+        begin with, a fresh optimiser and without `net_params`.
+
+        Parameters
+        ----------
+        path : str or path-like
+        device : str, default="auto"
+            A torch device; ``"auto"`` is a GPU where there is one.
+
+        Returns
+        -------
+        GenerativeBayesClassifier
+            Fitted.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is none that `save` wrote, is damaged, or of a newer version of gencls.
+        ConditionerError
+            If the package that provides the conditioner is not installed.
+        FileNotFoundError
+            If there is no file.
+        """
+        resolve_device(device)
+        snapshot = read_model(path)
+        with file_at_fault(path):
+            return cls(**snapshot.parameters, device=device)._restore(snapshot)
+
     @property
     def image_shape_(self) -> tuple[int, ...]:
         """An image in the layout of X."""
@@ -550,17 +618,20 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_same_model(self) -> None:
         """Raise if the parameters that shape the network are others than in the first fit."""
+        if changed := self._changed_parameters():
+            raise InvalidParameterError(
+                "Training can only go on with the network that there is, but parameters have changed: "
+                f"{changed}. Set them back, or fit anew with warm_start=False."
+            )
+
+    def _changed_parameters(self) -> str:
+        """Which parameters that shape the network are others than in the first fit."""
         built = self.net_.get_params_for("module")
-        changed = [
+        return "; ".join(
             f"{name} was {built[name]!r} and is {value!r}"
             for name, value in self._model_params().items()
             if repr(value) != repr(built[name])
-        ]
-        if changed:
-            raise InvalidParameterError(
-                "Training can only go on with the network that there is, but parameters have changed: "
-                f"{'; '.join(changed)}. Set them back, or fit anew with warm_start=False."
-            )
+        )
 
     def _check_same_classes(self, classes: ArrayLike | None) -> None:
         if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
@@ -596,6 +667,31 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             verbose=self.verbose,
             net_params=self.net_params or {},
         )
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            parameters=self.get_params(deep=False),
+            conditioner=self.conditioner_,
+            codec=self.codec_,
+            fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)},
+            history=self.history_,
+            n_steps=int(self.net_.averaged_.n_averaged),
+            weights=self.net_.averaged_model.state_dict(),
+        )
+
+    def _restore(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
+        """Be the classifier of the snapshot; its weights are looked at before a net is built."""
+        self._check_parameters()
+        self.codec_ = snapshot.codec
+        self.__dict__.update(snapshot.fitted)
+        check_weights(self._model_params(), snapshot.weights)
+        self._random_state = check_random_state(self.random_state)
+        net = self._make_net()
+        with seeded(0, torch.device(net.device)):
+            net.initialize()
+        net.resume(snapshot.weights, snapshot.history, snapshot.n_steps)
+        self.net_ = net
+        return self
 
     def _log_likelihoods(self, X: ArrayLike) -> Floats:
         """Log p(image | class) in nats, (N, K): what every prediction derives from."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from skorch import NeuralNet
+from skorch.history import History
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -95,6 +96,13 @@ class GenerativeNet(NeuralNet):
             self.lr = lr
             for group in self.optimizer_.param_groups:
                 group["initial_lr"] = lr
+
+    def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
+        """Be where another net was that was trained: at its averaged weights, with a fresh optimiser."""
+        self.module_.load_state_dict(weights)
+        self.averaged_model.load_state_dict(weights)
+        self.averaged_.n_averaged.fill_(n_steps)
+        self.history_ = History({"batches": []} | row for row in history)
 
     def initialise_weights(self, images: LabelledImages) -> None:
         """Set the weights by some images, chosen at random (Salimans and Kingma 2016)."""

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
+from gencls.persistence import read_card
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
@@ -103,3 +105,18 @@ def test_sharing_is_measured(monkeypatch, tmp_path):
     small = ("--classes", "2", "--images", "2", "--n-filters", "64", "--repeats", "1", "--only", "head")
     importlib.import_module("sharing").main([*small, "--docs", str(tmp_path)])
     assert "\n| `head` | " in (tmp_path / "sharing-table.md").read_text()
+
+
+def test_a_pretrained_model_is_made_with_its_card(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    script = importlib.import_module("pretrained")
+    monkeypatch.setitem(script.SETTINGS, "digits", {"n_filters": 2, "n_mixtures": 1, "random_state": 3})
+    script.main(["digits", "--max-epochs", "1", "--output", str(tmp_path)])
+    path = tmp_path / "digits.safetensors"
+    card, clf = read_card(path), GenerativeBayesClassifier.load(path)
+    assert (card["seed"], clf.n_filters, clf.n_iter_) == (3, 2, 1)
+    assert card["command"] == "python benchmarks/pretrained.py digits --max-epochs 1"
+    assert card["figures"] == card[f"figures_in_{card['precision']}_precision"]
+    X, y = load_digits(return_X_y=True)
+    X, y = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)[1::2]
+    assert clf.score(X, y) == pytest.approx(card["figures"]["accuracy"], abs=1e-3)

@@ -261,6 +261,20 @@ class ForgetsWhatItDrew(Wrong):
         return Modulation(shift=shift + self.noise.to(shift))
 
 
+@breaks("fits_a_model_file")
+class BuildsByValue(Wrong):
+    def build(self, n_classes, sites):
+        super().build(n_classes, sites)
+        self.size = torch.ones(3).sum().item()
+
+
+@breaks("fits_a_model_file")
+class TakesAnObject(Wrong):
+    def __init__(self, stages=frozenset({5})):
+        super().__init__()
+        self.stages = stages
+
+
 @pytest.fixture
 def _spy():
     hook = nn.modules.module.register_module_forward_pre_hook(Spy.watch)

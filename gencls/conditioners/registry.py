@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -14,7 +15,13 @@ from sklearn.base import clone
 from ..errors import ConditionerError
 from .base import Conditioner
 
-__all__ = ["get_conditioner", "list_conditioners", "make_conditioner", "register_conditioner"]
+__all__ = [
+    "get_conditioner",
+    "list_conditioners",
+    "make_conditioner",
+    "register_conditioner",
+    "registered_name",
+]
 
 GROUP = "gencls.conditioners"
 
@@ -118,6 +125,24 @@ def list_conditioners() -> list[str]:
         Sorted.
     """
     return sorted(_known())
+
+
+def registered_name(kind: type[Conditioner]) -> str:
+    """Find a name under which a class is registered.
+
+    Raises
+    ------
+    ConditionerError
+        If there is none.
+    """
+    for name in list_conditioners():
+        with suppress(ConditionerError):  # broken plugins are not asked for
+            if get_conditioner(name) is kind:
+                return name
+    raise ConditionerError(
+        f"The conditioner {kind.__name__} has no name in the registry. Give it one with "
+        f"register_conditioner({kind.__name__.lower()!r}, {kind.__name__})."
+    )
 
 
 def make_conditioner(conditioner: str | type[Conditioner] | Conditioner) -> Conditioner:

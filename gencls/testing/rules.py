@@ -13,10 +13,11 @@ from sklearn.base import clone
 from torch import Tensor
 from torch.autograd.functional import jacobian
 
+from .._json import to_json
 from ..conditioners import Modulation
 from ..pixelcnn import PixelCNN
 from ..sampling import ancestral_sample, cached_sample, draw_noise
-from .subject import CLASSES, TOLERANCE, Rule, Subject, equal, parts, random_images, require, rule
+from .subject import CLASSES, TOLERANCE, Broken, Rule, Subject, equal, parts, random_images, require, rule
 
 __all__ = ["FOUNDATIONS", "RULES"]
 
@@ -245,3 +246,15 @@ def saves_all_it_learned(subject: Subject) -> None:
     file.seek(0)
     fresh.load_state_dict(torch.load(file, weights_only=True))
     equal(parts(built(CLASSES)), parts(fresh(CLASSES)), "after loading")
+
+
+@rule(RULES, "Take hyper-parameters that JSON can hold, and read no values of tensors in build.")
+def fits_a_model_file(subject: Subject) -> None:
+    """A model file can hold its hyper-parameters, and it builds without memory, on torch's device "meta"."""
+    for name, value in subject.make().get_params(deep=False).items():
+        try:
+            to_json(value)
+        except TypeError as error:
+            raise Broken(f"{name}: {error}") from error
+    with torch.device("meta"):
+        subject.model()
