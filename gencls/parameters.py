@@ -31,6 +31,7 @@ RULES: dict[str, Rule] = {
     "n_filters": whole(1),
     "n_mixtures": whole(1),
     "dropout": SHARE,
+    "flip": flag(),
     "image_shape": optional(Rule("a tuple of 2 or 3 ints of at least 1", _is_image_shape)),
     "channel_axis": choice(-1, 1),
     "pixel_range": either(choice("auto"), Rule("a tuple (low, high) with low < high", _is_range)),

@@ -708,6 +708,7 @@ BAD_PARAMETERS = {
     "n_filters": (2.0, "an int of at least 1"),
     "n_mixtures": (True, "an int of at least 1"),
     "dropout": (1.0, "a number from 0 to below 1"),
+    "flip": (1, "True or False"),
     "image_shape": ((3,), "None or a tuple of 2 or 3 ints of at least 1"),
     "channel_axis": (0, "-1 or 1"),
     "pixel_range": ((3, 3), "'auto' or a tuple (low, high) with low < high"),
