@@ -26,7 +26,7 @@ from .errors import (
 from .estimator import GenerativeBayesClassifier
 from .images import ReadImages
 from .likelihood import DiscretizedLogisticMixture
-from .metrics import bits_per_dim, neg_bits_per_dim_scorer
+from .metrics import bits_per_dim, expected_calibration_error, neg_bits_per_dim_scorer
 from .model import ConditionalPixelCNN
 
 __version__ = "0.1.0"
@@ -52,6 +52,7 @@ __all__ = [
     "Sites",
     "TrainingInterruptedWarning",
     "bits_per_dim",
+    "expected_calibration_error",
     "get_conditioner",
     "list_conditioners",
     "neg_bits_per_dim_scorer",
