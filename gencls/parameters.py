@@ -36,6 +36,7 @@ RULES: dict[str, Rule] = {
     "channel_axis": choice(-1, 1),
     "pixel_range": either(choice("auto"), Rule("a tuple (low, high) with low < high", _is_range)),
     "n_levels": either(choice("auto"), whole(2, 256)),
+    "temperature": either(choice("auto"), POSITIVE),
     "max_epochs": whole(1),
     "batch_size": whole(1),
     "lr": POSITIVE,

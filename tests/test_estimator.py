@@ -713,6 +713,7 @@ BAD_PARAMETERS = {
     "channel_axis": (0, "-1 or 1"),
     "pixel_range": ((3, 3), "'auto' or a tuple (low, high) with low < high"),
     "n_levels": (257, "'auto' or an int from 2 to 256"),
+    "temperature": (0, "'auto' or a number above 0"),
     "max_epochs": (0, "an int of at least 1"),
     "batch_size": (-1, "an int of at least 1"),
     "lr": (0, "a number above 0"),
@@ -740,6 +741,9 @@ ALSO_BAD = [
     ("n_levels", 1),
     ("n_levels", "many"),
     ("n_levels", None),
+    ("temperature", "hot"),
+    ("temperature", math.inf),
+    ("temperature", None),
 ]
 
 
@@ -994,6 +998,7 @@ METHODS = {
     "bits_per_dim": lambda clf, X: clf.bits_per_dim(X),
     "sample": lambda clf, X: clf.sample(),
     "complete": lambda clf, X: clf.complete(X, 1),
+    "calibrate": lambda clf, X: clf.calibrate(X, np.zeros(len(X))),
 }
 
 
