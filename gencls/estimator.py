@@ -470,8 +470,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             codes = joint.argmax(axis=1)
         else:
             codes = self._encode_labels_for(len(levels), y)
-        labels, rng, known = torch.from_numpy(codes), check_random_state(random_state), levels[:, :, :n_rows]
-        drawn = draw_images(model, labels, rng, known=known, verbose=self.verbose)
+        rng, known = check_random_state(random_state), levels[:, :, :n_rows]
+        drawn = draw_images(model, torch.from_numpy(codes), rng, known=known, verbose=self.verbose)
         return self.codec_.decode(drawn.cpu().numpy()), self.classes_[codes]
 
     @property
