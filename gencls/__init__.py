@@ -28,7 +28,7 @@ from .errors import (
 from .estimator import GenerativeBayesClassifier
 from .images import ReadImages
 from .likelihood import DiscretizedLogisticMixture
-from .metrics import bits_per_dim, neg_bits_per_dim_scorer
+from .metrics import bits_per_dim, expected_calibration_error, neg_bits_per_dim_scorer
 from .model import ConditionalPixelCNN
 from .pretrained import list_pretrained, load_pretrained, model_card
 
@@ -54,6 +54,7 @@ __all__ = [
     "Sites",
     "TrainingInterruptedWarning",
     "bits_per_dim",
+    "expected_calibration_error",
     "get_conditioner",
     "list_conditioners",
     "list_pretrained",

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from tqdm import tqdm
 
 from .metrics import bits_per_dim
-from .posterior import joint_log_prob, log_posterior
+from .posterior import fit_temperature, joint_log_prob, log_posterior
 from .preparation import LabelledImages
 from .scoring import class_log_likelihoods
 
@@ -69,6 +69,8 @@ class Validation(Callback):
     images : LabelledImages, optional
         Held-out images.
     prior : ndarray of shape (K,), optional
+    temperature : float or "auto", default=1.0
+        That of the log-loss; ``"auto"`` is the best one after each epoch.
     """
 
     def __init__(
@@ -76,10 +78,12 @@ class Validation(Callback):
         n_dimensions: int,
         images: LabelledImages | None = None,
         prior: NDArray[np.float64] | None = None,
+        temperature: float | str = 1.0,
     ):
         self.n_dimensions = n_dimensions
         self.images = images
         self.prior = prior
+        self.temperature = temperature
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         if self.images is not None and self.prior is not None:
@@ -92,12 +96,15 @@ class Validation(Callback):
 
     def _scores(self, net: NeuralNet, images: LabelledImages, prior: Any) -> dict[str, float]:
         log_likelihood = class_log_likelihoods(net.averaged_model, images.levels)
-        posterior = log_posterior(joint_log_prob(log_likelihood, prior))
+        joint = joint_log_prob(log_likelihood, prior)
         labels = images.labels.cpu().numpy()
+        fixed = self.temperature != "auto"
+        temperature = float(self.temperature) if fixed else fit_temperature(joint, labels)
+        posterior = log_posterior(joint, temperature)
         chosen = log_likelihood[np.arange(len(labels)), labels]
         return {
             "valid_bpd": bits_per_dim(chosen, self.n_dimensions),
-            "valid_accuracy": float((posterior.argmax(1) == labels).mean()),
+            "valid_accuracy": float((joint.argmax(1) == labels).mean()),
             "valid_log_loss": float(-posterior[np.arange(len(labels)), labels].mean()),
         }
 

@@ -22,9 +22,9 @@ from .errors import GenclsError, InvalidInputError, InvalidParameterError
 from .metrics import bits_per_dim
 from .parameters import RULES
 from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
-from .posterior import class_prior, joint_log_prob, log_evidence, log_posterior
+from .posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
 from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
-from .sampling import cached_sample, draw_noise
+from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
 from .validation import check_parameters, whole
@@ -53,6 +53,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Logistic distributions mixed for each pixel.
     dropout : float, default=0.1
         Probability of dropping a feature in training, from 0 to below 1.
+    flip : bool, default=False
+        Whether images are equally likely mirrored left to right, as photographs are and digits are not.
+        Training then mirrors each image with probability 1/2 whenever it comes, and the density is the mean
+        of those of an image and its mirror image. Scoring takes twice as long.
     image_shape : tuple of int, optional
         How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
         says. Without it a square number of features is a square grey image, any other number a strip of one
@@ -66,6 +70,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         not whole, for whole numbers how many the range has.
     priors : array-like of shape (K,), optional
         Probabilities of the sorted classes; without it their frequencies in `fit`.
+    temperature : float or "auto", default=1.0
+        What `predict_proba` divides the joint log-probabilities by; 1 is Bayes' theorem. ``"auto"`` learns it
+        in `fit` on held-out images, see `calibrate`. No density and no predicted class depends on it.
     max_epochs : int, default=50
     batch_size : int, default=32
         Images in a training step.
@@ -80,7 +87,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Stop when this figure of held-out images no longer gets better, and go back to the best weights. True
         is ``"bits_per_dim"``. Held out is `validation_fraction`, unless `fit` is given X_val and y_val.
     validation_fraction : float, default=0.1
-        Share of the training images held out if `early_stopping` is on; above 0, below 1.
+        Share of the training images held out if `early_stopping` is on or `temperature` is ``"auto"``; above
+        0, below 1. Both use the same ones, which makes the temperature a little too low.
     n_iter_no_change : int, default=10
         Epochs without a new best after which early stopping stops.
     net_params : dict, optional
@@ -103,6 +111,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     class_count_ : ndarray of shape (K,)
         Training samples, or their total weight, of each class.
     class_prior_ : ndarray of shape (K,)
+    temperature_ : float
+        Given, or learned on held-out images. `partial_fit` learns none: with ``"auto"`` it begins with 1 and
+        stays what it is until `calibrate`.
     n_features_in_ : int
         H · W · C.
     image_shape_ : tuple of int
@@ -114,7 +125,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         The skorch net.
     history_ : list of dict
         One row an epoch: ``train_bpd`` and seconds ``dur``; with held-out images also ``valid_bpd``,
-        ``valid_accuracy`` and ``valid_log_loss`` (nats).
+        ``valid_accuracy`` and ``valid_log_loss`` (nats; at the `temperature` that is given, or the best one).
     n_iter_ : int
         Epochs trained.
 
@@ -141,11 +152,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         n_filters: int = 40,
         n_mixtures: int = 5,
         dropout: float = 0.1,
+        flip: bool = False,
         image_shape: tuple[int, ...] | None = None,
         channel_axis: Literal[-1, 1] = -1,
         pixel_range: Literal["auto"] | tuple[float, float] = "auto",
         n_levels: Literal["auto"] | int = "auto",
         priors: ArrayLike | None = None,
+        temperature: float | Literal["auto"] = 1.0,
         max_epochs: int = 50,
         batch_size: int = 32,
         lr: float = 1e-3,
@@ -165,11 +178,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self.n_filters = n_filters
         self.n_mixtures = n_mixtures
         self.dropout = dropout
+        self.flip = flip
         self.image_shape = image_shape
         self.channel_axis = channel_axis
         self.pixel_range = pixel_range
         self.n_levels = n_levels
         self.priors = priors
+        self.temperature = temperature
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -222,7 +237,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (N,), optional
             Non-negative; 2 is the same as giving a sample twice.
         X_val, y_val : array-like, optional
-            Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch.
+            Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch, and a
+            temperature is learned.
 
         Returns
         -------
@@ -246,7 +262,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             train, held_out = self._split(merge_duplicates(samples), X_val, y_val)
             if not resume:
                 self._start(train)
-        return self._train(train, held_out, self.max_epochs, schedule=True)
+        self._train(train, held_out, self.max_epochs, schedule=True)
+        return self._learn_temperature(held_out)
 
     def partial_fit(
         self,
@@ -288,6 +305,30 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
                 self._start(samples)
         return self._train(samples, None, epochs=1, schedule=False)
 
+    def calibrate(self, X: ArrayLike, y: ArrayLike) -> GenerativeBayesClassifier:
+        """Learn the temperature anew, as the one that gives these images the smallest log-loss.
+
+        Parameters
+        ----------
+        X : array-like
+            Images that the model was not trained on, shaped as in `fit` or as flat rows; a few hundred.
+        y : array-like of shape (N,)
+            Their classes.
+
+        Returns
+        -------
+        GenerativeBayesClassifier
+            This estimator, with another `temperature_`: `predict_proba` and `predict_log_proba` change,
+            nothing else does.
+
+        References
+        ----------
+        C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On Calibration of Modern Neural Networks".
+        """
+        joint = self.predict_joint_log_proba(X)
+        self.temperature_ = fit_temperature(joint, self._encode_labels(np.asarray(y), len(joint)))
+        return self
+
     def predict_joint_log_proba(self, X: ArrayLike) -> Floats:
         """Log p(image, class) for every class, in nats.
 
@@ -304,11 +345,17 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return joint_log_prob(self._log_likelihoods(X), self.class_prior_)
 
     def predict_log_proba(self, X: ArrayLike) -> Floats:
-        """Log p(class | image) by Bayes' theorem, in nats: X as in `predict_joint_log_proba` gives (N, K)."""
-        return log_posterior(self.predict_joint_log_proba(X))
+        """Log p(class | image) by Bayes' theorem at `temperature_`, in nats.
+
+        X is as in `predict_joint_log_proba`, the result (N, K).
+        """
+        return log_posterior(self.predict_joint_log_proba(X), self.temperature_)
 
     def predict_proba(self, X: ArrayLike) -> Floats:
-        """p(class | image) by Bayes' theorem; X as in `predict_joint_log_proba`, the result (N, K)."""
+        """p(class | image) by Bayes' theorem at `temperature_`.
+
+        X is as in `predict_joint_log_proba`, the result (N, K).
+        """
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -382,8 +429,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         for_labels, for_noise = _split_stream(random_state)
         codes = self._sample_labels(n_samples, y, for_labels)
         model = self.net_.averaged_model
-        noise = draw_noise(model, len(codes), for_noise)
-        levels = cached_sample(model, torch.from_numpy(codes), noise, verbose=self.verbose)
+        levels = draw_images(model, torch.from_numpy(codes), for_noise, verbose=self.verbose)
         return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
 
     def complete(
@@ -426,9 +472,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             codes = joint.argmax(axis=1)
         else:
             codes = self._encode_labels_for(len(levels), y)
-        noise = draw_noise(model, len(codes), check_random_state(random_state))
-        known = levels[:, :, :n_rows]
-        drawn = cached_sample(model, torch.from_numpy(codes), noise, known=known, verbose=self.verbose)
+        rng, known = check_random_state(random_state), levels[:, :, :n_rows]
+        drawn = draw_images(model, torch.from_numpy(codes), rng, known=known, verbose=self.verbose)
         return self.codec_.decode(drawn.cpu().numpy()), self.classes_[codes]
 
     def save(
@@ -584,7 +629,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             flat = self._validate_images(X_val)
             codes = self._encode_labels(np.asarray(y_val), len(flat))
             return samples, Samples(self.codec_.encode(flat), codes, np.ones(len(codes)))
-        if self.early_stopping is False:
+        if self.early_stopping is False and self.temperature != "auto":
             return samples, None
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         return hold_out(samples, self.validation_fraction, seed)
@@ -598,6 +643,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             net.initialize()
             net.initialise_weights(samples.to_torch(device))
         self.net_ = net
+        self.temperature_ = 1.0 if self.temperature == "auto" else float(self.temperature)
 
     def _train(
         self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool
@@ -609,8 +655,20 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         validation = dict(net.callbacks_)["validation"]
         validation.images = None if held_out is None else held_out.to_torch(device)
         validation.prior = self.class_prior_
+        validation.temperature = self.temperature
         with seeded(self._draw_seed(), device):
             net.learn(train.to_torch(device), epochs, schedule=schedule)
+        return self
+
+    def _learn_temperature(self, held_out: Samples | None) -> GenerativeBayesClassifier:
+        """Settle the temperature: learned on held-out samples, or as given."""
+        if self.temperature != "auto":
+            self.temperature_ = float(self.temperature)
+        elif held_out is not None:
+            levels = torch.from_numpy(held_out.levels)
+            scores = class_log_likelihoods(self.net_.averaged_model, levels)
+            joint = joint_log_prob(scores, self.class_prior_)
+            self.temperature_ = fit_temperature(joint, held_out.labels)
         return self
 
     def _draw_seed(self) -> int:
@@ -650,6 +708,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             "n_filters": self.n_filters,
             "n_mixtures": self.n_mixtures,
             "dropout": self.dropout,
+            "flip": self.flip,
         }
 
     def _make_net(self) -> GenerativeNet:

@@ -1,4 +1,4 @@
-"""Bits per dimension, and scorers for scikit-learn's model selection."""
+"""Bits per dimension, calibration, and scorers for scikit-learn's model selection."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+import torch
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["bits_per_dim", "neg_bits_per_dim_scorer"]
+from .errors import InvalidInputError, InvalidParameterError
+from .validation import whole
+
+__all__ = ["bits_per_dim", "expected_calibration_error", "neg_bits_per_dim_scorer"]
+
+BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
 def bits_per_dim(log_likelihood: ArrayLike, n_dimensions: int) -> float:
@@ -29,6 +35,63 @@ def bits_per_dim(log_likelihood: ArrayLike, n_dimensions: int) -> float:
     return float(-np.mean(np.asarray(log_likelihood)) / (n_dimensions * math.log(2)))
 
 
+def expected_calibration_error(
+    y_true: ArrayLike, y_prob: ArrayLike, n_bins: int = 15, *, labels: ArrayLike | None = None
+) -> float:
+    """How far the probability of the predicted class is from how often that class is right.
+
+    Computed by torchmetrics: ``pip install "gencls[metrics]"``.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (N,)
+        Classes.
+    y_prob : array-like of shape (N, K)
+        Probabilities, as of `predict_proba`; the largest one of a row is that of the predicted class.
+    n_bins : int, default=15
+        Bins of equal width into which images are sorted by that probability.
+    labels : array-like of shape (K,), optional
+        The classes of the columns, such as ``clf.classes_``; without it the sorted classes of `y_true`.
+
+    Returns
+    -------
+    float
+        From 0 to 1, lower is better: the mean, over images, of how far probability and accuracy are from each
+        other in their bin.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `n_bins` is no int of at least 1.
+    InvalidInputError
+        If the classes or the probabilities do not fit.
+    ImportError
+        Without torchmetrics.
+
+    References
+    ----------
+    M. P. Naeini, G. Cooper, M. Hauskrecht (2015), "Obtaining Well Calibrated Probabilities Using Bayesian
+    Binning".
+    """
+    if not whole(1).accepts(n_bins):
+        raise InvalidParameterError(
+            "The parameter 'n_bins' of expected_calibration_error must be an int of at least 1, got "
+            f"{n_bins!r}."
+        )
+    probabilities = _check_probabilities(y_prob)
+    codes = _columns_of(np.asarray(y_true), None if labels is None else np.asarray(labels), probabilities)
+    try:
+        from torchmetrics.functional.classification import multiclass_calibration_error
+    except ImportError as error:
+        raise ImportError(
+            "expected_calibration_error needs torchmetrics, which is not installed. Install it with: "
+            'pip install "gencls[metrics]"'
+        ) from error
+    preds = torch.from_numpy(probabilities.clip(max=BELOW_ONE))  # 1 would have a bin of its own
+    target = torch.from_numpy(codes)
+    return float(multiclass_calibration_error(preds, target, probabilities.shape[1], n_bins))
+
+
 def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = None) -> float:
     """Negative bits per dimension of p(x | y), or of p(x) without y: a scorer, larger is better.
 
@@ -37,3 +100,43 @@ def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = 
     ``GridSearchCV(clf, grid, scoring=neg_bits_per_dim_scorer)``
     """
     return -float(estimator.bits_per_dim(X, y))
+
+
+def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
+    """As float64, if each row is a probability distribution."""
+    probabilities = np.asarray(y_prob, dtype=np.float64)
+    if probabilities.ndim != 2 or 0 in probabilities.shape:
+        raise InvalidInputError(
+            "y_prob must have a row for each image and a column for each class, as predict_proba gives them, "
+            f"got the shape {probabilities.shape}."
+        )
+    sums = probabilities.sum(axis=1)
+    if not ((probabilities >= 0).all() and np.allclose(sums, 1, rtol=0, atol=1e-4)):
+        raise InvalidInputError(
+            "y_prob must have rows of numbers from 0 that sum to 1, got numbers from "
+            f"{probabilities.min():g} to {probabilities.max():g} and sums from {sums.min():g} to "
+            f"{sums.max():g}. Use predict_proba, not predict_log_proba."
+        )
+    return probabilities
+
+
+def _columns_of(
+    y_true: NDArray[Any], labels: NDArray[Any] | None, probabilities: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """The column of each image's class."""
+    n_images, n_classes = probabilities.shape
+    if y_true.shape != (n_images,):
+        raise InvalidInputError(
+            f"y_true must have the shape ({n_images},), a class for each row of y_prob, got {y_true.shape}."
+        )
+    classes = np.unique(y_true) if labels is None else labels
+    if classes.shape != (n_classes,):
+        raise InvalidInputError(
+            f"y_prob has {n_classes} columns, but {'y_true' if labels is None else 'labels'} has "
+            f"{classes.size} classes. Give the classes of the columns as labels, such as clf.classes_."
+        )
+    matches = y_true[:, None] == classes
+    if not matches.any(axis=1).all():
+        unknown = np.setdiff1d(y_true, classes).tolist()
+        raise InvalidInputError(f"y_true must have classes of labels alone, got also {unknown[:10]}.")
+    return matches.argmax(axis=1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .conditioners import Conditioner, make_conditioner
 from .device import Precision
 from .likelihood import DiscretizedLogisticMixture
+from .mirroring import log_mean_exp, mirror, mirror_at_random
 from .pixelcnn import Modulations, PixelCNN, weights_resolved
 
 __all__ = ["ConditionalPixelCNN"]
@@ -30,6 +31,9 @@ class ConditionalPixelCNN(nn.Module):
         Never changed; a clone is built.
     n_layers, n_filters, n_mixtures : int
     dropout : float, default=0.0
+    flip : bool, default=False
+        Whether images are equally likely mirrored left to right. Then the density is the mixture of both
+        orientations, see `gencls.mirroring`; in training, as with dropout, a random one is scored instead.
 
     Attributes
     ----------
@@ -47,9 +51,11 @@ class ConditionalPixelCNN(nn.Module):
         n_filters: int = 40,
         n_mixtures: int = 5,
         dropout: float = 0.0,
+        flip: bool = False,
     ):
         super().__init__()
         self.image_shape = image_shape
+        self.flip = flip
         self.n_classes = n_classes
         self.precision = Precision()
         self.likelihood = DiscretizedLogisticMixture(image_shape[0], n_levels, n_mixtures)
@@ -127,6 +133,7 @@ class ConditionalPixelCNN(nn.Module):
         """Initialise the network by one batch; see `PixelCNN.initialise`."""
         with torch.no_grad():
             modulations = self.modulate_images(labels)
+        levels = mirror_at_random(levels) if self.flip else levels
         self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
 
     def weights_resolved(self) -> AbstractContextManager[None]:
@@ -151,6 +158,15 @@ class ConditionalPixelCNN(nn.Module):
         Tensor of shape (G, N)
             Nats per image, float64; G is the number of classes where these make a difference, else 1.
         """
+        if not self.flip:
+            return self.log_prob_as_is(levels, modulations, n_rows)
+        if self.training:
+            return self.log_prob_as_is(mirror_at_random(levels), modulations, n_rows)
+        both = (self.log_prob_as_is(each, modulations, n_rows) for each in (levels, mirror(levels)))
+        return log_mean_exp(*both)
+
+    def log_prob_as_is(self, levels: Tensor, modulations: Modulations, n_rows: int | None = None) -> Tensor:
+        """Log-probability of images as the network sees them, never mirrored; see `log_prob_modulated`."""
         images = self.likelihood.scale(levels, self.dtype).to(self.features_dtype)
         parameters = self.network(images, modulations).to(self.dtype)
         log_prob = self.likelihood.log_prob(parameters, levels)

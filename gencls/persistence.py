@@ -30,7 +30,7 @@ from .model import ConditionalPixelCNN
 __all__ = ["FITTED", "Snapshot", "check_weights", "file_at_fault", "read_card", "read_model", "write_model"]
 
 # What `fit` learns besides codec, weights and history; what an estimator does not have is left out.
-FITTED = ("classes_", "class_count_", "class_prior_", "n_features_in_", "feature_names_in_")
+FITTED = ("classes_", "class_count_", "class_prior_", "temperature_", "n_features_in_", "feature_names_in_")
 
 # A device belongs to a machine, and net_params reaches into skorch and torch, which a file must not.
 NOT_KEPT = ("conditioner", "device", "net_params")
@@ -322,6 +322,7 @@ def _check_fitted(snapshot: Snapshot) -> None:
         "class_count_": _are_weights(fitted["class_count_"], n_classes),
         "class_prior_": _are_weights(fitted["class_prior_"], n_classes)
         and np.isclose(fitted["class_prior_"].sum(), 1),
+        "temperature_": 0 < fitted["temperature_"] < np.inf,
         "n_features_in_": fitted["n_features_in_"] == n_features,
         "n_steps": type(snapshot.n_steps) is int and snapshot.n_steps >= 0,
         "feature_names_in_": len(fitted.get("feature_names_in_", range(n_features))) == n_features,

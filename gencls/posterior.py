@@ -2,6 +2,8 @@ r"""Bayes' theorem, in log space and float64.
 
 .. math::
     \log p(c \mid x) = \log p(x \mid c) + \log p(c) - \log \sum_{k} p(x \mid k)\, p(k)
+
+A temperature divides the joint log-probabilities, so that a model that is too sure becomes less so.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from .errors import InvalidParameterError
 
-__all__ = ["class_prior", "joint_log_prob", "log_evidence", "log_posterior"]
+__all__ = ["class_prior", "fit_temperature", "joint_log_prob", "log_evidence", "log_posterior"]
 
 Array = NDArray[np.float64]
+
+TEMPERATURES = (1e-2, 1e4)  # between these `fit_temperature` searches
 
 
 def class_prior(priors: ArrayLike | None, class_count: ArrayLike) -> Array:
@@ -67,9 +72,55 @@ def log_evidence(joint: Array) -> Array:
     return np.asarray(logsumexp(joint, axis=1))
 
 
-def log_posterior(joint: Array) -> Array:
-    """log p(c | x): the joint log-probability less the evidence, (N, K)."""
-    return joint - log_evidence(joint)[:, None]
+def log_posterior(joint: Array, temperature: float = 1.0) -> Array:
+    """Log p(c | x) in nats, (N, K): the joint log-probability at a temperature, less its evidence.
+
+    A temperature of 1 is Bayes' theorem, a higher one makes the classes more equal; none changes which is the
+    most probable one.
+    """
+    tempered = joint / temperature
+    return tempered - log_evidence(tempered)[:, None]
+
+
+def fit_temperature(joint: Array, codes: NDArray[np.int64]) -> float:
+    """The temperature at which `log_posterior` has the smallest log-loss.
+
+    The loss is convex in 1 / T, so that its slope has one root. Images whose own class has a prior of 0 are
+    left out: they cost infinitely much at every temperature.
+
+    Parameters
+    ----------
+    joint : ndarray of shape (N, K)
+        log p(x, c) of images that the model was not trained on, nats.
+    codes : ndarray of shape (N,)
+        Their classes, from 0 to K - 1.
+
+    Returns
+    -------
+    float
+        From 0.01 to 10,000, the latter where the best is to call all classes equally probable. If the classes
+        of all images are right, the loss falls for ever as T → 0; as nothing shows then how often the model
+        errs, Bayes' theorem is kept: 1.
+
+    References
+    ----------
+    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On Calibration of Modern Neural Networks".
+    """
+    own = joint[np.arange(len(codes)), codes]
+    possible = np.isfinite(own)
+    leads = joint[possible] - own[possible, None]  # of every class over the image's own, nats
+
+    def slope(log_temperature: float) -> float:
+        """Derivative of the summed loss by 1 / T: the mean lead under the posterior."""
+        posterior = np.exp(log_posterior(leads, np.exp(log_temperature)))
+        return float((posterior * np.where(posterior > 0, leads, 0)).sum())  # 0 times -inf is no number
+
+    coldest, hottest = np.log(TEMPERATURES)
+    if slope(coldest) <= 0:
+        return 1.0
+    if slope(hottest) >= 0:
+        return TEMPERATURES[1]
+    return float(np.exp(brentq(slope, coldest, hottest)))
 
 
 def _as_floats(values: Any) -> Array | None:

@@ -118,6 +118,6 @@ def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Sam
         raise InvalidInputError(
             f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images "
             f"in {len(np.unique(samples.labels))} classes ({error}). Give X_val and y_val, more images, or "
-            "early_stopping=False."
+            "early_stopping=False and a number for temperature."
         ) from error
     return samples.take(train), samples.take(held_out)

@@ -12,9 +12,51 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .incremental import IncrementalPixelCNN
+from .mirroring import mirror, mirror_where
 from .model import ConditionalPixelCNN
 
-__all__ = ["ancestral_sample", "cached_sample", "draw_noise"]
+__all__ = ["ancestral_sample", "cached_sample", "draw_images", "draw_noise"]
+
+
+def draw_images(
+    model: ConditionalPixelCNN,
+    labels: Tensor,
+    random_state: np.random.RandomState,
+    *,
+    known: Tensor | None = None,
+    verbose: int = 0,
+) -> Tensor:
+    """Draw an image of the model's density for each label, and given its upper rows if these are known.
+
+    The density is that of the network unless the model has `flip`. Then the orientation of each image is
+    drawn first, given the upper rows by Bayes' theorem, and the network draws in that orientation.
+
+    Parameters
+    ----------
+    model : ConditionalPixelCNN
+    labels : Tensor of shape (N,)
+        Integers from 0 to K - 1.
+    random_state : RandomState
+        Each image has its own stream, so that the first images are the same however many are drawn.
+    known : Tensor of shape (N, C, R, W), optional
+        Levels of the upper R rows, which are kept.
+    verbose : int, default=0
+        Whether progress is shown.
+
+    Returns
+    -------
+    Tensor of shape (N, C, H, W)
+        Levels, uint8.
+    """
+    if not model.flip:
+        noise = draw_noise(model, len(labels), random_state)
+        return cached_sample(model, labels, noise, known=known, verbose=verbose)
+    known = (_nothing_known(model, len(labels)) if known is None else known).to(model.device)
+    coins = np.random.RandomState(random_state.randint(2**31 - 1)).random_sample(len(labels))
+    noise = draw_noise(model, len(labels), random_state)
+    mirrored = _choose_mirrored(model, labels, coins, known)
+    drawn = cached_sample(model, labels, noise, known=mirror_where(known, mirrored), verbose=verbose)
+    return mirror_where(drawn, mirrored)
 
 
 def draw_noise(
@@ -94,10 +136,34 @@ def cached_sample(
     P. Ramachandran et al. (2017), "Fast Generation for Convolutional Autoregressive Models".
     """
     if known is None:
-        known = torch.empty(len(labels), model.image_shape[0], 0, model.image_shape[2], dtype=torch.uint8)
+        known = _nothing_known(model, len(labels))
     parts = _batches(model, batch_size, labels, noise, known)
     with _progress(model, len(parts), verbose) as progress:
         return torch.cat([_draw_with_cache(model, progress, *part) for part in parts])
+
+
+def _nothing_known(model: ConditionalPixelCNN, n_images: int) -> Tensor:
+    """The upper 0 rows of some images."""
+    return torch.empty(n_images, model.image_shape[0], 0, model.image_shape[2], dtype=torch.uint8)
+
+
+def _choose_mirrored(
+    model: ConditionalPixelCNN, labels: Tensor, coins: NDArray[np.float64], known: Tensor
+) -> Tensor:
+    """Draw which images (N,) are mirrored, by coins (N,) and the probability of this given the known rows."""
+    with torch.inference_mode():
+        parts = [_is_mirrored(model, *part) for part in _batches(model, 64, labels, coins, known)]
+        return torch.cat(parts)
+
+
+def _is_mirrored(model: ConditionalPixelCNN, labels: Tensor, coins: Tensor, known: Tensor) -> Tensor:
+    levels, n_rows = _blank(model, labels), known.shape[2]
+    levels[:, :, :n_rows] = known  # those below make no difference
+    modulations = model.modulate_images(labels)
+    as_is, mirrored = (
+        model.log_prob_as_is(each, modulations, n_rows)[0] for each in (levels, mirror(levels))
+    )
+    return coins < torch.sigmoid(mirrored - as_is)
 
 
 def _batches(

@@ -708,10 +708,12 @@ BAD_PARAMETERS = {
     "n_filters": (2.0, "an int of at least 1"),
     "n_mixtures": (True, "an int of at least 1"),
     "dropout": (1.0, "a number from 0 to below 1"),
+    "flip": (1, "True or False"),
     "image_shape": ((3,), "None or a tuple of 2 or 3 ints of at least 1"),
     "channel_axis": (0, "-1 or 1"),
     "pixel_range": ((3, 3), "'auto' or a tuple (low, high) with low < high"),
     "n_levels": (257, "'auto' or an int from 2 to 256"),
+    "temperature": (0, "'auto' or a number above 0"),
     "max_epochs": (0, "an int of at least 1"),
     "batch_size": (-1, "an int of at least 1"),
     "lr": (0, "a number above 0"),
@@ -739,6 +741,9 @@ ALSO_BAD = [
     ("n_levels", 1),
     ("n_levels", "many"),
     ("n_levels", None),
+    ("temperature", "hot"),
+    ("temperature", math.inf),
+    ("temperature", None),
 ]
 
 
@@ -993,6 +998,7 @@ METHODS = {
     "bits_per_dim": lambda clf, X: clf.bits_per_dim(X),
     "sample": lambda clf, X: clf.sample(),
     "complete": lambda clf, X: clf.complete(X, 1),
+    "calibrate": lambda clf, X: clf.calibrate(X, np.zeros(len(X))),
 }
 
 

@@ -116,7 +116,7 @@ def test_too_few_images_to_hold_some_out(labels, fraction, reason):
     n = len(labels)
     samples = Samples(np.zeros((n, 1, 1, 1), np.uint8), np.array(labels), np.ones(n))
     start = f"validation_fraction={fraction:g} cannot be held out of {n} different images in 2 classes ("
-    end = "). Give X_val and y_val, more images, or early_stopping=False."
+    end = "). Give X_val and y_val, more images, or early_stopping=False and a number for temperature."
     with pytest.raises(InvalidInputError, match=f"^{re.escape(start)}{reason}{re.escape(end)}$"):
         hold_out(samples, fraction, seed=0)
 

@@ -1,0 +1,172 @@
+"""The temperature of the estimator: given, learned in `fit`, learned anew by `calibrate`."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from gencls import GenerativeBayesClassifier, InvalidInputError
+from gencls.posterior import fit_temperature, log_posterior
+
+NAMES = np.array(["ant", "bee", "cat"])
+
+
+def shades(n=60, seed=0):
+    """Grey images in three shades that overlap, so that some are taken for others."""
+    rng = np.random.RandomState(seed)
+    y = np.arange(n) % 3
+    X = y[:, None, None] + rng.randint(8, size=(n, 3, 3))
+    X[0].flat[0], X[2].flat[0] = 0, 9
+    return X, NAMES[y]
+
+
+def quick(**parameters):
+    defaults = {
+        "n_filters": 4,
+        "n_mixtures": 1,
+        "dropout": 0.0,
+        "max_epochs": 2,
+        "batch_size": 16,
+        "lr": 0.01,
+    }
+    return GenerativeBayesClassifier(random_state=0, **(defaults | parameters))
+
+
+HELD_OUT = shades(45, seed=1)
+WATCHED = {"X_val": HELD_OUT[0], "y_val": HELD_OUT[1]}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return quick().fit(*shades())
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return quick(temperature="auto").fit(*shades(), **WATCHED)
+
+
+@pytest.fixture
+def unseen():
+    return shades(30, seed=2)
+
+
+def at(clf, temperature):
+    """A copy with another temperature."""
+    other = deepcopy(clf)
+    other.temperature_ = temperature
+    return other
+
+
+def best_temperature(clf, X, y):
+    return fit_temperature(clf.predict_joint_log_proba(X), np.searchsorted(clf.classes_, y))
+
+
+def loss(clf, X, y):
+    return log_loss(y, clf.predict_proba(X), labels=clf.classes_)
+
+
+def assert_the_same_model(one, other, X, y):
+    """In all that no temperature may change."""
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+    np.testing.assert_array_equal(one.predict_joint_log_proba(X), other.predict_joint_log_proba(X))
+    np.testing.assert_array_equal(one.score_samples(X), other.score_samples(X))
+    np.testing.assert_array_equal(one.log_likelihood(X, y), other.log_likelihood(X, y))
+    assert one.bits_per_dim(X, y) == other.bits_per_dim(X, y)
+    np.testing.assert_array_equal(one.sample(2, random_state=0)[0], other.sample(2, random_state=0)[0])
+
+
+def test_the_default_is_bayes_theorem(plain, unseen):
+    joint = plain.predict_joint_log_proba(unseen[0])
+    assert plain.temperature_ == 1
+    np.testing.assert_array_equal(plain.predict_log_proba(unseen[0]), log_posterior(joint))
+
+
+def test_a_number_is_taken_as_it_is(plain, unseen):
+    X, y = unseen
+    clf = quick(temperature=20).fit(*shades())
+    assert clf.temperature_ == 20
+    assert_the_same_model(clf, plain, X, y)
+    joint = plain.predict_joint_log_proba(X)
+    np.testing.assert_array_equal(clf.predict_log_proba(X), log_posterior(joint, 20))
+    np.testing.assert_array_equal(clf.predict_proba(X), np.exp(log_posterior(joint, 20)))
+
+
+@pytest.mark.parametrize("prior", [None, [0.5, 0, 0.5]], ids=str)
+def test_the_predicted_class_is_always_the_most_probable_one(prior, plain, unseen):
+    X, _ = unseen
+    clf = deepcopy(plain)
+    clf.class_prior_ = clf.class_prior_ if prior is None else np.array(prior)
+    chosen = np.searchsorted(clf.classes_, clf.predict(X))
+    for temperature in (1e-2, 1.0, 1e4):
+        probabilities = at(clf, temperature).predict_proba(X)
+        np.testing.assert_array_equal(probabilities[np.arange(len(X)), chosen], probabilities.max(1))
+        np.testing.assert_array_equal(probabilities.argmax(1), chosen)
+        assert prior is None or (probabilities[:, 1] == 0).all()
+
+
+def test_it_is_learned_on_given_images(learned, plain, unseen):
+    assert learned.temperature_ == best_temperature(learned, *HELD_OUT) != 1
+    assert learned.temperature == "auto"
+    assert_the_same_model(learned, plain, *unseen)
+    assert loss(learned, *HELD_OUT) < loss(plain, *HELD_OUT)
+
+
+def test_without_images_some_are_held_out_of_training():
+    clf = quick(temperature="auto", validation_fraction=0.3).fit(*shades())
+    stopped = quick(early_stopping=True, validation_fraction=0.3).fit(*shades())
+    assert clf.temperature_ != 1
+    assert clf.history_[0]["valid_bpd"] == stopped.history_[0]["valid_bpd"]  # the same ones
+    advice = "Give X_val and y_val, more images, or early_stopping=False and a number for temperature."
+    with pytest.raises(InvalidInputError, match=re.escape(advice)):
+        quick(temperature="auto").fit(*shades(9))
+
+
+def test_the_log_loss_of_the_history_is_that_of_the_predictions(learned):
+    for clf in (learned, quick(temperature=3).fit(*shades(), **WATCHED)):
+        assert clf.history_[-1]["valid_log_loss"] == pytest.approx(loss(clf, *HELD_OUT), rel=1e-9)
+
+
+def test_early_stopping_watches_the_log_loss_of_the_predictions():
+    options = {"early_stopping": "log_loss", "n_iter_no_change": 2, "max_epochs": 20, "lr": 0.03}
+    clf = quick(temperature="auto", **options).fit(*shades(), **WATCHED)
+    losses = [row["valid_log_loss"] for row in clf.history_]
+    assert min(losses) == pytest.approx(loss(clf, *HELD_OUT), rel=1e-9)
+    assert np.argmin(losses) == clf.n_iter_ - 3
+
+
+def test_calibrating_changes_the_temperature_alone(plain, unseen):
+    clf = deepcopy(plain)
+    assert clf.calibrate(*HELD_OUT) is clf
+    assert clf.temperature_ == best_temperature(plain, *HELD_OUT) != 1
+    assert clf.temperature == 1
+    assert_the_same_model(clf, plain, *unseen)
+    assert at(plain, 7.0).calibrate(*HELD_OUT).temperature_ == clf.temperature_  # whatever it was before
+
+
+def test_classes_that_do_not_fit_leave_the_temperature_as_it_is(plain):
+    clf = at(plain, 7.0)
+    message = "y must have classes that fit saw ('ant', 'bee', 'cat'), got also 'dog'."
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+        clf.calibrate(shades()[0][:2], ["ant", "dog"])
+    assert clf.temperature_ == 7
+
+
+def test_partial_fits_learn_no_temperature():
+    X, y = shades(30)
+    clf = quick(temperature="auto").partial_fit(X, y, classes=NAMES)
+    assert clf.temperature_ == 1
+    found = clf.calibrate(*HELD_OUT).temperature_
+    assert clf.partial_fit(X, y).temperature_ == found != 1
+    assert quick(temperature=3).partial_fit(X, y, classes=NAMES).temperature_ == 3
+
+
+def test_a_warm_start_learns_it_anew(learned):
+    clf = deepcopy(learned).set_params(warm_start=True).fit(*shades(), **WATCHED)
+    assert clf.n_iter_ == 4
+    assert clf.temperature_ == best_temperature(clf, *HELD_OUT) != learned.temperature_
+    assert clf.set_params(temperature=2.5).fit(*shades()).temperature_ == 2.5

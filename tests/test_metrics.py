@@ -1,0 +1,131 @@
+"""The expected calibration error, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from gencls import InvalidInputError, InvalidParameterError, expected_calibration_error
+
+
+def make_probabilities(n=400, k=4, seed=0):
+    """Some sure, some not, and classes drawn from them: calibrated but for chance."""
+    rng = np.random.RandomState(seed)
+    probabilities = rng.dirichlet(np.full(k, 0.3), n)
+    return probabilities, (probabilities.cumsum(1) < rng.random_sample((n, 1))).sum(1)
+
+
+@pytest.mark.parametrize("n_bins", [1, 7, 15])
+def test_it_is_the_gap_of_confidence_and_accuracy_over_bins(n_bins):
+    probabilities, codes = make_probabilities()
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == codes
+    bins = (confidence * n_bins).astype(int)
+    gaps = [abs((right - confidence)[bins == each].sum()) for each in range(n_bins)]
+    found = expected_calibration_error(codes, probabilities, n_bins)
+    assert found == pytest.approx(sum(gaps) / len(codes), abs=1e-6)
+
+
+def test_it_finds_who_is_too_sure():
+    probabilities, codes = make_probabilities(4000)
+    sharper = probabilities**4 / (probabilities**4).sum(1, keepdims=True)
+    assert expected_calibration_error(codes, probabilities) < 0.03
+    assert expected_calibration_error(codes, sharper) > 0.1
+
+
+def test_probabilities_of_1_share_a_bin_with_those_just_below():
+    """Half are right in that bin, whichever: no error of a bin of its own adds up."""
+    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.98, 0.02], [0.98, 0.02]])
+    assert expected_calibration_error([0, 0, 1, 1], probabilities, 10, labels=[0, 1]) == pytest.approx(0.49)
+
+
+def test_classes_of_any_kind_in_the_order_of_the_columns():
+    probabilities, codes = make_probabilities(k=3)
+    expected = expected_calibration_error(codes, probabilities)
+    names = np.array(["b", "c", "a"])
+    assert expected_calibration_error(names[codes], probabilities, labels=names) == expected
+    sorted_names = np.sort(names)
+    assert expected_calibration_error(sorted_names[codes].tolist(), probabilities.tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_prob", "options", "message"),
+    [
+        (
+            [0, 1],
+            [0.5, 0.5],
+            {},
+            "y_prob must have a row for each image and a column for each class, as predict_proba gives them, "
+            "got the shape (2,).",
+        ),
+        (
+            [0, 1],
+            [[-0.5, -1.0], [-0.25, -1.5]],
+            {},
+            "y_prob must have rows of numbers from 0 that sum to 1, got numbers from -1.5 to -0.25 and sums "
+            "from -1.75 to -1.5. Use predict_proba, not predict_log_proba.",
+        ),
+        (
+            [0, 1],
+            [[0.5, 0.4], [0.5, 0.5]],
+            {},
+            "y_prob must have rows of numbers from 0 that sum to 1, got numbers from 0.4 to 0.5 and sums "
+            "from 0.9 to 1. Use predict_proba, not predict_log_proba.",
+        ),
+        (
+            [0, 1, 1],
+            [[0.5, 0.5], [0.5, 0.5]],
+            {},
+            "y_true must have the shape (2,), a class for each row of y_prob, got (3,).",
+        ),
+        (
+            [1, 1],
+            [[0.5, 0.5], [0.5, 0.5]],
+            {},
+            "y_prob has 2 columns, but y_true has 1 classes. Give the classes of the columns as labels, such "
+            "as clf.classes_.",
+        ),
+        (
+            [0, 1],
+            [[0.5, 0.5], [0.5, 0.5]],
+            {"labels": [0, 1, 2]},
+            "y_prob has 2 columns, but labels has 3 classes. Give the classes of the columns as labels, such "
+            "as clf.classes_.",
+        ),
+        (
+            ["a", "d"],
+            [[0.5, 0.5], [0.5, 0.5]],
+            {"labels": ["a", "b"]},
+            "y_true must have classes of labels alone, got also ['d'].",
+        ),
+    ],
+)
+def test_what_does_not_fit(y_true, y_prob, options, message):
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+        expected_calibration_error(y_true, y_prob, **options)
+
+
+def test_probabilities_that_are_no_numbers():
+    with pytest.raises(InvalidInputError, match=r"^y_prob must have rows of numbers from 0 that sum to 1"):
+        expected_calibration_error([0, 1], [[np.nan, 0.5], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("n_bins", [0, 2.0, True, None], ids=repr)
+def test_a_number_of_bins_that_is_none(n_bins):
+    message = (
+        f"The parameter 'n_bins' of expected_calibration_error must be an int of at least 1, got {n_bins!r}."
+    )
+    with pytest.raises(InvalidParameterError, match=f"^{re.escape(message)}$"):
+        expected_calibration_error(*make_probabilities()[::-1], n_bins)
+
+
+def test_without_torchmetrics_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics.functional.classification", None)
+    with pytest.raises(ImportError) as caught:
+        expected_calibration_error(*make_probabilities()[::-1])
+    assert str(caught.value) == (
+        "expected_calibration_error needs torchmetrics, which is not installed. Install it with: "
+        'pip install "gencls[metrics]"'
+    )
