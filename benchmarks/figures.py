@@ -44,6 +44,8 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path) -> None:
 
 
 def _draw_panel(axis: Any, panel: Panel) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for name, points in panel.lines.items():
         values = [value if isinstance(value, tuple) else (value, 0.0) for value in points.values()]
         y, errors = zip(*values, strict=True)
@@ -53,6 +55,8 @@ def _draw_panel(axis: Any, panel: Panel) -> None:
         axis.axhline(panel.level, color="grey", linestyle="--", linewidth=1)
     if len(panel.lines) > 1:
         axis.legend(fontsize="small")
+    if all(isinstance(x, int) for points in panel.lines.values() for x in points):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     axis.grid(alpha=0.3)
 

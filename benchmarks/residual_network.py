@@ -147,6 +147,7 @@ def train(
     """Train a network; a fitted skorch classifier of images (N, 3, H, W)."""
     net = NeuralNetClassifier(
         ResidualNetwork,
+        module__n_classes=len(np.unique(images.y)),
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.SGD,
         **{name if name == "lr" else f"optimizer__{name}": value for name, value in SGD.items()},
@@ -198,7 +199,8 @@ def measure(fit: Fit, images: Split) -> Row:
 def scores(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> dict[str, float]:
     """Accuracy, log-loss in nats, and the expected calibration error in 15 bins (Guo et al. 2017)."""
     n_classes = probabilities.shape[1]
-    probabilities = probabilities.astype(np.float64) / probabilities.sum(axis=1, keepdims=True)
+    probabilities = probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # in float32 the sums are 1 but for 1e-7
     tensors = torch.from_numpy(probabilities), torch.from_numpy(labels)
     return {
         "accuracy": float((probabilities.argmax(1) == labels).mean()),
