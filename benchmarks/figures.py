@@ -71,7 +71,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def write_page(text: str, rows: Sequence[Mapping[str, Any]], path: Path, picture: str) -> None:
-    """Write what was measured and how, as Markdown to be included: a sentence, the table, the picture.
+    """Write what was measured and how, as Markdown to be included: a sentence, the table, links.
 
     Columns that end in ``_error`` are standard errors of the column before them and share its cell.
     """
@@ -79,7 +79,8 @@ def write_page(text: str, rows: Sequence[Mapping[str, Any]], path: Path, picture
     lines = [f"| {' | '.join(shown[0])} |", "|---" * len(shown[0]) + "|"]
     lines += [f"| {' | '.join(row.values())} |" for row in shown]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([text, "", *lines, "", picture, ""]), encoding="utf-8")
+    link = f"The table as [CSV](figures/{path.stem}.csv)."
+    path.write_text("\n".join([text, "", *lines, "", picture, "", link, ""]), encoding="utf-8")
 
 
 def write_nothing(path: Path) -> None:
