@@ -12,8 +12,14 @@ from .errors import InvalidParameterError
 __all__ = ["resolve_device", "seeded"]
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
+def resolve_device(device: str | torch.device, owner: str = "GenerativeBayesClassifier") -> torch.device:
     """The device of this name; ``"auto"`` is a GPU where there is one, else the CPU.
+
+    Parameters
+    ----------
+    device : str or torch.device
+    owner : str
+        Whose parameter it is, for the error.
 
     Raises
     ------
@@ -28,7 +34,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidParameterError(
-            "The parameter 'device' of GenerativeBayesClassifier must be 'auto' or a device that is there, "
+            f"The parameter 'device' of {owner} must be 'auto' or a device that is there, "
             f"got {str(device)!r} ({reason}). Use device='auto' or 'cpu'."
         ) from error
     return torch.device(device)

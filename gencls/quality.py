@@ -211,7 +211,7 @@ def _inception(features: Any, device: str) -> nn.Module:
         from torchmetrics.image.fid import FrechetInceptionDistance
 
         network: nn.Module = FrechetInceptionDistance(int(features)).inception
-    return network.to(resolve_device(device))
+    return network.to(resolve_device(device, "sample quality"))
 
 
 def _extract(network: nn.Module, images: NDArray[np.uint8], batch_size: int) -> Tensor:

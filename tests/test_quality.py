@@ -170,6 +170,27 @@ def test_what_is_not_installed_is_told(images, monkeypatch):
         assert isinstance(caught.value, ImportError)
 
 
+def test_a_number_of_features_is_that_of_inception(images, monkeypatch):
+    class Inception(nn.Module):
+        """In the place of the real one, whose weights are not at hand."""
+
+        def __init__(self, name, features_list, **options):
+            super().__init__()
+            self.linear = nn.Linear(72, int(features_list[0]))
+
+        def forward(self, images):
+            return self.linear(images.flatten(1) / 255.0)
+
+    monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", True)
+    monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Inception)
+    enough = [np.concatenate([each, each[:, ::-1]]) for each in images]
+    assert frechet_inception_distance(*enough, 64, device="cpu") > 0
+    with pytest.raises(InvalidInputError, match="covariance of 192 features"):
+        frechet_inception_distance(*enough, 192, device="cpu")
+    with pytest.raises(InvalidParameterError, match="'device' of sample quality must be"):
+        frechet_inception_distance(*enough, 64, device="nowhere")
+
+
 def test_inception_needs_torch_fidelity(images, monkeypatch):
     monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
     with pytest.raises(MissingPackageError, match=r"gencls\[inception\].*orch-fidelity"):
