@@ -36,7 +36,9 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path) -> None:
     parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for part, (title, panels) in zip(parts, rows.items(), strict=True):
         part.suptitle(title, fontsize="medium")
-        for axis, panel in zip(part.subplots(1, n_columns, squeeze=False)[0], panels, strict=True):
+        alike = len({panel.ylabel for panel in panels}) == 1
+        axes = part.subplots(1, n_columns, squeeze=False, sharey=alike)[0]
+        for axis, panel in zip(axes, panels, strict=True):
             _draw_panel(axis, panel)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -191,7 +191,7 @@ def measure(fit: Fit, images: Split) -> Row:
 
 
 def calibrate(net: Any, X_val: NDArray[np.uint8], y_val: NDArray[np.int64]) -> NDArray[np.floating]:
-    """Probabilities after temperature scaling; that of each half of the images was found on the other half."""
+    """Probabilities after temperature scaling; the temperature of each half was found on the other."""
     scaled = CalibratedClassifierCV(FrozenEstimator(net), method="temperature")
     return cross_val_predict(scaled, X_val, y_val, cv=2, method="predict_proba")
 
