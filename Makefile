@@ -72,7 +72,7 @@ $(VENV)/.made: constraints.txt
 	@touch $@
 
 $(VENV)/.package: $(VENV)/.made pyproject.toml
-	$(INSTALL) --editable ".[plot]"
+	$(INSTALL) --editable ".[metrics,plot]"
 	@touch $@
 
 $(VENV)/.group-%: $(VENV)/.package

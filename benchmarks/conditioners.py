@@ -12,13 +12,10 @@ goes on from there.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
-import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -27,14 +24,15 @@ from typing import Any
 import numpy as np
 import torch
 import zoo_report
+from budget import FOREVER, TimeBudget, clock
+from records import append, finished, read
+from scores import count, scores
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from skorch.callbacks import Callback
 from tqdm import tqdm
 
-from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning, bits_per_dim, list_conditioners
+from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning, list_conditioners
 from gencls.datasets import fetch_cpen455
-from gencls.posterior import log_posterior
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,7 +46,6 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 }
 SIZE = {"small": 16, "paper": 32}
 SECONDS = {"small": {"digits": 120, "cpen455": 500}, "paper": {"cpen455": 7200}}
-FOREVER = 10**6  # epochs; the time ends training
 
 
 @dataclass(frozen=True)
@@ -61,41 +58,6 @@ class Cell:
     device: str
     conditioner: str
     seed: int
-
-
-class TimeBudget(Callback):
-    """End training when its time is up; the learning rate reaches 0 just then.
-
-    After each step the number of planned steps, which the schedule follows, is estimated anew. On a CPU the
-    time is that of the process, so that fits side by side do not take it from each other.
-
-    Parameters
-    ----------
-    seconds : float
-    device : str
-    """
-
-    def __init__(self, seconds: float, device: str):
-        self.seconds = seconds
-        self.device = device
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start the clock."""
-        self.steps_, self.start_ = 0, clock(self.device)
-
-    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        """Count a step, and plan the others."""
-        if training:
-            self.steps_ += 1
-            share = (clock(self.device) - self.start_) / self.seconds
-            net.planned_steps = max(self.steps_ + 1, round(self.steps_ / share))
-            if share >= 1:
-                raise KeyboardInterrupt  # as skorch's own callbacks end training
-
-
-def clock(device: str) -> float:
-    """Seconds of this process on a CPU, seconds that pass otherwise."""
-    return time.process_time() if device == "cpu" else time.perf_counter()
 
 
 @cache
@@ -155,22 +117,6 @@ def measure(cell: Cell) -> dict[str, Any]:
     )
 
 
-def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
-    """Accuracy, log-loss in nats, and bits per dimension of p(x | y), from log p(x, c) of shape (N, K)."""
-    rows = np.arange(len(labels))
-    log_likelihood = joint[rows, labels] - np.log(clf.class_prior_[labels])
-    return {
-        "accuracy": float((joint.argmax(1) == labels).mean()),
-        "log_loss": float(-log_posterior(joint)[rows, labels].mean()),
-        "bits_per_dim": bits_per_dim(log_likelihood, clf.n_features_in_),
-    }
-
-
-def count(module: torch.nn.Module) -> int:
-    """Numbers that are learned."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
 def plan(args: argparse.Namespace) -> list[Cell]:
     """All cells, a seed for every conditioner before the next seed."""
     seconds = {"digits": args.seconds_digits, "cpen455": args.seconds_cpen455}
@@ -190,22 +136,6 @@ def plan(args: argparse.Namespace) -> list[Cell]:
     ]
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The results so far; a line that was cut off when the machine stopped is passed over."""
-    results = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        with suppress(json.JSONDecodeError):
-            results.append(json.loads(line))
-    return results
-
-
-def append(result: dict[str, Any], path: Path) -> None:
-    """Add a line to the results, below one that was cut off if need be."""
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n" * (before[-1:] not in ("", "\n")) + json.dumps(result) + "\n")
-
-
 def in_words(result: dict[str, Any]) -> str:
     """What came out of one cell; what failed is tried again the next time."""
     if "error" in result:
@@ -214,12 +144,6 @@ def in_words(result: dict[str, Any]) -> str:
         f"accuracy {result['accuracy']:.4f}, log-loss {result['log_loss']:.3f}, "
         f"{result['bits_per_dim']:.4f} bits/dim, {result['epochs']:.1f} epochs"
     )
-
-
-def finished(results: Iterable[dict[str, Any]], cells: Iterable[Cell]) -> dict[Cell, dict[str, Any]]:
-    """The results that belong to these cells."""
-    by_cell = {Cell(**{name: row[name] for name in Cell.__dataclass_fields__}): row for row in results}
-    return {cell: by_cell[cell] for cell in cells if cell in by_cell}
 
 
 def run(cells: list[Cell], n_jobs: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
@@ -238,7 +162,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure what is missing, then write the table and the picture."""
     args = parse(arguments)
     cells = plan(args)
-    args.results.parent.mkdir(parents=True, exist_ok=True)
     done = finished(read(args.results), cells)
     missing = [] if args.table_only else [cell for cell in cells if cell not in done]
     with tqdm(total=len(cells), initial=len(done), unit="fit") as progress:

@@ -22,8 +22,14 @@ class Precision(NamedTuple):
     prediction: torch.dtype | None = None
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
+def resolve_device(device: str | torch.device, owner: str = "GenerativeBayesClassifier") -> torch.device:
     """The device of this name; ``"auto"`` is a GPU where there is one, else the CPU.
+
+    Parameters
+    ----------
+    device : str or torch.device
+    owner : str
+        Whose parameter it is, for the error.
 
     Raises
     ------
@@ -38,7 +44,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidParameterError(
-            "The parameter 'device' of GenerativeBayesClassifier must be 'auto' or a device that is there, "
+            f"The parameter 'device' of {owner} must be 'auto' or a device that is there, "
             f"got {str(device)!r} ({reason}). Use device='auto' or 'cpu'."
         ) from error
     return torch.device(device)

@@ -10,6 +10,7 @@ __all__ = [
     "ImageFileError",
     "InvalidInputError",
     "InvalidParameterError",
+    "MissingPackageError",
     "ModelFileError",
     "NonFiniteLossError",
     "PixelClippingWarning",
@@ -43,6 +44,10 @@ class ConditionerError(GenclsError, LookupError, ValueError):
 
 class ConditionerContractError(GenclsError, AssertionError):
     """A conditioner breaks the contract that `gencls.testing.check_conditioner` checks."""
+
+
+class MissingPackageError(GenclsError, ImportError):
+    """An optional package is not installed; the message says how to install it."""
 
 
 class ModelFileError(GenclsError, ValueError):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -14,3 +16,18 @@ def _one_thread():
 def _seeded():
     """Every test draws the same random numbers, in whatever order and process it runs."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def small_cpen455(tmp_path):
+    """A folder with a few images of noise in the form of the CPEN455 data."""
+    rng = np.random.default_rng(0)
+    for subset, labels in (("train", range(4)), ("validation", range(4)), ("test", [-1])):
+        (tmp_path / subset).mkdir()
+        rows = []
+        for number, label in enumerate(labels):
+            name = f"{subset}/{number:07}.jpg"
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / name)
+            rows.append(f"{name},{label}\n")
+        (tmp_path / f"{subset}.csv").write_text("".join(rows))
+    return tmp_path

@@ -83,7 +83,7 @@ def test_without_results_the_table_says_so(start, tmp_path):
 
 def test_the_learning_rate_falls_to_0_when_the_time_is_up(benchmark, monkeypatch):
     seconds = itertools.count()
-    monkeypatch.setattr(benchmark, "clock", lambda device: next(seconds))
+    monkeypatch.setattr(importlib.import_module("budget"), "clock", lambda device: next(seconds))
     budget = benchmark.TimeBudget(20, "cpu")
     X, y = load_digits(n_class=2, return_X_y=True)
     clf = GenerativeBayesClassifier(

@@ -29,20 +29,6 @@ def test_digits_prints_figures_and_writes_pictures(tmp_path, capsys):
             assert min(picture.size) > 200
 
 
-@pytest.fixture
-def small_cpen455(tmp_path):
-    rng = np.random.default_rng(0)
-    for subset, labels in (("train", range(4)), ("validation", range(4)), ("test", [-1])):
-        (tmp_path / subset).mkdir()
-        rows = []
-        for number, label in enumerate(labels):
-            name = f"{subset}/{number:07}.jpg"
-            Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / name)
-            rows.append(f"{name},{label}\n")
-        (tmp_path / f"{subset}.csv").write_text("".join(rows))
-    return tmp_path
-
-
 @pytest.mark.parametrize("conditioner", ["mild", "strong"])
 def test_cpen455_trains_and_scores(small_cpen455, conditioner, capsys):
     arguments = (

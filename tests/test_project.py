@@ -42,7 +42,7 @@ def test_types_are_shipped():
     assert resources.files("gencls").joinpath("py.typed").is_file()
 
 
-@pytest.mark.parametrize("module", ["matplotlib", "gencls.plotting"])
+@pytest.mark.parametrize("module", ["matplotlib", "torchmetrics", "gencls.plotting"])
 def test_importing_leaves_optional_modules_alone(module):
     assert run(f"import sys, gencls; print({module!r} in sys.modules)") == "False"
 

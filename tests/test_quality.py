@@ -1,0 +1,197 @@
+"""Sample quality, with small networks in the place of Inception."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from torch import nn
+
+from gencls import InvalidInputError, InvalidParameterError, MissingPackageError
+from gencls.quality import frechet_inception_distance, kernel_inception_distance
+
+pytest.importorskip("torchmetrics")
+
+
+class MeanColours(nn.Module):
+    """The mean of each channel over the upper and the lower half: 6 features."""
+
+    def forward(self, images):
+        assert images.dtype == torch.uint8
+        assert images.shape[1] == 3
+        return images.float().unflatten(2, (2, -1)).mean(dim=(3, 4)).flatten(1)
+
+
+@pytest.fixture
+def images():
+    """Real and generated ones, 40 and 50 of 6 × 4 pixels in colour."""
+    rng = np.random.default_rng(0)
+    real = rng.integers(0, 200, (40, 6, 4, 3), dtype=np.uint8)
+    generated = rng.integers(40, 256, (50, 6, 4, 3), dtype=np.uint8)
+    return real, generated
+
+
+def features_of(images):
+    return MeanColours()(torch.from_numpy(images.transpose(0, 3, 1, 2))).double().numpy()
+
+
+def closed_form(real, generated):
+    """Equation 6 of Heusel et al., by a matrix square root."""
+    covariances = np.cov(real, rowvar=False), np.cov(generated, rowvar=False)
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    gap = real.mean(0) - generated.mean(0)
+    return gap @ gap + np.trace(covariances[0] + covariances[1] - 2 * root)
+
+
+def test_fid_is_the_closed_form(images):
+    expected = closed_form(*map(features_of, images))
+    assert expected > 1000
+    assert frechet_inception_distance(*images, MeanColours()) == pytest.approx(expected, rel=1e-9)
+
+
+def test_fid_of_the_same_images_is_0_and_that_of_others_is_symmetric(images):
+    real, _ = images
+    assert frechet_inception_distance(real, real[::-1], MeanColours()) == pytest.approx(0, abs=1e-8)
+    there, back = (frechet_inception_distance(*pair, MeanColours()) for pair in (images, images[::-1]))
+    assert there == pytest.approx(back)
+
+
+def test_kid_is_the_unbiased_estimate_over_all_images(images):
+    first, second = (features_of(each[:40]) for each in images)
+
+    def kernel(a, b):
+        return (a @ b.T / 6 + 1) ** 3
+
+    within = [kernel(each, each)[~np.eye(40, dtype=bool)].mean() for each in (first, second)]
+    expected = sum(within) - 2 * kernel(first, second).mean()
+    mean, deviation = kernel_inception_distance(images[0], images[1][:40], MeanColours())
+    assert mean == pytest.approx(expected, rel=1e-9)
+    assert deviation == pytest.approx(0, abs=1e-6 * expected)
+
+
+def test_kid_draws_subsets_by_its_own_random_state(images):
+    def distance(seed, **options):
+        return kernel_inception_distance(
+            *images, MeanColours(), subsets=5, subset_size=20, random_state=seed, **options
+        )
+
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    assert distance(0) == distance(0)
+    assert distance(0) != distance(1)
+    assert distance(0)[1] > 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("distance", [frechet_inception_distance, kernel_inception_distance])
+def test_batches_make_no_difference(images, distance):
+    options = {} if distance is frechet_inception_distance else {"random_state": 0}
+    whole = distance(*images, MeanColours(), **options)
+    assert distance(*images, MeanColours(), batch_size=7, **options) == pytest.approx(whole, rel=1e-12)
+
+
+def test_the_layout_and_the_range_make_no_difference(images):
+    expected = frechet_inception_distance(*images, MeanColours())
+    first = [each.transpose(0, 3, 1, 2) for each in images]
+    assert frechet_inception_distance(*first, MeanColours(), channel_axis=1) == expected
+    scaled = [each / 255 * 2 - 1 for each in images]
+    assert frechet_inception_distance(*scaled, MeanColours(), pixel_range=(-1, 1)) == expected
+
+
+def test_grey_images_are_repeated(images):
+    grey = [each[..., 0] for each in images]
+    colour = [np.stack([each] * 3, axis=-1) for each in grey]
+    only_rows = nn.Sequential(MeanColours(), nn.Linear(6, 2))
+    expected = frechet_inception_distance(*colour, only_rows)
+    assert frechet_inception_distance(*grey, only_rows) == expected
+    flat = [each[:, :4].reshape(-1, 16) for each in grey]  # squares, as scikit-learn's digits come
+    square = [each[:, :4] for each in grey]
+    assert frechet_inception_distance(*flat, only_rows) == frechet_inception_distance(*square, only_rows)
+
+
+def test_the_network_is_used_in_evaluation_mode_and_left_as_it_was(images):
+    network = nn.Sequential(MeanColours(), nn.Dropout(0.5)).train()
+    without = frechet_inception_distance(*images, MeanColours())
+    assert frechet_inception_distance(*images, network) == without
+    assert network.training
+
+
+def test_too_few_images_for_the_covariance_are_refused(images):
+    message = "covariance of 6 features needs more than 6 images, got 6 real and 50 generated"
+    with pytest.raises(InvalidInputError, match=message):
+        frechet_inception_distance(images[0][:6], images[1], MeanColours())
+    assert np.isfinite(frechet_inception_distance(images[0][:7], images[1], MeanColours()))
+    with pytest.raises(ValueError, match="1 sample"):
+        kernel_inception_distance(images[0][:1], images[1], MeanColours())
+
+
+def test_images_that_do_not_fit_are_refused(images):
+    real, generated = images
+    distance = frechet_inception_distance
+    with pytest.raises(InvalidInputError, match=r"one shape, got \(6, 4, 3\) and \(5, 4, 3\)"):
+        distance(real, generated[:, :5], MeanColours())
+    with pytest.raises(InvalidInputError, match="both be uint8 or neither, got uint8 and float64"):
+        distance(real, generated / 255, MeanColours())
+    with pytest.raises(InvalidInputError, match="grey or have 3 channels, got 2"):
+        distance(real[..., :2], generated[..., :2], MeanColours())
+    with pytest.raises(ValueError, match="NaN"):
+        distance(real / 255, np.full(generated.shape, np.nan), MeanColours())
+
+
+def test_a_network_of_another_kind_is_refused(images):
+    class Maps(nn.Module):
+        def forward(self, images):
+            return images.float()
+
+    with pytest.raises(InvalidInputError, match=r"features \(N, D\), got the shape \(40, 3, 6, 4\)"):
+        frechet_inception_distance(*images, Maps())
+    for features in (100, "192", None):
+        with pytest.raises(InvalidParameterError, match=r"one of \(64, 192, 768, 2048\) or a torch.nn.Mod"):
+            frechet_inception_distance(*images, features)
+    with pytest.raises(InvalidParameterError, match=r"from 2 to 40, .*, got 41"):
+        kernel_inception_distance(*images, MeanColours(), subset_size=41)
+
+
+def test_what_is_not_installed_is_told(images, monkeypatch):
+    original = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("torchmetrics"):
+            raise ImportError(f"No module named {name!r}")
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    for distance in (frechet_inception_distance, kernel_inception_distance):
+        with pytest.raises(MissingPackageError, match=r'pip install "gencls\[metrics\]"') as caught:
+            distance(*images, MeanColours())
+        assert isinstance(caught.value, ImportError)
+
+
+def test_a_number_of_features_is_that_of_inception(images, monkeypatch):
+    class Inception(nn.Module):
+        """In the place of the real one, whose weights are not at hand."""
+
+        def __init__(self, name, features_list, **options):
+            super().__init__()
+            self.linear = nn.Linear(72, int(features_list[0]))
+
+        def forward(self, images):
+            return self.linear(images.flatten(1) / 255.0)
+
+    monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", True)
+    monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Inception)
+    enough = [np.concatenate([each, each[:, ::-1]]) for each in images]
+    assert frechet_inception_distance(*enough, 64, device="cpu") > 0
+    with pytest.raises(InvalidInputError, match="covariance of 192 features"):
+        frechet_inception_distance(*enough, 192, device="cpu")
+    with pytest.raises(InvalidParameterError, match="'device' of sample quality must be"):
+        frechet_inception_distance(*enough, 64, device="nowhere")
+
+
+def test_inception_needs_torch_fidelity(images, monkeypatch):
+    monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
+    with pytest.raises(MissingPackageError, match=r"gencls\[inception\].*orch-fidelity"):
+        frechet_inception_distance(*images, 192)
