@@ -13,6 +13,7 @@ from .conditioners import (
     register_conditioner,
 )
 from .errors import (
+    CompilationWarning,
     ConditionerContractError,
     ConditionerError,
     DataSetError,
@@ -34,6 +35,7 @@ from .model import ConditionalPixelCNN
 from .pretrained import list_pretrained, load_pretrained, model_card
 
 __all__ = [
+    "CompilationWarning",
     "ConditionalPixelCNN",
     "Conditioner",
     "ConditionerContractError",

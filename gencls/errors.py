@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CompilationWarning",
     "ConditionerContractError",
     "ConditionerError",
     "DataSetError",
@@ -56,6 +57,10 @@ class ModelFileError(GenclsError, ValueError):
 
 class NonFiniteLossError(GenclsError, ArithmeticError):
     """Training met a loss that is NaN or infinite; the last good weights are kept."""
+
+
+class CompilationWarning(UserWarning):
+    """Compiling was asked for, but there is no compiler; all is computed as without."""
 
 
 class PixelClippingWarning(UserWarning):

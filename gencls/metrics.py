@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InvalidInputError, InvalidParameterError
+from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
 from .validation import whole
 
 __all__ = ["bits_per_dim", "expected_calibration_error", "neg_bits_per_dim_scorer"]
@@ -65,7 +65,7 @@ def expected_calibration_error(
         If `n_bins` is no int of at least 1.
     InvalidInputError
         If the classes or the probabilities do not fit.
-    ImportError
+    MissingPackageError
         Without torchmetrics.
 
     References
@@ -83,7 +83,7 @@ def expected_calibration_error(
     try:
         from torchmetrics.functional.classification import multiclass_calibration_error
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "expected_calibration_error needs torchmetrics, which is not installed. Install it with: "
             'pip install "gencls[metrics]"'
         ) from error

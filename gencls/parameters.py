@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 from .callbacks import MONITORS
+from .device import PRECISIONS
 from .validation import Rule, choice, either, flag, optional, real, whole
 
 __all__ = ["RULES"]
@@ -46,6 +47,9 @@ RULES: dict[str, Rule] = {
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
     "n_iter_no_change": whole(1),
     "net_params": optional(Rule("a dict", lambda value: isinstance(value, dict))),
+    "precision": choice(*PRECISIONS),
+    "compile": flag(),
+    "checkpoint": flag(),
     "verbose": either(flag(), whole(0)),
     "warm_start": flag(),
 }

@@ -32,8 +32,9 @@ __all__ = ["FITTED", "Snapshot", "check_weights", "file_at_fault", "read_card", 
 # What `fit` learns besides codec, weights and history; what an estimator does not have is left out.
 FITTED = ("classes_", "class_count_", "class_prior_", "temperature_", "n_features_in_", "feature_names_in_")
 
-# A device belongs to a machine, and net_params reaches into skorch and torch, which a file must not.
-NOT_KEPT = ("conditioner", "device", "net_params")
+# A device and a compiler belong to a machine, and net_params reaches into skorch and torch, which a file must
+# not.
+NOT_KEPT = ("conditioner", "device", "compile", "net_params")
 
 MOST_MISTAKES = 3  # that one message lists
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .callbacks import CosineSchedule, EarlyStopping, Progress, Validation, WeightAveraging
+from .compilation import compile_in_place
+from .device import resolve_precision
 from .errors import NonFiniteLossError, TrainingInterruptedWarning
 from .model import ConditionalPixelCNN
 from .preparation import LabelledImages, as_is
@@ -96,6 +98,15 @@ class GenerativeNet(NeuralNet):
             self.lr = lr
             for group in self.optimizer_.param_groups:
                 group["initial_lr"] = lr
+
+    def compute_with(self, precision: str, *, compile: bool, checkpoint: bool) -> None:
+        """Say how, not what, the model and its average compute; see the estimator's parameters."""
+        device = torch.device(self.device)
+        for model in (self.module_, self.averaged_model):
+            model.precision = resolve_precision(precision, device)
+            model.network.checkpoint(checkpoint)
+            if compile:
+                compile_in_place(model.network, device)
 
     def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
         """Be where another net was that was trained: at its averaged weights, with a fresh optimiser."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .layers import Dropout, ShiftedConv2d, Stream, WeightNormConv2d, concat_elu
 from .sites import Modulations, Site, modulate
@@ -39,6 +40,11 @@ class GatedResidualBlock(nn.Module):
         Channels of the short-cut; 0 for none.
     dropout : float, default=0.0
         Probability of dropping a single feature.
+
+    Attributes
+    ----------
+    checkpointed : bool
+        Whether what backward needs is computed again there instead of being kept (Chen et al. 2016).
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class GatedResidualBlock(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        self.checkpointed = False
         kernel = KERNELS[stream]
         self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel)
         self.shortcut = WeightNormConv2d(2 * shortcut_channels, channels) if shortcut_channels else None
@@ -63,6 +70,11 @@ class GatedResidualBlock(nn.Module):
 
     def forward(self, features: Tensor, modulations: Modulations, shortcut: Tensor | None = None) -> Tensor:
         """Map (G, N, F, H, W) to the same shape; G grows from 1 to K where the class first enters."""
+        if self.checkpointed and torch.is_grad_enabled():
+            return checkpoint(self._compute, features, modulations, shortcut, use_reentrant=False)
+        return self._compute(features, modulations, shortcut)
+
+    def _compute(self, features: Tensor, modulations: Modulations, shortcut: Tensor | None) -> Tensor:
         hidden = modulate(self.first(concat_elu(features)), self.first_site, modulations)
         if self.shortcut is not None and shortcut is not None:
             hidden = hidden + self.shortcut(concat_elu(shortcut))

@@ -106,6 +106,12 @@ class PixelCNN(nn.Module):
         out = modulate(streams[1], self.head_site, modulations)
         return self.head(F.elu(out))
 
+    def checkpoint(self, wanted: bool) -> None:
+        """Whether the blocks' features are kept for backward, or computed again in it to save memory."""
+        for block in self.modules():
+            if isinstance(block, GatedResidualBlock):
+                block.checkpointed = wanted
+
     @torch.no_grad()
     def initialise(self, images: Tensor, modulations: Modulations) -> None:
         """Set gains and biases by one batch of images; see `data_dependent_init`."""
