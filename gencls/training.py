@@ -136,7 +136,8 @@ class GenerativeNet(NeuralNet):
         """Compute loss and gradients, clip them, and refuse those that are not finite."""
         step = super().train_step_single(batch, **fit_params)
         limit = math.inf if self.gradient_clip is None else self.gradient_clip
-        norm = nn.utils.clip_grad_norm_(self.module_.parameters(), limit)
+        learned = [each for group in self.optimizer_.param_groups for each in group["params"]]
+        norm = nn.utils.clip_grad_norm_(learned, limit)
         if not torch.isfinite(step["loss"] + norm):
             raise NonFiniteLossError(
                 f"The training loss or its gradient is not finite (loss {step['loss'].item():g}, "

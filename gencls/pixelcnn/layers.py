@@ -108,8 +108,7 @@ class WeightNormConv2d(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The normalised weights, (out, in, rows, columns)."""
-        norm = self.direction.flatten(1).norm(dim=1)
-        return self.direction * (self.gain / norm)[:, None, None, None]
+        return torch._weight_norm(self.direction, self.gain[:, None, None, None], 0)
 
     def weights_in(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """The normalised weights and the bias in the dtype of the features."""
