@@ -9,7 +9,7 @@ Each contestant does the same work in turn, round after round, and its best roun
 implementation gets image_shape, n_levels, n_classes, n_layers, n_filters and n_mixtures, and returns a module
 whose forward maps levels (N, C, H, W) and labels (N,) to log p(x | c) (N,). CPEN455 is taken from the folder
 that the environment variable GENCLS_CPEN455 names, or downloaded. Writes docs/speed-table.md and
-docs/images/speed.png.
+docs/images/speed.png; what was measured is kept in results/speed.jsonl, and the newest counts.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import records
 import torch
 from sklearn.datasets import load_digits
 from textbook import Textbook
@@ -248,22 +249,14 @@ def in_own_process(function: Callable[..., float], *arguments: Any) -> float:
         return pool.submit(function, *arguments).result()
 
 
-def table(args: argparse.Namespace) -> str:
-    """Measure all, and put it into Markdown."""
-    lines = []
-    with tqdm(total=len(args.sizes) * len(args.tasks), unit="task") as progress:
-        for name in args.sizes:
-            for task in tasks_of(name, args.tasks):
-                rows = measure(SIZES[name], task, args)
-                progress.write("".join(rows), end="")
-                lines += rows
-                progress.update()
-    cores = f"{args.threads} threads of a CPU" if args.device == "cpu" else torch.cuda.get_device_name()
-    return (
-        f"Images a second on {cores}, torch {torch.__version__}, and how many times as many as the "
-        "textbook's; peak memory above that of the loaded packages, data and model included.\n\n"
-        "| network | task | implementation | images/s | × | MiB |\n|---|---|---|---:|---:|---:|\n"
-    ) + "".join(lines)
+def measure_all(args: argparse.Namespace) -> None:
+    """Measure one task after the other, each written down as soon as it is there."""
+    tasks = [(name, task) for name in args.sizes for task in tasks_of(name, args.tasks)]
+    with tqdm(tasks, unit="task") as progress:
+        for name, task in progress:
+            for row in measure(name, task, args):
+                records.append(row, args.results)
+                progress.write(in_words(row), end="")
 
 
 def tasks_of(name: str, tasks: list[str]) -> list[str]:
@@ -271,17 +264,56 @@ def tasks_of(name: str, tasks: list[str]) -> list[str]:
     return [task for task in tasks if (name, task) != ("digits", "score-4")]
 
 
-def measure(size: Size, task: str, args: argparse.Namespace) -> list[str]:
-    """The rows of a task."""
-    makers = contestants(size, task, args)
-    best = rates(makers, args.device, args.seconds, args.rounds)
+def measure(name: str, task: str, args: argparse.Namespace) -> list[records.Row]:
+    """A row for each contestant."""
+    size = SIZES[name]
+    best = rates(contestants(size, task, args), args.device, args.seconds, args.rounds)
     with_memory = task in ("train", "score-4") and not args.no_memory
-    rows = []
-    for name, rate in best.items():
-        memory = f"{in_own_process(peak_memory, size, task, name, args):.0f}" if with_memory else ""
-        ratio = rate / best["textbook"]
-        rows.append(f"| {size.label} | {task} | {name} | {rate:.3g} | {ratio:.3g} | {memory} |\n")
-    return rows
+    return [
+        {
+            "size": name,
+            "task": task,
+            "contestant": contestant,
+            "rate": rate,
+            "ratio": rate / best["textbook"],
+            "memory": in_own_process(peak_memory, size, task, contestant, args) if with_memory else None,
+        }
+        | machine(args)
+        for contestant, rate in best.items()
+    ]
+
+
+def machine(args: argparse.Namespace) -> dict[str, str]:
+    """What is measured on."""
+    cpu = f"{args.threads} threads of a CPU"
+    device = cpu if args.device == "cpu" else torch.cuda.get_device_name()
+    return {"machine": device, "torch": torch.__version__}
+
+
+def in_words(row: records.Row) -> str:
+    """A line of the table."""
+    memory = "" if row["memory"] is None else f"{row['memory']:.0f}"
+    return (
+        f"| {SIZES[row['size']].label} | {row['task']} | {row['contestant']} | {row['rate']:.3g} | "
+        f"{row['ratio']:.3g} | {memory} |\n"
+    )
+
+
+def table(args: argparse.Namespace) -> str:
+    """The newest rows of this machine as Markdown."""
+    rows = {
+        (row["size"], row["task"], row["contestant"]): row
+        for row in records.read(args.results)
+        if row.items() >= machine(args).items()
+    }
+    in_order = sorted(
+        rows.values(), key=lambda row: (list(SIZES).index(row["size"]), TASKS.index(row["task"]))
+    )
+    return (
+        f"Images a second on {machine(args)['machine']}, torch {torch.__version__}, and how many times as many as "
+        "the textbook's; peak memory above that of the loaded packages, data and model included.\n\n"
+        "| network | task | implementation | images/s | × | MiB |\n|---|---|---|---:|---:|---:|\n"
+    ) + "".join(map(in_words, in_order))
 
 
 GROWTH: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -334,9 +366,10 @@ def main(arguments: list[str] | None = None) -> None:
     if args.growth:
         growth(args)
         return
-    text = table(args)
+    if not args.table_only:
+        measure_all(args)
     args.docs.mkdir(parents=True, exist_ok=True)
-    (args.docs / "speed-table.md").write_text(text, encoding="utf-8")
+    (args.docs / "speed-table.md").write_text(table(args), encoding="utf-8")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -349,11 +382,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--also", nargs="+", default=[], metavar="MODULE:MAKER")
     parser.add_argument("--compile", action="store_true", help="also time torch.compile; it takes minutes")
     parser.add_argument("--growth", action="store_true", help="draw how the time grows instead")
+    parser.add_argument("--table-only", action="store_true", help="write the table of what was measured")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all")
     parser.add_argument("--rounds", type=int, default=3, help="at least so many (default: 3)")
     parser.add_argument("--seconds", type=float, default=10, help="at least so long a task (default: 10)")
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
+    parser.add_argument("--results", type=Path, default=ROOT / "results/speed.jsonl")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     return parser.parse_args(arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from functools import cache
 
 import torch
@@ -13,11 +14,12 @@ from .errors import CompilationWarning
 __all__ = ["compile_in_place"]
 
 
-def compile_in_place(network: nn.Module, device: torch.device) -> None:
-    """Let a network be compiled when it is first called; without a compiler, warn and leave it as it is."""
+def compile_in_place(networks: Iterable[nn.Module], device: torch.device) -> None:
+    """Let networks be compiled when they are first called; without a compiler, warn and leave them."""
     reason = _obstacle(device.type)
     if reason is None:
-        network.compile()
+        for network in networks:
+            network.compile()
         return
     warnings.warn(
         f"compile=True has no effect, as torch.compile does not work here ({reason}). Install a C++ compiler "
@@ -31,7 +33,9 @@ def compile_in_place(network: nn.Module, device: torch.device) -> None:
 def _obstacle(device_type: str) -> str | None:
     """Why nothing can be compiled for this type of device; None if it can."""
     try:
-        torch.compile(_increment)(torch.zeros(1, device=device_type))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the compiler's own
+            torch.compile(_increment)(torch.zeros(1, device=device_type))
     except Exception as error:  # whatever is wrong with the compiler
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     return None

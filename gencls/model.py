@@ -138,7 +138,7 @@ class ConditionalPixelCNN(nn.Module):
 
     def weights_resolved(self) -> AbstractContextManager[None]:
         """While this is open, weights are normalised once instead of in each pass; they must not change."""
-        return weights_resolved(self.network, self.features_dtype)
+        return weights_resolved(self.network)
 
     def log_prob_modulated(
         self, levels: Tensor, modulations: Modulations, n_rows: int | None = None

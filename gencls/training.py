@@ -102,11 +102,12 @@ class GenerativeNet(NeuralNet):
     def compute_with(self, precision: str, *, compile: bool, checkpoint: bool) -> None:
         """Say how, not what, the model and its average compute; see the estimator's parameters."""
         device = torch.device(self.device)
-        for model in (self.module_, self.averaged_model):
+        models = (self.module_, self.averaged_model)
+        for model in models:
             model.precision = resolve_precision(precision, device)
             model.network.checkpoint(checkpoint)
-            if compile:
-                compile_in_place(model.network, device)
+        if compile:
+            compile_in_place([model.network for model in models], device)
 
     def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
         """Be where another net was that was trained: at its averaged weights, with a fresh optimiser."""

@@ -280,8 +280,16 @@ def test_a_name_that_a_package_provides_is_taken(install):
     register_conditioner("plugged", "acme_taken:Plugged")
 
 
-def test_no_package_replaces_a_built_in_one(install):
+def test_a_package_that_takes_the_name_of_a_built_in_one_is_in_conflict_with_it(install):
     install("acme_greedy", {"mild": "acme_greedy:Plugged"}, PLUGIN)
+    message = (
+        f"The conditioner 'mild' is provided by the package 'gencls' ({Mild.__module__}:Mild) and the "
+        "package 'acme_greedy' (acme_greedy:Plugged). Uninstall one of them."
+    )
+    with pytest.raises(ConditionerError, match=whole(message)):
+        get_conditioner("mild")
+    assert get_conditioner("strong").__name__ == "Strong"
+    register_conditioner("mild", Mild, replace=True)
     assert get_conditioner("mild") is Mild
 
 

@@ -12,7 +12,9 @@ from torch import nn
 
 from gencls import Modulation, list_conditioners
 from gencls.pixelcnn import PixelCNN
+from gencls.pixelcnn.blocks import GatedResidualBlock
 from gencls.pixelcnn.layers import (
+    Dropout,
     ShiftedConv2d,
     UpsamplingConv2d,
     WeightNormConv2d,
@@ -361,3 +363,76 @@ def test_modulations_stand_where_the_plain_implementation_has_them(part):
     found = network(images, modulations)[0]
     torch.testing.assert_close(found, plain.forward(network, images, bias), rtol=1e-10, atol=1e-10)
     assert not torch.allclose(found, plain.forward(network, images))
+
+
+class TestDropout:
+    def drop(self, probability, shape=(2, 3, 5, 7, 11)):
+        torch.manual_seed(0)
+        return Dropout(probability).train()(torch.ones(shape))
+
+    @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+    def test_it_drops_that_share_and_keeps_the_mean(self, probability):
+        dropped = self.drop(probability, (1, 64, 40, 8, 8))
+        assert (dropped == 0).float().mean() == pytest.approx(probability, abs=0.005)
+        assert dropped.max() == pytest.approx(1 / (1 - probability), rel=1e-4)
+        assert len(dropped.unique()) == 2
+
+    def test_a_seed_settles_it(self):
+        assert torch.equal(self.drop(0.3), self.drop(0.3))
+
+    def test_single_features_are_dropped_whatever_the_layout_in_memory(self):
+        torch.manual_seed(0)
+        images = torch.ones(4, 3, 6, 5).contiguous(memory_format=torch.channels_last)
+        dropped = Dropout(0.5).train()(images[None])
+        for axis in (1, 2, 3, 4):  # along none are all dropped together
+            assert (dropped != dropped.narrow(axis, 0, 1)).any()
+
+    def test_it_does_nothing_outside_training(self):
+        features = torch.randn(1, 2, 3, 4, 4)
+        assert Dropout(0.5).eval()(features) is features
+        assert Dropout(0.0).train()(features) is features
+
+    def test_gradients_are_those_of_what_is_kept(self):
+        features = torch.ones(1, 2, 3, 4, 4, requires_grad=True)
+        torch.manual_seed(0)
+        dropped = Dropout(0.4).train()(features)
+        dropped.sum().backward()
+        torch.testing.assert_close(features.grad, dropped.detach())
+
+
+def test_features_keep_their_channels_last_in_memory():
+    model = make_model((3, 8, 8), conditioner="strong")
+    strides = []
+    hooks = [
+        block.register_forward_hook(lambda _module, _inputs, out: strides.append(out.stride()[-3]))
+        for block in model.network.modules()
+        if isinstance(block, GatedResidualBlock)
+    ]
+    model.log_prob_per_class(make_levels(model), torch.arange(3))
+    for hook in hooks:
+        hook.remove()
+    assert strides
+    assert set(strides) == {1}
+
+
+def test_checkpointing_changes_neither_loss_nor_gradients():
+    gradients = []
+    for wanted in (False, True):
+        model = make_model((3, 6, 5), dropout=0.3).train()
+        model.network.checkpoint(wanted)
+        torch.manual_seed(1)
+        model(make_levels(model), make_labels(model)).sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for kept, computed_again in zip(*gradients, strict=True):
+        torch.testing.assert_close(kept, computed_again, rtol=1e-12, atol=1e-12)
+
+
+def test_resolved_weights_give_the_same_and_are_forgotten():
+    model = make_model((3, 6, 5))
+    levels, labels = make_levels(model), make_labels(model)
+    expected = model(levels, labels)
+    with model.weights_resolved():
+        with torch.no_grad():
+            model.network.head.gain.mul_(2)
+        torch.testing.assert_close(model(levels, labels), expected)
+    assert not torch.allclose(model(levels, labels), expected)

@@ -25,7 +25,7 @@ __all__ = [
 
 GROUP = "gencls.conditioners"
 
-_TARGETS: dict[str, Any] = {
+_BUILT_IN: dict[str, Any] = {
     "early": f"{__package__}.early:Early",
     "early-film": f"{__package__}.early_film:EarlyFilm",
     "embedding": f"{__package__}.embedding:Embedding",
@@ -40,6 +40,8 @@ _TARGETS: dict[str, Any] = {
     "template": f"{__package__}.template:Template",
     "unconditional": f"{__package__}.unconditional:Unconditional",
 }
+
+_TARGETS = dict(_BUILT_IN)  # and what was registered in this process
 
 
 def register_conditioner(name: str, target: type[Conditioner] | str, *, replace: bool = False) -> None:
@@ -155,8 +157,12 @@ def make_conditioner(conditioner: str | type[Conditioner] | Conditioner) -> Cond
 
 
 def _known() -> dict[str, Any]:
-    """Name to class, dotted string, entry point, or list of entry points in conflict."""
-    return _plugins() | _TARGETS
+    """Name to class, dotted string, entry point, or list of those in conflict."""
+    found = _plugins() | _TARGETS
+    for name in _plugins().keys() & _BUILT_IN.keys():
+        if found[name] is _BUILT_IN[name]:  # nothing was registered in its place since
+            found[name] = [_BUILT_IN[name], *_listed(_plugins()[name])]
+    return found
 
 
 @cache
@@ -167,8 +173,12 @@ def _plugins() -> dict[str, Any]:
         if others is None or _same(others, point):
             found[point.name] = point
         else:
-            found[point.name] = [*(others if isinstance(others, list) else [others]), point]
+            found[point.name] = [*_listed(others), point]
     return found
+
+
+def _listed(target: Any) -> list[Any]:
+    return target if isinstance(target, list) else [target]
 
 
 def _load(target: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -79,5 +80,4 @@ class GatedResidualBlock(nn.Module):
         if self.shortcut is not None and shortcut is not None:
             hidden = hidden + self.shortcut(concat_elu(shortcut))
         hidden = self.second(self.dropout(concat_elu(hidden)))
-        value, gate = modulate(hidden, self.second_site, modulations).chunk(2, dim=-3)
-        return features + value * torch.sigmoid(gate)
+        return features + F.glu(modulate(hidden, self.second_site, modulations), dim=-3)

@@ -103,23 +103,20 @@ class WeightNormConv2d(nn.Module):
         self.direction = nn.Parameter(0.05 * torch.randn(out_channels, in_channels, *kernel_size))
         self.gain = nn.Parameter(torch.ones(out_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.resolved: tuple[Tensor, Tensor] | None = None  # see `weights_resolved`
+        self.resolved: Tensor | None = None  # the weights, while `weights_resolved` is open
 
     @property
     def weight(self) -> Tensor:
         """The normalised weights, (out, in, rows, columns)."""
         return torch._weight_norm(self.direction, self.gain[:, None, None, None], 0)
 
-    def weights_in(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The normalised weights and the bias in the dtype of the features."""
-        return self.resolved or (self.weight.to(dtype), self.bias.to(dtype))
-
     def forward(
         self, features: Tensor, stride: int = 1, padding: tuple[int, int] = (0, 0), transposed: bool = False
     ) -> Tensor:
         """Convolve (G, N, in, H, W)."""
         images = features.flatten(0, 1)
-        weight, bias = self.weights_in(images.dtype)
+        weight = (self.weight if self.resolved is None else self.resolved).to(images.dtype)
+        bias = self.bias.to(images.dtype)
         if transposed:
             out = F.conv_transpose2d(images, weight.transpose(0, 1), bias, stride)
         else:
@@ -195,16 +192,18 @@ class UpsamplingConv2d(nn.Module):
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         """Bring (G, N, F, h, w) to (G, N, F, *size), with h = ⌈size[0] / 2⌉ and w = ⌈size[1] / 2⌉."""
         height, width = size
-        out = self.conv(features, stride=2, transposed=True)
+        # In bfloat16 it would be several times slower on a CPU.
+        precise = features.to(self.conv.bias.dtype)
+        out = self.conv(precise, stride=2, transposed=True).to(features.dtype)
         return out[..., :height, self.left : self.left + width]
 
 
 @contextmanager
-def weights_resolved(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+def weights_resolved(network: nn.Module) -> Iterator[None]:
     """While this is open, weights are normalised once instead of in each pass; they must not change."""
     layers = [module for module in network.modules() if isinstance(module, WeightNormConv2d)]
     for layer in layers:
-        layer.resolved = layer.weights_in(dtype)
+        layer.resolved = layer.weight
     try:
         yield
     finally:
