@@ -310,8 +310,8 @@ def table(args: argparse.Namespace) -> str:
         rows.values(), key=lambda row: (list(SIZES).index(row["size"]), TASKS.index(row["task"]))
     )
     return (
-        f"Images a second on {machine(args)['machine']}, torch {torch.__version__}, and how many times as many as "
-        "the textbook's; peak memory above that of the loaded packages, data and model included.\n\n"
+        f"Images a second on {machine(args)['machine']}, torch {torch.__version__}, and how many times as "
+        "many as the textbook's; peak memory above that of the loaded packages, data and model included.\n\n"
         "| network | task | implementation | images/s | × | MiB |\n|---|---|---|---:|---:|---:|\n"
     ) + "".join(map(in_words, in_order))
 

@@ -120,3 +120,44 @@ def test_a_pretrained_model_is_made_with_its_card(monkeypatch, tmp_path):
     X, y = load_digits(return_X_y=True)
     X, y = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)[1::2]
     assert clf.score(X, y) == pytest.approx(card["figures"]["accuracy"], abs=1e-3)
+
+
+@pytest.fixture
+def speed(monkeypatch, tmp_path):
+    """The command for a small network, with results in a folder of its own."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    module = importlib.import_module("speed")
+    small = module.Size("tiny", "digits", 8, 1, 3, 2, n_classes=10, batch=4)
+    monkeypatch.setattr(module, "SIZES", {"digits": small})
+    monkeypatch.setattr(module, "SCORED", 8)
+    quick = ["--rounds", "1", "--seconds", "0", "--threads", "1", "--no-memory", "--sizes", "digits"]
+    folders = ["--docs", str(tmp_path), "--results", str(tmp_path / "speed.jsonl")]
+    return lambda *options: module.main([*quick, *folders, *options])
+
+
+def test_speed_is_measured_beside_the_textbook(speed, tmp_path):
+    speed("--tasks", "train", "score-10", "sample-1", "--also", "textbook:Textbook")
+    rows = [json.loads(line) for line in (tmp_path / "speed.jsonl").read_text().splitlines()]
+    contestants = {
+        task: [row["contestant"] for row in rows if row["task"] == task] for task in ("train", "score-10")
+    }
+    assert contestants["train"] == ["textbook", "gencls, float32", "gencls, bfloat16", "textbook:Textbook"]
+    assert "gencls, float32, late" in contestants["score-10"]
+    assert all(row["rate"] > 0 for row in rows)
+    assert {row["ratio"] for row in rows if row["contestant"] == "textbook"} == {1.0}
+    assert (tmp_path / "speed-table.md").read_text().count("| tiny |") == len(rows)
+    speed("--table-only")
+    assert (tmp_path / "speed-table.md").read_text().count("| tiny |") == len(rows)
+
+
+def test_floors_count_what_is_known(monkeypatch):
+    import torch
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    floors = importlib.import_module("floors")
+    operations, n_bytes = floors.costs((1, 40, 5), "score one class", torch.float32)
+    assert 0.8e9 < operations < 0.95e9  # 0.85 GFLOP an image
+    assert floors.costs((1, 40, 5), "score one class", torch.bfloat16)[1] < 0.7 * n_bytes
+    with floors.ByteCounter() as counter:
+        torch.ones(10) + torch.ones(10)
+    assert counter.bytes == 40 + 40 + 120
