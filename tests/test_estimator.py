@@ -36,8 +36,8 @@ from gencls import (
     TrainingInterruptedWarning,
     list_conditioners,
     neg_bits_per_dim_scorer,
+    objectives,
     per_site,
-    training,
 )
 from gencls.conditioners import zero_embedding
 from gencls.conditioners.strong import Strong
@@ -618,13 +618,13 @@ def test_an_interruption_keeps_what_was_learned():
 
 def test_a_loss_that_is_not_finite_leaves_the_last_good_weights(monkeypatch):
     X, y = shades()
-    calls, forward = [], training.NegativeLogLikelihood.forward
+    calls, forward = [], objectives.NegativeLogLikelihood.forward
 
     def poisoned(self, *args):
         calls.append(1)
         return forward(self, *args) * (math.nan if len(calls) == 9 else 1)
 
-    monkeypatch.setattr(training.NegativeLogLikelihood, "forward", poisoned)
+    monkeypatch.setattr(objectives.NegativeLogLikelihood, "forward", poisoned)
     clf = quick(max_epochs=9)
     with pytest.raises(NonFiniteLossError, match="in epoch 2"):
         clf.fit(X, y)

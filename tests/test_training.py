@@ -20,10 +20,11 @@ from torch.optim.swa_utils import AveragedModel
 from gencls import NonFiniteLossError, TrainingInterruptedWarning, callbacks
 from gencls.callbacks import CosineSchedule, EarlyStopping, Progress
 from gencls.metrics import bits_per_dim
+from gencls.objectives import NegativeLogLikelihood
 from gencls.posterior import joint_log_prob, log_posterior
 from gencls.preparation import LabelledImages
 from gencls.scoring import class_log_likelihoods
-from gencls.training import MovingAverage, NegativeLogLikelihood, make_net
+from gencls.training import MovingAverage, make_net
 
 PRIOR = np.array([0.2, 0.3, 0.5])
 MODEL = {
