@@ -20,7 +20,6 @@ from torch.optim.swa_utils import AveragedModel
 from gencls import NonFiniteLossError, TrainingInterruptedWarning, callbacks
 from gencls.callbacks import CosineSchedule, EarlyStopping, Progress
 from gencls.metrics import bits_per_dim
-from gencls.objectives import NegativeLogLikelihood
 from gencls.posterior import joint_log_prob, log_posterior
 from gencls.preparation import LabelledImages
 from gencls.scoring import class_log_likelihoods
@@ -101,12 +100,7 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-# Loss and average
-
-
-def test_the_loss_is_nats_per_dimension_weighted():
-    loss = NegativeLogLikelihood(10)(torch.tensor([-20.0, -40.0]), torch.tensor([0.5, 1.5]))
-    assert float(loss) == pytest.approx((0.5 * 20 + 1.5 * 40) / 2 / 10)
+# Average
 
 
 @pytest.mark.parametrize(
