@@ -90,9 +90,10 @@ class Validation(Callback):
             for name, value in self._scores(net, self.images, self.prior).items():
                 net.history.record(name, value)
         row = net.history[-1]
-        discriminative = net.discrimination_.weight * row["train_cross_entropy"] if net.discrimination_ else 0
-        bpd = (row["train_loss"] - discriminative) / math.log(2)
-        net.history.record("train_bpd", bpd)  # last: the row is whole
+        nats = row["train_loss"]
+        if net.discrimination_ is not None:
+            nats -= net.discrimination_.weight * row["train_cross_entropy"]
+        net.history.record("train_bpd", nats / math.log(2))  # last: the row is whole
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.images = None  # a fitted model carries no images along

@@ -83,7 +83,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Decay of the exponentially averaged weights, which all predictions use; from 0 (no averaging) to below
         1.
     gradient_clip : float or None, default=5.0
-        Largest gradient norm of the loss.
+        Largest gradient norm of the loss: of nats per dimension, and of what `discriminative_weight` adds.
     discriminative_weight : float, default=0.0
         What the cross-entropy of Bayes' posterior, in nats an image, counts in training beside the negative
         log-likelihood in nats per dimension, from 0. 0 is maximum likelihood. 0.02 to 0.05, best after a

@@ -48,7 +48,7 @@ class GenerativeNet(NeuralNet):
     ema_decay : float, default=0.999
         Of the averaged weights.
     gradient_clip : float, optional
-        Largest norm of the gradient of the loss.
+        Largest norm of the gradient of the loss, whatever is part of it.
 
     Attributes
     ----------
@@ -133,8 +133,8 @@ class GenerativeNet(NeuralNet):
         return step
 
     def get_loss(self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
-        """The criterion for each image's own class and, if it is part of the objective, the cross-entropy."""
-        if self.discrimination_ is None:
+        """The criterion for each image's own class, in training with the cross-entropy if there is one."""
+        if self.discrimination_ is None or not training:
             return super().get_loss(y_pred, y_true, X, training)
         likelihood = super().get_loss(y_pred[0], y_true, X, training)
         cross_entropy = self.discrimination_.cross_entropy(y_pred, X["labels"], y_true)

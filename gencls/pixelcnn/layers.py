@@ -47,7 +47,7 @@ def concatenate(*features: Tensor) -> Tensor:
 class Dropout(nn.Module):
     """Drop single features in training, and scale the others up (Srivastava et al. 2014).
 
-    All groups of an image lose the same features, so that chance says nothing about which class it has.
+    All groups of an image lose the same features, so that chance adds little to how its classes differ.
 
     On a CPU it takes 16 random bits for each feature instead of torch's 32 or 64, drawn 64 at once: drawing
     them is what takes the time there. The probability is rounded to a multiple of 1 / 65,536.
