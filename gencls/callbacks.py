@@ -89,7 +89,11 @@ class Validation(Callback):
         if self.images is not None and self.prior is not None:
             for name, value in self._scores(net, self.images, self.prior).items():
                 net.history.record(name, value)
-        net.history.record("train_bpd", net.history[-1]["train_loss"] / math.log(2))  # last: the row is whole
+        row = net.history[-1]
+        nats = row["train_loss"]
+        if net.discrimination_ is not None:
+            nats -= net.discrimination_.weight * row["train_cross_entropy"]
+        net.history.record("train_bpd", nats / math.log(2))  # last: the row is whole
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         self.images = None  # a fitted model carries no images along
@@ -164,6 +168,8 @@ class Progress(Callback):
         self.epochs_ += 1
         row = net.history[-1]
         words = f"{row['train_bpd']:.4f} bits/dim"
+        if "train_cross_entropy" in row:
+            words += f", cross-entropy {row['train_cross_entropy']:.3f} nats"
         if "valid_bpd" in row:
             words += (
                 f", held out {row['valid_bpd']:.4f} bits/dim, accuracy {row['valid_accuracy']:.4f}, "

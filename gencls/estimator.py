@@ -20,6 +20,7 @@ from .conditioners import Conditioner, make_conditioner
 from .device import resolve_device, seeded
 from .errors import GenclsError, InvalidInputError, InvalidParameterError
 from .metrics import bits_per_dim
+from .objectives import Discrimination
 from .parameters import RULES
 from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
 from .posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
@@ -82,7 +83,15 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Decay of the exponentially averaged weights, which all predictions use; from 0 (no averaging) to below
         1.
     gradient_clip : float or None, default=5.0
-        Largest gradient norm of the loss in nats per dimension.
+        Largest gradient norm of the loss: of nats per dimension, and of what `discriminative_weight` adds.
+    discriminative_weight : float, default=0.0
+        What the cross-entropy of Bayes' posterior, in nats an image, counts in training beside the negative
+        log-likelihood in nats per dimension, from 0. 0 is maximum likelihood. 0.02 to 0.05, best after a
+        training with 0, classifies better for a slightly worse density. A step then takes up to as many times
+        longer as there are classes.
+    n_contrasted : int, optional
+        For `discriminative_weight` above 0: with how many classes each image is scored in a step, at least 2,
+        its own and others drawn at random that stand for all others. None, or at least K, is all classes.
     early_stopping : bool or {"bits_per_dim", "log_loss", "accuracy"}, default=False
         Stop when this figure of held-out images no longer gets better, and go back to the best weights. True
         is ``"bits_per_dim"``. Held out is `validation_fraction`, unless `fit` is given X_val and y_val.
@@ -110,8 +119,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         1 shows progress, of training and of sampling.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the `fit` before; `lr`, `batch_size` and `max_epochs` may
-        be others then, the network, the device and what watches over training stay.
+        Whether `fit` goes on from the weights of the `fit` before; `lr`, `batch_size`, `max_epochs`,
+        `discriminative_weight` and `n_contrasted` may be others then, the network, the device and what
+        watches over training stay.
 
     Attributes
     ----------
@@ -132,8 +142,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     net_ : GenerativeNet
         The skorch net.
     history_ : list of dict
-        One row an epoch: ``train_bpd`` and seconds ``dur``; with held-out images also ``valid_bpd``,
-        ``valid_accuracy`` and ``valid_log_loss`` (nats; at the `temperature` that is given, or the best one).
+        One row an epoch: ``train_bpd`` and seconds ``dur``; with a `discriminative_weight` above 0 also
+        ``train_cross_entropy`` (nats); with held-out images also ``valid_bpd``, ``valid_accuracy`` and
+        ``valid_log_loss`` (nats; at the `temperature` that is given, or the best one).
     n_iter_ : int
         Epochs trained.
 
@@ -174,6 +185,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         lr: float = 1e-3,
         ema_decay: float = 0.999,
         gradient_clip: float | None = 5.0,
+        discriminative_weight: float = 0.0,
+        n_contrasted: int | None = None,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -203,6 +216,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self.lr = lr
         self.ema_decay = ema_decay
         self.gradient_clip = gradient_clip
+        self.discriminative_weight = discriminative_weight
+        self.n_contrasted = n_contrasted
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -666,7 +681,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     ) -> GenerativeBayesClassifier:
         net = self.net_
         extra = self.net_params or {}
-        net.adopt(extra.get("lr", self.lr), extra.get("batch_size", self.batch_size))
+        net.adopt(
+            extra.get("lr", self.lr), extra.get("batch_size", self.batch_size), self._make_discrimination()
+        )
         net.compute_with(self.precision, compile=self.compile, checkpoint=self.checkpoint)
         device = torch.device(net.device)
         validation = dict(net.callbacks_)["validation"]
@@ -743,6 +760,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             verbose=self.verbose,
             net_params=self.net_params or {},
         )
+
+    def _make_discrimination(self) -> Discrimination | None:
+        if self.discriminative_weight == 0:
+            return None
+        return Discrimination(self.discriminative_weight, self.class_prior_, self.n_contrasted)
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(

@@ -84,21 +84,22 @@ class ConditionalPixelCNN(nn.Module):
         return self.network.head.bias.device
 
     def forward(self, levels: Tensor, labels: Tensor) -> Tensor:
-        """Log p(image | its class).
+        """Log p(image | its class), or under several classes of its own.
 
         Parameters
         ----------
         levels : Tensor of shape (N, C, H, W)
             Integers from 0 to L - 1.
-        labels : Tensor of shape (N,)
+        labels : Tensor of shape (N,) or (G, N)
             Integers from 0 to K - 1.
 
         Returns
         -------
-        Tensor of shape (N,)
+        Tensor of the shape of `labels`
             Nats per image, summed in float64.
         """
-        return self.log_prob_modulated(levels, self.modulate_images(labels))[0]
+        log_prob = self.log_prob_modulated(levels, self.modulate_images(labels))
+        return log_prob[0] if labels.ndim == 1 else log_prob.expand(labels.shape)
 
     def log_prob_per_class(self, levels: Tensor, classes: Tensor, n_rows: int | None = None) -> Tensor:
         """Log p(image | class) of every image for each of these classes.
@@ -126,8 +127,11 @@ class ConditionalPixelCNN(nn.Module):
         return {site: each.per_class() for site, each in self.conditioner(classes).items()}
 
     def modulate_images(self, labels: Tensor) -> Modulations:
-        """What the class does to each image of a batch, for `PixelCNN.forward`."""
-        return {site: each.per_image() for site, each in self.conditioner(labels).items()}
+        """What the class does to each image of a batch, for `PixelCNN.forward`; labels are (N,) or (G, N)."""
+        if labels.ndim == 1:
+            return {site: each.per_image() for site, each in self.conditioner(labels).items()}
+        rows = self.conditioner(labels.flatten())
+        return {site: each.per_group(len(labels)) for site, each in rows.items()}
 
     def initialise(self, levels: Tensor, labels: Tensor) -> None:
         """Initialise the network by one batch; see `PixelCNN.initialise`."""
@@ -156,7 +160,8 @@ class ConditionalPixelCNN(nn.Module):
         Returns
         -------
         Tensor of shape (G, N)
-            Nats per image, float64; G is the number of classes where these make a difference, else 1.
+            Nats per image, float64; G is the number of classes, or that of groups, where these make a
+            difference, else 1.
         """
         if not self.flip:
             return self.log_prob_as_is(levels, modulations, n_rows)

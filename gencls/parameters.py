@@ -24,6 +24,7 @@ def _is_range(value: Any) -> bool:
     return finite and value[0] < value[1] and isfinite(value[1] - value[0])
 
 
+NOT_NEGATIVE = real("a number of at least 0", lambda value: 0 <= value < float("inf"))
 POSITIVE = real("a number above 0", lambda value: 0 < value < float("inf"))
 SHARE = real("a number from 0 to below 1", lambda value: 0 <= value < 1)
 
@@ -43,6 +44,8 @@ RULES: dict[str, Rule] = {
     "lr": POSITIVE,
     "ema_decay": SHARE,
     "gradient_clip": optional(POSITIVE),
+    "discriminative_weight": NOT_NEGATIVE,
+    "n_contrasted": optional(whole(2)),
     "early_stopping": either(flag(), choice(*MONITORS)),
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
     "n_iter_no_change": whole(1),

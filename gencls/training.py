@@ -1,4 +1,4 @@
-"""Training: a skorch net that maximises the likelihood and averages its weights."""
+"""Training: a skorch net that minimises an objective and averages its weights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import PassthroughScoring
 from skorch.history import History
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -18,23 +19,12 @@ from .compilation import compile_in_place
 from .device import resolve_precision
 from .errors import NonFiniteLossError, TrainingInterruptedWarning
 from .model import ConditionalPixelCNN
+from .objectives import Discrimination, NegativeLogLikelihood
 from .preparation import LabelledImages, as_is
 
-__all__ = ["GenerativeNet", "MovingAverage", "NegativeLogLikelihood", "make_net"]
+__all__ = ["GenerativeNet", "MovingAverage", "make_net"]
 
 INIT_BATCH = 128  # images for the data-dependent initialisation
-
-
-class NegativeLogLikelihood(nn.Module):
-    """Weighted mean of -log p(x | c), in nats per dimension."""
-
-    def __init__(self, n_dimensions: int):
-        super().__init__()
-        self.n_dimensions = n_dimensions
-
-    def forward(self, log_prob: Tensor, weights: Tensor) -> Tensor:
-        """Log-probabilities (N,) and weights (N,) whose mean over the training set is 1."""
-        return -(log_prob * weights).mean() / self.n_dimensions
 
 
 class MovingAverage:
@@ -51,7 +41,7 @@ class MovingAverage:
 
 
 class GenerativeNet(NeuralNet):
-    """The skorch net that trains a `ConditionalPixelCNN` by maximum likelihood.
+    """The skorch net that trains a `ConditionalPixelCNN` by maximum likelihood, or by a hybrid objective.
 
     Parameters
     ----------
@@ -60,16 +50,19 @@ class GenerativeNet(NeuralNet):
     ema_decay : float, default=0.999
         Of the averaged weights.
     gradient_clip : float, optional
-        Largest norm of the gradient of the loss in nats per dimension.
+        Largest norm of the gradient of the loss, whatever is part of it.
 
     Attributes
     ----------
+    discrimination_ : Discrimination or None
+        What the objective has beside the likelihood; None is maximum likelihood.
     averaged_ : torch.optim.swa_utils.AveragedModel
         The averaged weights; all predictions use them.
     """
 
     lr: float
     batch_size: int
+    discrimination_: Discrimination | None = None
 
     def __init__(
         self, *args: Any, ema_decay: float = 0.999, gradient_clip: float | None = None, **kwargs: Any
@@ -91,9 +84,10 @@ class GenerativeNet(NeuralNet):
         self.planned_epochs = epochs
         self.partial_fit(images, None, epochs=epochs)
 
-    def adopt(self, lr: float, batch_size: int) -> None:
+    def adopt(self, lr: float, batch_size: int, discrimination: Discrimination | None = None) -> None:
         """Take over settings that may change between two trainings."""
         self.batch_size = batch_size
+        self.discrimination_ = discrimination
         if lr != self.lr:
             self.lr = lr
             for group in self.optimizer_.param_groups:
@@ -135,6 +129,9 @@ class GenerativeNet(NeuralNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients, clip them, and refuse those that are not finite."""
+        if self.discrimination_ is not None:
+            inputs, weights = batch
+            batch = inputs | {"labels": self.discrimination_.candidates(inputs["labels"])}, weights
         step = super().train_step_single(batch, **fit_params)
         limit = math.inf if self.gradient_clip is None else self.gradient_clip
         learned = [each for group in self.optimizer_.param_groups for each in group["params"]]
@@ -147,6 +144,15 @@ class GenerativeNet(NeuralNet):
                 "are kept, and predictions use them."
             )
         return step
+
+    def get_loss(self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """The criterion for each image's own class, in training with the cross-entropy if there is one."""
+        if self.discrimination_ is None or not training:
+            return super().get_loss(y_pred, y_true, X, training)
+        likelihood = super().get_loss(y_pred[0], y_true, X, training)
+        cross_entropy = self.discrimination_.cross_entropy(y_pred, X["labels"], y_true)
+        self.history.record_batch("train_cross_entropy", cross_entropy.item())
+        return likelihood + self.discrimination_.weight * cross_entropy
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> GenerativeNet:
         """Train; an interruption ends training, and what was learned is kept."""
@@ -212,6 +218,7 @@ def make_net(
     n_dimensions = math.prod(model["image_shape"])
     callbacks: list[tuple[str, Any]] = [
         ("schedule", CosineSchedule()),
+        ("cross_entropy", PassthroughScoring("train_cross_entropy", lower_is_better=None, on_train=True)),
         ("averaging", WeightAveraging()),
         ("validation", Validation(n_dimensions)),
     ]

@@ -427,6 +427,18 @@ def test_a_modulation_per_class(maps, groups):
             torch.testing.assert_close(found[k, i], expected)
 
 
+@pytest.mark.parametrize("maps", [False, True])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_modulation_per_group(maps, groups):
+    x, (shift, scale, mix) = features(groups), parts(6, maps)
+    found = Modulation(shift, scale, mix).per_group(2).apply(x)
+    assert found.shape == (2, *x.shape[1:])
+    for row in range(6):
+        g, i = divmod(row, 3)
+        expected = by_hand(x[g % groups, i], shift[row], scale[row], (mix[0][row], mix[1][row]))
+        torch.testing.assert_close(found[g, i], expected)
+
+
 @pytest.mark.parametrize("part", ["shift", "scale", "mix"])
 def test_every_part_is_optional(part):
     x, (shift, scale, mix) = features(1), parts(3, maps=False)

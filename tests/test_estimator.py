@@ -36,8 +36,8 @@ from gencls import (
     TrainingInterruptedWarning,
     list_conditioners,
     neg_bits_per_dim_scorer,
+    objectives,
     per_site,
-    training,
 )
 from gencls.conditioners import zero_embedding
 from gencls.conditioners.strong import Strong
@@ -618,13 +618,13 @@ def test_an_interruption_keeps_what_was_learned():
 
 def test_a_loss_that_is_not_finite_leaves_the_last_good_weights(monkeypatch):
     X, y = shades()
-    calls, forward = [], training.NegativeLogLikelihood.forward
+    calls, forward = [], objectives.NegativeLogLikelihood.forward
 
     def poisoned(self, *args):
         calls.append(1)
         return forward(self, *args) * (math.nan if len(calls) == 9 else 1)
 
-    monkeypatch.setattr(training.NegativeLogLikelihood, "forward", poisoned)
+    monkeypatch.setattr(objectives.NegativeLogLikelihood, "forward", poisoned)
     clf = quick(max_epochs=9)
     with pytest.raises(NonFiniteLossError, match="in epoch 2"):
         clf.fit(X, y)
@@ -719,6 +719,8 @@ BAD_PARAMETERS = {
     "lr": (0, "a number above 0"),
     "ema_decay": (1, "a number from 0 to below 1"),
     "gradient_clip": (-1.0, "None or a number above 0"),
+    "discriminative_weight": (-0.1, "a number of at least 0"),
+    "n_contrasted": (1, "None or an int of at least 2"),
     "early_stopping": ("loss", "True or False or 'bits_per_dim' or 'log_loss' or 'accuracy'"),
     "validation_fraction": (0, "a number above 0 and below 1"),
     "n_iter_no_change": ("5", "an int of at least 1"),
@@ -730,6 +732,8 @@ ALSO_BAD = [
     ("lr", math.inf),
     ("lr", math.nan),
     ("lr", "fast"),
+    ("discriminative_weight", math.inf),
+    ("discriminative_weight", None),
     ("dropout", -0.1),
     ("dropout", None),
     ("image_shape", "3x3"),

@@ -86,11 +86,15 @@ class Modulation:
 
     def per_image(self) -> Modulation:
         """Row i belongs to image i: ready to act on features of shape (1, N, F, H, W)."""
-        return self._arranged(axis=0)
+        return self._arranged((1, -1))
 
     def per_class(self) -> Modulation:
         """Row k belongs to class k, for every image: (1 or K, N, F, H, W) becomes (K, N, F, H, W)."""
-        return self._arranged(axis=1)
+        return self._arranged((-1, 1))
+
+    def per_group(self, n_groups: int) -> Modulation:
+        """Row g · N + i belongs to image i in group g: (1 or G, N, F, H, W) becomes (G, N, F, H, W)."""
+        return self._arranged((n_groups, -1))
 
     def at(self, rows: slice, columns: slice) -> Modulation:
         """The same, arranged already, for a part of the positions only."""
@@ -112,13 +116,15 @@ class Modulation:
             features = features + self.shift.to(features.dtype)
         return features
 
-    def _arranged(self, axis: int) -> Modulation:
+    def _arranged(self, shape: tuple[int, int]) -> Modulation:
+        """With the rows unflattened to groups and images."""
+
         def spread(value: Tensor | None) -> Tensor | None:
             if value is None:
                 return None
-            return (value[..., None, None] if value.ndim == 2 else value).unsqueeze(axis)
+            return (value[..., None, None] if value.ndim == 2 else value).unflatten(0, shape)
 
-        mix = self.mix and (self.mix[0].unsqueeze(axis), self.mix[1].unsqueeze(axis))
+        mix = self.mix and (self.mix[0].unflatten(0, shape), self.mix[1].unflatten(0, shape))
         return Modulation(spread(self.shift), spread(self.scale), mix)
 
 
