@@ -91,7 +91,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--classes", nargs="+", type=int, default=[4, 10, 100], metavar="K")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these conditioners instead of all")
-    parser.add_argument("--images", type=int, default=64, help="64 fill the batches")
+    parser.add_argument("--images", type=int, default=128, help="128 fill the batches")
     parser.add_argument("--n-filters", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")

@@ -268,7 +268,7 @@ def measure(name: str, task: str, args: argparse.Namespace) -> list[records.Row]
     """A row for each contestant."""
     size = SIZES[name]
     best = rates(contestants(size, task, args), args.device, args.seconds, args.rounds)
-    with_memory = task in ("train", "score-4") and not args.no_memory
+    with_memory = task == "train" and not args.no_memory
     return [
         {
             "size": name,
