@@ -32,11 +32,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 HEAD = """\
 {threads} threads of a CPU do {float32:.0f} GFLOP/s in float32 matrix products and {bfloat16:.0f} in bfloat16,
 and copy {bandwidth:.0f} GB/s, read and written (torch {version}). Images of 32×32 pixels, in colour,
-<<<<<<< HEAD
 in batches of {batch}; the last two columns are the images a second that operations and bytes would allow.
-=======
-in batches of {batch}; the last two columns are the images a second that the operations and the bytes would allow.
->>>>>>> main
 
 | network | work | precision | GFLOP an image | MB an image | by operations | by bytes |
 |---|---|---|---:|---:|---:|---:|
