@@ -106,7 +106,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         are added.
     device : str, default="auto"
         A torch device; ``"auto"`` is a GPU where there is one.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
+    precision : {"float32", "auto", "bfloat16"}, default="float32"
         Of the network's features; the weights, the likelihood and sampling are always in float32. ``"auto"``
         trains in bfloat16 where the hardware has instructions for it, and predicts in float32;
         ``"bfloat16"`` predicts in it too.
@@ -192,7 +192,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         n_iter_no_change: int = 10,
         net_params: dict[str, Any] | None = None,
         device: str = "auto",
-        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        precision: Literal["float32", "auto", "bfloat16"] = "float32",
         compile: bool = False,
         checkpoint: bool = False,
         random_state: int | np.random.RandomState | None = None,

@@ -119,13 +119,15 @@ class WeightNormConv2d(nn.Module):
     ) -> Tensor:
         """Convolve (G, N, in, H, W)."""
         images = features.flatten(0, 1)
+        if stride > 1:  # in bfloat16, on CPUs: transposed very slow, else garbage for images of one column
+            images = images.to(self.bias.dtype)
         weight = (self.weight if self.resolved is None else self.resolved).to(images.dtype)
         bias = self.bias.to(images.dtype)
         if transposed:
             out = F.conv_transpose2d(images, weight.transpose(0, 1), bias, stride)
         else:
             out = F.conv2d(images, weight, bias, stride, padding)
-        return out.unflatten(0, features.shape[:2])
+        return out.to(features.dtype).unflatten(0, features.shape[:2])
 
 
 class ShiftedConv2d(nn.Module):
@@ -196,9 +198,7 @@ class UpsamplingConv2d(nn.Module):
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
         """Bring (G, N, F, h, w) to (G, N, F, *size), with h = ⌈size[0] / 2⌉ and w = ⌈size[1] / 2⌉."""
         height, width = size
-        # In bfloat16 it would be several times slower on a CPU.
-        precise = features.to(self.conv.bias.dtype)
-        out = self.conv(precise, stride=2, transposed=True).to(features.dtype)
+        out = self.conv(features, stride=2, transposed=True)
         return out[..., :height, self.left : self.left + width]
 
 
