@@ -400,9 +400,9 @@ def set_parameter(name, value):
         ),
         (
             set_parameter("net_params", {"dict": {"compile": True}}),
-            "must not set conditioner, device, net_params",
+            "must not set conditioner, device, compile, net_params",
         ),
-        (set_parameter("device", "meta"), "must not set conditioner, device, net_params"),
+        (set_parameter("device", "meta"), "must not set conditioner, device, compile, net_params"),
         (
             lambda d, t: d["codec"].update(image_shape=[10**9, 10**9], sample_shape=[10**9, 10**9]),
             "What it says of n_features_in_ is not what fit learns",
