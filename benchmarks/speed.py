@@ -317,11 +317,11 @@ def table(args: argparse.Namespace) -> str:
 
 
 GROWTH: dict[str, tuple[str, tuple[int, ...]]] = {
-    "side": ("pixels of a side", (8, 16, 32, 48)),
-    "n_classes": ("classes", (2, 4, 8, 16)),
-    "n_filters": ("filters", (20, 40, 80, 160)),
-    "n_layers": ("layers", (1, 2, 3, 5)),
-    "batch": ("images in a batch", (4, 8, 16, 32)),
+    "side": ("pixels of a side", (8, 16, 32)),
+    "n_classes": ("classes", (2, 4, 8)),
+    "n_filters": ("filters", (20, 40, 80)),
+    "n_layers": ("layers", (1, 2, 4)),
+    "batch": ("images in a batch", (4, 16, 32)),
 }
 BASE = Size("", "cpen455", 16, 1, 40, 5)
 
