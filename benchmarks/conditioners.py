@@ -1,6 +1,6 @@
 """Which conditioner classifies best: every one on two data sets, with equal training time, for several seeds.
 
-    python benchmarks/conditioners.py                # CPU: under two hours on four cores
+    python benchmarks/conditioners.py                # CPU: an hour and a half on four cores
     python benchmarks/conditioners.py --table-only   # table and picture of what is finished so far
     python benchmarks/conditioners.py --scale paper --device cuda --jobs 1
 
@@ -45,7 +45,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {"cpen455": {"n_layers": 5, "n_filters": 120, "n_mixtures": 10, "lr": 1e-3, "batch_size": 16}},
 }
 SIZE = {"small": 16, "paper": 32}
-SECONDS = {"small": {"digits": 120, "cpen455": 500}, "paper": {"cpen455": 7200}}
+SECONDS = {"small": {"digits": 60, "cpen455": 400}, "paper": {"cpen455": 7200}}
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--datasets", nargs="+", choices=("digits", "cpen455"), default=["digits", "cpen455"])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these conditioners instead of all")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each conditioner (default: 3)")
-    parser.add_argument("--seconds-digits", type=float, help="training time of a fit (default: 120)")
+    parser.add_argument("--seconds-digits", type=float, help="training time of a fit (default: 60)")
     parser.add_argument(
-        "--seconds-cpen455", type=float, help="training time of a fit (default: 500; paper: 7200)"
+        "--seconds-cpen455", type=float, help="training time of a fit (default: 400; paper: 7200)"
     )
     parser.add_argument(
         "--jobs", type=int, default=4, help="fits side by side, of one thread each (default: 4)"

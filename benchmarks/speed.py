@@ -1,6 +1,6 @@
 """How fast gencls trains, scores and samples, beside a textbook implementation, in one run and interleaved.
 
-    python benchmarks/speed.py --threads 2                 # the table: about 20 minutes on two cores
+    python benchmarks/speed.py --threads 2                 # the table
     python benchmarks/speed.py --threads 2 --growth        # how the time grows: a picture
     python benchmarks/speed.py --device cuda --compile
     python benchmarks/speed.py --also mymodule:make        # another implementation beside them

@@ -37,7 +37,7 @@ def _obstacle(device_type: str) -> str | None:
             warnings.simplefilter("ignore")  # the compiler's own
             torch.compile(_increment)(torch.zeros(1, device=device_type))
     except Exception as error:  # whatever is wrong with the compiler
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
     return None
 
 

@@ -113,9 +113,13 @@ def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
     def broken(function):
         raise RuntimeError("no g++\nand more")
 
-    compilation._obstacle.cache_clear()
-    monkeypatch.setattr(torch, "compile", broken)
-    assert compilation._obstacle("cpu") == "RuntimeError: no g++"
+    def silent(function):
+        raise NotImplementedError
+
+    for compiler, reason in ((broken, "RuntimeError: no g++"), (silent, "NotImplementedError: ")):
+        compilation._obstacle.cache_clear()
+        monkeypatch.setattr(torch, "compile", compiler)
+        assert compilation._obstacle("cpu") == reason
     compilation._obstacle.cache_clear()
 
 
