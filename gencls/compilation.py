@@ -1,32 +1,29 @@
-"""Compiling a network by `torch.compile`, where there is a compiler."""
+"""Whether there is a compiler for `torch.compile`."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .errors import CompilationWarning
 
-__all__ = ["compile_in_place"]
+__all__ = ["can_compile"]
 
 
-def compile_in_place(networks: Iterable[nn.Module], device: torch.device) -> None:
-    """Let networks be compiled when they are first called; without a compiler, warn and leave them."""
-    reason = _obstacle(device.type)
-    if reason is None:
-        for network in networks:
-            network.compile()
-        return
-    warnings.warn(
-        f"compile=True has no effect, as torch.compile does not work here ({reason}). Install a C++ compiler "
-        "(on a GPU, triton), or set compile=False.",
-        CompilationWarning,
-        stacklevel=2,
-    )
+def can_compile(device_type: str) -> bool:
+    """Whether `torch.compile` works for this type of device; if it does not, a warning says why."""
+    reason = _obstacle(device_type)
+    if reason is not None:
+        warnings.warn(
+            f"compile=True has no effect, as torch.compile does not work here ({reason}). Install a C++ "
+            "compiler (on a GPU, triton), or set compile=False.",
+            CompilationWarning,
+            stacklevel=2,
+        )
+    return reason is None
 
 
 @cache

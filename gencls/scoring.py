@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .model import ConditionalPixelCNN
 
-__all__ = ["class_log_likelihoods"]
+__all__ = ["batch_shape", "class_log_likelihoods"]
 
 # Features (images × classes × H × W × F) in flight at once: what a CPU's caches like, and what fills a GPU.
 FEATURES_IN_FLIGHT = {"cpu": 2**20, "cuda": 2**26}
@@ -36,7 +36,7 @@ def class_log_likelihoods(
     ndarray of shape (N, K)
         Nats, float64.
     """
-    n_images, n_classes = _batch_shape(model)
+    n_images, n_classes = batch_shape(model)
     classes = torch.arange(model.n_classes, device=model.device)
     model.eval()
     scores = np.empty((model.n_classes, len(levels)))
@@ -52,7 +52,7 @@ def class_log_likelihoods(
     return np.ascontiguousarray(scores.T)
 
 
-def _batch_shape(model: ConditionalPixelCNN) -> tuple[int, int]:
+def batch_shape(model: ConditionalPixelCNN) -> tuple[int, int]:
     """Images and classes of one batch."""
     site = model.network.head_site
     features = site.channels * site.height * site.width

@@ -15,7 +15,7 @@ from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .callbacks import CosineSchedule, EarlyStopping, Progress, Validation, WeightAveraging
-from .compilation import compile_in_place
+from .compilation import can_compile
 from .device import resolve_precision
 from .errors import NonFiniteLossError, TrainingInterruptedWarning
 from .model import ConditionalPixelCNN
@@ -97,11 +97,11 @@ class GenerativeNet(NeuralNet):
         """Say how, not what, the model and its average compute; see the estimator's parameters."""
         device = torch.device(self.device)
         models = (self.module_, self.averaged_model)
+        fused = compile and can_compile(device.type)
         for model in models:
             model.precision = resolve_precision(precision, device)
             model.network.checkpoint(checkpoint)
-        if compile:
-            compile_in_place([model.network for model in models], device)
+            model.network.fuse(fused)
 
     def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
         """Be where another net was that was trained: at its averaged weights, with a fresh optimiser."""

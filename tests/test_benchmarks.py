@@ -102,7 +102,7 @@ def test_the_learning_rate_falls_to_0_when_the_time_is_up(benchmark, monkeypatch
 
 def test_sharing_is_measured(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(FOLDER))
-    small = ("--classes", "2", "--images", "2", "--n-filters", "64", "--repeats", "1", "--only", "head")
+    small = ("--classes", "2", "--pairs", "2", "--n-filters", "64", "--repeats", "1", "--only", "head")
     importlib.import_module("sharing").main([*small, "--docs", str(tmp_path)])
     assert "\n| `head` | " in (tmp_path / "sharing-table.md").read_text()
 

@@ -19,7 +19,6 @@ from skorch.dataset import ValidSplit
 
 from gencls import GenerativeBayesClassifier
 from gencls.objectives import Discrimination, NegativeLogLikelihood
-from gencls.pixelcnn.layers import Dropout
 from gencls.posterior import joint_log_prob, log_evidence, log_posterior
 from gencls.preparation import as_is
 
@@ -191,27 +190,6 @@ def test_an_image_is_mirrored_for_all_its_candidates_or_for_none():
     assert torch.equal(as_kept[0], as_kept[1])
     assert torch.equal(as_kept, ~as_mirrored)
     assert 0 < int(as_kept[0].sum()) < 12
-
-
-@pytest.mark.parametrize("by_torch", [False, True])
-def test_all_groups_lose_the_same_features(by_torch, monkeypatch):
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: by_torch)
-    torch.manual_seed(0)
-    dropped = Dropout(0.3)(torch.rand(3, 2, 5, 8, 8) + 1) == 0
-    assert torch.equal(dropped[0], dropped[1])
-    assert torch.equal(dropped[0], dropped[2])
-    assert not torch.equal(dropped[0, 0], dropped[0, 1])
-    assert abs(dropped.double().mean() - 0.3) < 0.05
-
-
-@pytest.mark.parametrize("by_torch", [False, True])
-def test_several_groups_lose_what_one_loses(by_torch, monkeypatch):
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: by_torch)
-    features = torch.rand(3, 2, 5, 4, 4) + 1
-    torch.manual_seed(0)
-    together = Dropout(0.3)(features)
-    torch.manual_seed(0)
-    torch.testing.assert_close(Dropout(0.3)(features[:1]), together[:1], rtol=1e-6, atol=0)
 
 
 # Training

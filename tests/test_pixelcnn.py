@@ -14,13 +14,12 @@ from gencls import Modulation, list_conditioners
 from gencls.pixelcnn import PixelCNN
 from gencls.pixelcnn.blocks import GatedResidualBlock
 from gencls.pixelcnn.layers import (
-    Dropout,
     ShiftedConv2d,
     UpsamplingConv2d,
     WeightNormConv2d,
-    concat_elu,
     data_dependent_init,
 )
+from gencls.pixelcnn.pointwise import concat_elu, drop, random_bits
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (5, 3), (7, 7), (8, 8), (1, 9)]
 
@@ -365,46 +364,54 @@ def test_modulations_stand_where_the_plain_implementation_has_them(part):
     assert not torch.allclose(found, plain.forward(network, images))
 
 
-class TestDropout:
-    def drop(self, probability, shape=(2, 3, 5, 7, 11)):
-        torch.manual_seed(0)
-        return Dropout(probability).train()(torch.ones(shape))
+def dropped(features, probability):
+    torch.manual_seed(0)
+    return drop(features, random_bits(features.shape[1:], features.device), probability)
 
+
+class TestDropout:
     @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
     def test_it_drops_that_share_and_keeps_the_mean(self, probability):
-        dropped = self.drop(probability, (1, 64, 40, 8, 8))
-        assert (dropped == 0).float().mean() == pytest.approx(probability, abs=0.005)
-        assert dropped.max() == pytest.approx(1 / (1 - probability), rel=1e-4)
-        assert len(dropped.unique()) == 2
+        found = dropped(torch.ones(1, 64, 40, 8, 8), probability)
+        assert (found == 0).float().mean() == pytest.approx(probability, abs=0.005)
+        assert found.max() == pytest.approx(1 / (1 - probability), rel=1e-4)
+        assert len(found.unique()) == 2
 
     def test_a_seed_settles_it(self):
-        assert torch.equal(self.drop(0.3), self.drop(0.3))
+        features = torch.ones(2, 3, 5, 7, 11)
+        assert torch.equal(dropped(features, 0.3), dropped(features, 0.3))
 
-    def test_single_features_are_dropped_whatever_the_layout_in_memory(self):
-        torch.manual_seed(0)
-        images = torch.ones(4, 3, 6, 5).contiguous(memory_format=torch.channels_last)
-        dropped = Dropout(0.5).train()(images[None])
+    def test_single_features_are_dropped(self):
+        found = dropped(torch.ones(1, 4, 3, 6, 5), 0.5)
         for axis in (1, 2, 3, 4):  # along none are all dropped together
-            assert (dropped != dropped.narrow(axis, 0, 1)).any()
+            assert (found != found.narrow(axis, 0, 1)).any()
 
-    def test_it_does_nothing_outside_training(self):
-        features = torch.randn(1, 2, 3, 4, 4)
-        assert Dropout(0.5).eval()(features) is features
-        assert Dropout(0.0).train()(features) is features
+    def test_all_groups_lose_the_same_features(self):
+        lost = dropped(torch.rand(3, 2, 5, 8, 8) + 1, 0.3) == 0
+        assert torch.equal(lost[0], lost[1])
+        assert torch.equal(lost[0], lost[2])
+        assert not torch.equal(lost[0, 0], lost[0, 1])
+
+    def test_several_groups_lose_what_one_loses(self):
+        features = torch.rand(3, 2, 5, 4, 4) + 1
+        torch.testing.assert_close(dropped(features[:1], 0.3), dropped(features, 0.3)[:1], rtol=0, atol=0)
+
+    def test_the_chance_lies_in_memory_as_the_features_do(self):
+        features = torch.ones(4, 3, 6, 5).contiguous(memory_format=torch.channels_last)[None]
+        assert random_bits(features.shape[1:], features.device).stride() == features.stride()
 
     def test_gradients_are_those_of_what_is_kept(self):
         features = torch.ones(1, 2, 3, 4, 4, requires_grad=True)
-        torch.manual_seed(0)
-        dropped = Dropout(0.4).train()(features)
-        dropped.sum().backward()
-        torch.testing.assert_close(features.grad, dropped.detach())
+        found = dropped(features, 0.4)
+        found.sum().backward()
+        torch.testing.assert_close(features.grad, found.detach())
 
 
 def test_features_keep_their_channels_last_in_memory():
     model = make_model((3, 8, 8), conditioner="strong")
     strides = []
     hooks = [
-        block.register_forward_hook(lambda _module, _inputs, out: strides.append(out.stride()[-3]))
+        block.register_forward_hook(lambda _module, _inputs, out: strides.append(out.values.stride()[-3]))
         for block in model.network.modules()
         if isinstance(block, GatedResidualBlock)
     ]

@@ -80,9 +80,10 @@ def test_with_auto_predictions_are_exact(digits):
 
 
 def test_checkpointing_learns_the_same(digits):
+    """Up to the order in which gradients are summed: only without it are activations shared by blocks."""
     kept, again = fit(digits, dropout=0.2), fit(digits, dropout=0.2, checkpoint=True)
-    np.testing.assert_array_equal(
-        kept.predict_joint_log_proba(digits[1]), again.predict_joint_log_proba(digits[1])
+    np.testing.assert_allclose(
+        kept.predict_joint_log_proba(digits[1]), again.predict_joint_log_proba(digits[1]), rtol=1e-5
     )
 
 

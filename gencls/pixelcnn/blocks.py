@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .layers import Dropout, ShiftedConv2d, Stream, WeightNormConv2d, concat_elu
-from .sites import Modulations, Site, modulate
+from .layers import ShiftedConv2d, ShortcutConv2d, Stream
+from .pointwise import activate, concat_elu, fused, gate, random_bits
+from .sites import NOTHING, Modulations, Site
 
-__all__ = ["GatedResidualBlock"]
+__all__ = ["Features", "GatedResidualBlock"]
 
 KERNELS = {"vertical": (2, 3), "horizontal": (2, 2)}
+
+
+class Features:
+    """Features, and their activation, which is computed when it is first needed, and kept for the next.
+
+    Parameters
+    ----------
+    values : Tensor of shape (G, N, F, H, W)
+    fused : bool
+        Whether the activation is a compiled kernel.
+    """
+
+    def __init__(self, values: Tensor, fused: bool = False):
+        self.values = values
+        self.fused = fused
+
+    @cached_property
+    def activated(self) -> Tensor:
+        """The concat-ELU, (G, N, 2F, H, W)."""
+        return (fused(concat_elu) if self.fused else concat_elu)(self.values)
 
 
 class GatedResidualBlock(nn.Module):
@@ -37,8 +60,8 @@ class GatedResidualBlock(nn.Module):
         F; also the number of channels of the result.
     size : tuple of int
         H and W of the features.
-    shortcut_channels : int, default=0
-        Channels of the short-cut; 0 for none.
+    n_shortcuts : int, default=0
+        Features that enter beside the input.
     dropout : float, default=0.0
         Probability of dropping a single feature.
 
@@ -46,6 +69,8 @@ class GatedResidualBlock(nn.Module):
     ----------
     checkpointed : bool
         Whether what backward needs is computed again there instead of being kept (Chen et al. 2016).
+    fused : bool
+        Whether what lies between the convolutions are compiled kernels.
     """
 
     def __init__(
@@ -56,28 +81,50 @@ class GatedResidualBlock(nn.Module):
         channels: int,
         size: tuple[int, int],
         *,
-        shortcut_channels: int = 0,
+        n_shortcuts: int = 0,
         dropout: float = 0.0,
     ):
         super().__init__()
         self.checkpointed = False
+        self.fused = False
         kernel = KERNELS[stream]
         self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel)
-        self.shortcut = WeightNormConv2d(2 * shortcut_channels, channels) if shortcut_channels else None
-        self.dropout = Dropout(dropout)
+        self.shortcut = ShortcutConv2d(n_shortcuts, channels) if n_shortcuts else None
+        self.dropout = dropout
         self.second = ShiftedConv2d(stream, 2 * channels, 2 * channels, kernel, init_scale=0.1)
         self.first_site = Site("first", stream, stage, block, channels, *size)
         self.second_site = Site("second", stream, stage, block, 2 * channels, *size)
 
-    def forward(self, features: Tensor, modulations: Modulations, shortcut: Tensor | None = None) -> Tensor:
+    def forward(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Features:
         """Map (G, N, F, H, W) to the same shape; G grows from 1 to K where the class first enters."""
         if self.checkpointed and torch.is_grad_enabled():
-            return checkpoint(self._compute, features, modulations, shortcut, use_reentrant=False)
-        return self._compute(features, modulations, shortcut)
+            values = [each.values for each in (features, *shortcuts)]
+            return Features(
+                checkpoint(self._recomputable, modulations, *values, use_reentrant=False), self.fused
+            )
+        return Features(self._compute(features, modulations, *shortcuts), self.fused)
 
-    def _compute(self, features: Tensor, modulations: Modulations, shortcut: Tensor | None) -> Tensor:
-        hidden = modulate(self.first(concat_elu(features)), self.first_site, modulations)
-        if self.shortcut is not None and shortcut is not None:
-            hidden = hidden + self.shortcut(concat_elu(shortcut))
-        hidden = self.second(self.dropout(concat_elu(hidden)))
-        return features + F.glu(modulate(hidden, self.second_site, modulations), dim=-3)
+    def _recomputable(self, modulations: Modulations, *values: Tensor) -> Tensor:
+        """The same from values alone: activations that are kept elsewhere are not used."""
+        features, *shortcuts = (Features(each, self.fused) for each in values)
+        return self._compute(features, modulations, *shortcuts)
+
+    def _compute(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Tensor:
+        first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
+        hidden = first.mixed(self.first(features.activated))
+        added = None if self.shortcut is None else self.shortcut(*(each.activated for each in shortcuts))
+        activated = self._kernel(activate)(
+            hidden, first.scale, first.shift, added, self._chance(hidden), self.dropout
+        )
+        hidden = second.mixed(self.second(activated))
+        return self._kernel(gate)(features.values, hidden, second.scale, second.shift)
+
+    def _chance(self, hidden: Tensor) -> Tensor | None:
+        """What to drop of the activated features; nothing outside training."""
+        if not self.training or self.dropout == 0:
+            return None
+        _, n_images, channels, height, width = hidden.shape
+        return random_bits((n_images, 2 * channels, height, width), hidden.device)
+
+    def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return fused(function) if self.fused else function

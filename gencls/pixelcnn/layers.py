@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, Literal
 
 import torch
@@ -16,70 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = [
-    "Dropout",
     "ShiftedConv2d",
+    "ShortcutConv2d",
     "UpsamplingConv2d",
     "WeightNormConv2d",
-    "concat_elu",
-    "concatenate",
     "data_dependent_init",
     "weights_resolved",
 ]
 
 Stream = Literal["vertical", "horizontal"]
 SMALLEST_STD = 0.2
-
-
-def concat_elu(features: Tensor) -> Tensor:
-    """ELU of x and of -x, side by side: (..., F, H, W) becomes (..., 2F, H, W) (Salimans et al. 2017)."""
-    images = features.flatten(0, 1)
-    return F.elu(torch.cat([images, -images], dim=1), inplace=True).unflatten(0, features.shape[:2])
-
-
-def concatenate(*features: Tensor) -> Tensor:
-    """Concatenate channels: (G, N, F, H, W) and (1 or G, N, F', H, W) give (G, N, F + F', H, W)."""
-    groups = max(map(len, features))
-    # With the groups folded into the images, the channels stay last in memory.
-    folded = [part.expand(groups, *part.shape[1:]).flatten(0, 1) for part in features]
-    return torch.cat(folded, dim=1).unflatten(0, (groups, -1))
-
-
-class Dropout(nn.Module):
-    """Drop single features in training, and scale the others up (Srivastava et al. 2014).
-
-    All groups of an image lose the same features, so that chance adds little to how its classes differ.
-
-    On a CPU it takes 16 random bits for each feature instead of torch's 32 or 64, drawn 64 at once: drawing
-    them is what takes the time there. The probability is rounded to a multiple of 1 / 65,536.
-
-    Parameters
-    ----------
-    probability : float
-        From 0 to below 1.
-    """
-
-    def __init__(self, probability: float):
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features to features of the same shape."""
-        if not self.training or self.probability == 0:
-            return features
-        if features.device.type == "cpu" and not torch.compiler.is_compiling():
-            return features * self._mask(features[:1])
-        if len(features) == 1:
-            return F.dropout(features, self.probability)
-        return features * F.dropout(torch.ones_like(features[:1]), self.probability)
-
-    def _mask(self, features: Tensor) -> Tensor:
-        """0 for what is dropped, a bit more than 1 for the others, in the features' own layout."""
-        dropped = min(round(self.probability * 2**16), 2**16 - 1)
-        draws = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = draws.view(torch.int16)[: features.numel()]
-        kept = torch.empty_like(features, dtype=torch.bool)
-        torch.ge(bits.as_strided(kept.shape, kept.stride()), dropped - 2**15, out=kept)
-        return kept.to(features.dtype).mul_(2**16 / (2**16 - dropped))
 
 
 class WeightNormConv2d(nn.Module):
@@ -114,6 +61,10 @@ class WeightNormConv2d(nn.Module):
         """The normalised weights, (out, in, rows, columns)."""
         return torch._weight_norm(self.direction, self.gain[:, None, None, None], 0)
 
+    def current_weight(self) -> Tensor:
+        """The normalised weights, computed anew unless `weights_resolved` is open."""
+        return self.weight if self.resolved is None else self.resolved
+
     def forward(
         self, features: Tensor, stride: int = 1, padding: tuple[int, int] = (0, 0), transposed: bool = False
     ) -> Tensor:
@@ -121,13 +72,39 @@ class WeightNormConv2d(nn.Module):
         images = features.flatten(0, 1)
         if stride > 1:  # in bfloat16, on CPUs: transposed very slow, else garbage for images of one column
             images = images.to(self.bias.dtype)
-        weight = (self.weight if self.resolved is None else self.resolved).to(images.dtype)
-        bias = self.bias.to(images.dtype)
+        weight, bias = self.current_weight().to(images.dtype), self.bias.to(images.dtype)
         if transposed:
             out = F.conv_transpose2d(images, weight.transpose(0, 1), bias, stride)
         else:
             out = F.conv2d(images, weight, bias, stride, padding)
         return out.to(features.dtype).unflatten(0, features.shape[:2])
+
+
+class ShortcutConv2d(WeightNormConv2d):
+    """A 1×1 convolution of several activated features, as if they had been concatenated before activation.
+
+    Parameters
+    ----------
+    n_parts : int
+        How many.
+    channels : int
+        Of each before its activation, and of the result.
+    """
+
+    def __init__(self, n_parts: int, channels: int):
+        super().__init__(2 * n_parts * channels, channels)
+        self.n_parts = n_parts
+
+    def forward(self, *parts: Tensor) -> Tensor:  # type: ignore[override]
+        """Convolve parts (G, N, 2F, H, W) to the sum (G, N, F, H, W)."""
+        # What concat-ELU makes of concatenated (v, p) is (v, p, -v, -p).
+        weights = self.current_weight().unflatten(1, (2, self.n_parts, -1)).unbind(2)
+        results: list[Tensor] = []
+        for part, weight in zip(parts, weights, strict=True):
+            bias = None if results else self.bias.to(part.dtype)
+            out = F.conv2d(part.flatten(0, 1), weight.flatten(1, 2).to(part.dtype), bias)
+            results.append(out.unflatten(0, part.shape[:2]))
+        return reduce(torch.add, results)
 
 
 class ShiftedConv2d(nn.Module):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import GatedResidualBlock
+from .blocks import Features, GatedResidualBlock
 from .layers import (
     ShiftedConv2d,
     Stream,
     UpsamplingConv2d,
     WeightNormConv2d,
-    concatenate,
     data_dependent_init,
 )
 from .sites import Modulations, Site, Sites, modulate
@@ -22,7 +22,7 @@ from .sites import Modulations, Site, Sites, modulate
 __all__ = ["PixelCNN"]
 
 STREAMS: tuple[Stream, Stream] = ("vertical", "horizontal")
-Streams = tuple[Tensor, Tensor]
+Streams = tuple[Features, Features]
 
 
 class PixelCNN(nn.Module):
@@ -58,6 +58,7 @@ class PixelCNN(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        self.fused = False
         channels, height, width = image_shape
         sizes = [(-(-height // step), -(-width // step)) for step in (1, 2, 4)]
         marked = channels + 1  # the channel of ones lets the network see where the padding is
@@ -103,14 +104,22 @@ class PixelCNN(nn.Module):
         streams = passed.pop()
         for stage in cast("list[Stage]", self.up):
             streams = stage.ascend(streams, modulations, passed)
-        out = modulate(streams[1], self.head_site, modulations)
+        out = modulate(streams[1].values, self.head_site, modulations)
         return self.head(F.elu(out))
 
     def checkpoint(self, wanted: bool) -> None:
         """Whether the blocks' features are kept for backward, or computed again in it to save memory."""
-        for block in self.modules():
-            if isinstance(block, GatedResidualBlock):
-                block.checkpointed = wanted
+        for block in self._blocks():
+            block.checkpointed = wanted
+
+    def fuse(self, wanted: bool) -> None:
+        """Whether what lies between the convolutions is compiled, one kernel for each part."""
+        self.fused = wanted
+        for block in self._blocks():
+            block.fused = wanted
+
+    def _blocks(self) -> Iterator[GatedResidualBlock]:
+        return (module for module in self.modules() if isinstance(module, GatedResidualBlock))
 
     @torch.no_grad()
     def initialise(self, images: Tensor, modulations: Modulations) -> None:
@@ -126,8 +135,8 @@ class PixelCNN(nn.Module):
         marked = marked.contiguous(memory_format=torch.channels_last)[None]
         vertical, horizontal = self.above(marked), self.row_above(marked) + self.left(marked)
         return (
-            modulate(vertical, self.input_sites[0], modulations),
-            modulate(horizontal, self.input_sites[1], modulations),
+            Features(modulate(vertical, self.input_sites[0], modulations), self.fused),
+            Features(modulate(horizontal, self.input_sites[1], modulations), self.fused),
         )
 
 
@@ -151,15 +160,13 @@ class Stage(nn.Module):
     ):
         super().__init__()
         self.size = size
-        shortcuts = (0, channels) if down else (channels, 2 * channels)
+        n_shortcuts = (0, 1) if down else (1, 2)
         self.vertical, self.horizontal = (
             nn.ModuleList(
-                GatedResidualBlock(
-                    stream, stage, block, channels, size, shortcut_channels=shortcut, dropout=dropout
-                )
+                GatedResidualBlock(stream, stage, block, channels, size, n_shortcuts=number, dropout=dropout)
                 for block in range(n_blocks)
             )
-            for stream, shortcut in zip(STREAMS, shortcuts, strict=True)
+            for stream, number in zip(STREAMS, n_shortcuts, strict=True)
         )
         self.resize = (
             None
@@ -180,11 +187,14 @@ class Stage(nn.Module):
         """Go through the blocks on the way down and leave every result in `passed`."""
         vertical, horizontal = streams
         if self.resize is not None:
-            vertical, horizontal = self.resize[0](vertical), self.resize[1](horizontal)
+            vertical, horizontal = (
+                Features(resize(each.values), each.fused)
+                for resize, each in zip(self.resize, streams, strict=True)
+            )
             passed.append((vertical, horizontal))
         for above, left in zip(self.vertical, self.horizontal, strict=True):
             vertical = above(vertical, modulations)
-            horizontal = left(horizontal, modulations, shortcut=vertical)
+            horizontal = left(horizontal, modulations, vertical)
             passed.append((vertical, horizontal))
         return vertical, horizontal
 
@@ -192,11 +202,14 @@ class Stage(nn.Module):
         """Go through the blocks on the way up; each takes its short-cut from `passed`, last in, first out."""
         vertical, horizontal = streams
         if self.resize is not None:
-            vertical, horizontal = self.resize[0](vertical, self.size), self.resize[1](horizontal, self.size)
+            vertical, horizontal = (
+                Features(resize(each.values, self.size), each.fused)
+                for resize, each in zip(self.resize, streams, strict=True)
+            )
         for above, left in zip(self.vertical, self.horizontal, strict=True):
             vertical_down, horizontal_down = passed.pop()
-            vertical = above(vertical, modulations, shortcut=vertical_down)
-            horizontal = left(horizontal, modulations, shortcut=concatenate(vertical, horizontal_down))
+            vertical = above(vertical, modulations, vertical_down)
+            horizontal = left(horizontal, modulations, vertical, horizontal_down)
         return vertical, horizontal
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["Modulation", "Modulations", "Site", "Sites", "modulate"]
+from .pointwise import scale_and_shift
+
+__all__ = ["NOTHING", "Modulation", "Modulations", "Site", "Sites", "modulate"]
 
 
 @dataclass(frozen=True, order=True)
@@ -106,15 +108,15 @@ class Modulation:
 
     def apply(self, features: Tensor) -> Tensor:
         """Apply an arranged modulation to features of shape (G, N, F, H, W)."""
-        if self.mix is not None:
-            left, right = (part.to(features.dtype) for part in self.mix)
-            positions = features.flatten(-2)
-            features = features + (left @ (right @ positions)).unflatten(-1, features.shape[-2:])
-        if self.scale is not None:
-            features = features * self.scale.to(features.dtype)
-        if self.shift is not None:
-            features = features + self.shift.to(features.dtype)
-        return features
+        return scale_and_shift(self.mixed(features), self.scale, self.shift)
+
+    def mixed(self, features: Tensor) -> Tensor:
+        """The first step alone, the linear map at each position; what follows are `scale` and `shift`."""
+        if self.mix is None:
+            return features
+        left, right = (part.to(features.dtype) for part in self.mix)
+        positions = features.flatten(-2)
+        return features + (left @ (right @ positions)).unflatten(-1, features.shape[-2:])
 
     def _arranged(self, shape: tuple[int, int]) -> Modulation:
         """With the rows unflattened to groups and images."""
@@ -131,7 +133,9 @@ class Modulation:
 Modulations = dict[Site, Modulation]
 
 
+NOTHING = Modulation()
+
+
 def modulate(features: Tensor, site: Site, modulations: Modulations) -> Tensor:
     """Apply what the conditioner set for this site, if anything."""
-    modulation = modulations.get(site)
-    return features if modulation is None else modulation.apply(features)
+    return modulations.get(site, NOTHING).apply(features)
