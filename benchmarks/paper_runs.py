@@ -13,26 +13,24 @@ from __future__ import annotations
 import argparse
 import io
 import math
-import os
-import pickle
-import warnings
-from collections.abc import Container
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import resumable
 import torch
 from figures import common_arguments
 from paper import RUNS, SCALES
-from records import Row, append, finished, read
+from records import Row, finished, read
 from residual_network import ResidualNetwork, train
+from resumable import replace, train_one_epoch
 from scores import scores
 from split import Split, load_split
-from tqdm import tqdm
 
-from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
+from gencls import GenerativeBayesClassifier
 from gencls.quality import frechet_inception_distance
 
 LOWEST_LR = 1e-6  # where the paper's cosine ends
@@ -94,29 +92,23 @@ def complete(runs: list[Run], args: argparse.Namespace) -> list[Row]:
 
 
 def follow(
-    run: Run, images: Split, quality: SampleQuality, folder: Path, done: Container[Epoch] = ()
+    run: Run, images: Split, quality: SampleQuality, folder: Path, done: Collection[Epoch] = ()
 ) -> None:
     """Train a classifier to its end, on from where it is, and write a line an epoch."""
-    checkpoint = run.checkpoint(folder / "checkpoints")
-    clf = resume(run, checkpoint, done) or begin(run)
-    n_done = getattr(clf, "n_iter_", 0)
-    name = f"{run.conditioner}, seed {run.seed}"
-    with tqdm(total=run.epochs, initial=n_done, desc=name, unit="epoch") as progress:
-        for line in epochs_of(run)[n_done:]:
-            train_one_epoch(clf, line, images)
-            row = asdict(line) | measure(clf, line, images, quality)
-            append(row, folder / "paper_runs.jsonl")
-            replace(checkpoint, pickle.dumps(clf))
-            progress.update()
-            progress.set_postfix_str(f"{row['bits_per_dim']:.3f} bits/dim, accuracy {row['accuracy']:.3f}")
 
+    def advance(clf: GenerativeBayesClassifier, line: Epoch) -> Row:
+        train_one_epoch(set_learning_rate(clf, line), images.X, images.y)
+        return measure(clf, line, images, quality)
 
-def resume(run: Run, checkpoint: Path, done: Container[Epoch]) -> GenerativeBayesClassifier | None:
-    """The classifier as it was kept, if the lines of all its epochs are there."""
-    clf = pickle.loads(checkpoint.read_bytes()) if checkpoint.exists() else None
-    if clf is None or any(line not in done for line in epochs_of(run)[: clf.n_iter_]):
-        return None
-    return clf
+    resumable.follow(
+        epochs_of(run),
+        lambda: begin(run),
+        advance,
+        checkpoint=run.checkpoint(folder / "checkpoints"),
+        results=folder / "paper_runs.jsonl",
+        done=done,
+        name=f"{run.conditioner}, seed {run.seed}",
+    )
 
 
 def begin(run: Run) -> GenerativeBayesClassifier:
@@ -127,14 +119,11 @@ def begin(run: Run) -> GenerativeBayesClassifier:
     )
 
 
-def train_one_epoch(clf: GenerativeBayesClassifier, line: Epoch, images: Split) -> None:
-    """One more epoch, at the learning rate of a cosine that steps once an epoch, as the paper's does."""
+def set_learning_rate(clf: GenerativeBayesClassifier, line: Epoch) -> GenerativeBayesClassifier:
+    """That of a cosine that steps once an epoch, as the paper's does."""
     highest = SCALES[line.scale].training["lr"]
     share = (1 + math.cos(math.pi * (line.epoch - 1) / line.epochs)) / 2
-    clf.set_params(lr=LOWEST_LR + (highest - LOWEST_LR) * share)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", TrainingInterruptedWarning)  # an epoch is whole, or not there
-        clf.partial_fit(images.X, images.y, classes=np.unique(images.y))
+    return clf.set_params(lr=LOWEST_LR + (highest - LOWEST_LR) * share)
 
 
 def measure(clf: GenerativeBayesClassifier, line: Epoch, images: Split, quality: SampleQuality) -> Row:
@@ -181,14 +170,6 @@ def residual_features(images: Split, path: Path, device: str) -> torch.nn.Module
         replace(path, content.getvalue())
     network.load_state_dict(torch.load(path, map_location=device, weights_only=True))
     return network.features.to(device)
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file such that an interruption leaves the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}")
-    beside.write_bytes(content)
-    os.replace(beside, path)
 
 
 def main(arguments: list[str] | None = None) -> None:

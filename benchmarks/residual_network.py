@@ -32,7 +32,7 @@ from split import Split, load_split
 from torch import Tensor, nn
 from torchmetrics.functional.classification import multiclass_calibration_error
 from tqdm import tqdm
-from zoo_report import summary
+from zoo_report import summary, with_error
 
 from gencls.callbacks import CosineSchedule
 from gencls.device import seeded
@@ -214,13 +214,9 @@ def table(rows: list[Row]) -> str:
     lines = [f"| size | {' | '.join(COLUMNS)} | fits |", "|---:" * (len(COLUMNS) + 2) + "|"]
     for size in sorted({row["size"] for row in rows}):
         fits = [row for row in rows if row["size"] == size]
-        means = [_with_error(*summary(fits, name), style) for name, style in COLUMNS.items()]
+        means = [with_error(*summary(fits, name), style) for name, style in COLUMNS.items()]
         lines.append(f"| {size}×{size} | {' | '.join(means)} | {len(fits)} |")
     return "\n".join(lines)
-
-
-def _with_error(mean: float, error: float, style: str) -> str:
-    return f"{mean:{style}}" + ("" if math.isnan(error) else f" ± {error:{style}}")
 
 
 def main(arguments: list[str] | None = None) -> None:

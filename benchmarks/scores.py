@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import StratifiedKFold
 
 from gencls import GenerativeBayesClassifier, bits_per_dim
-from gencls.posterior import log_posterior
+from gencls.metrics import expected_calibration_error
+from gencls.posterior import fit_temperature, log_posterior
 
 
 def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
@@ -19,6 +21,22 @@ def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str,
         "accuracy": float((joint.argmax(1) == labels).mean()),
         "log_loss": float(-log_posterior(joint)[rows, labels].mean()),
         "bits_per_dim": bits_per_dim(log_likelihood, clf.n_features_in_),
+    }
+
+
+def calibrated_scores(joint: Any, labels: Any) -> dict[str, float]:
+    """Log-loss in nats and expected calibration error, before and after learning a temperature.
+
+    Each half of the images is judged at the temperature that was learned on the other.
+    """
+    after = np.empty_like(joint)
+    for learn, judge in StratifiedKFold(2, shuffle=True, random_state=0).split(joint, labels):
+        after[judge] = log_posterior(joint[judge], fit_temperature(joint[learn], labels[learn]))
+    return {
+        "ece": expected_calibration_error(labels, np.exp(log_posterior(joint))),
+        "ece_calibrated": expected_calibration_error(labels, np.exp(after)),
+        "log_loss_calibrated": float(-after[np.arange(len(labels)), labels].mean()),
+        "temperature": fit_temperature(joint, labels),
     }
 
 

@@ -50,6 +50,11 @@ def summary(fits: list[Row], figure: str) -> tuple[float, float]:
     return fmean(values), stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
+def with_error(mean: float, error: float, style: str) -> str:
+    """A mean with its standard error, if there is one."""
+    return f"{mean:{style}}" + ("" if math.isnan(error) else f" ± {error:{style}}")
+
+
 def write_table(rows: list[Row], path: Path, *, picture: str) -> None:
     """Write the tables of all data sets as Markdown.
 

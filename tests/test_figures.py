@@ -34,6 +34,7 @@ def modules(monkeypatch):
         "paper",
         "paper_runs",
         "residual_network",
+        "resumable",
         "split",
     )
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
@@ -242,7 +243,8 @@ def test_a_training_is_recorded_epoch_by_epoch(run, modules, images, monkeypatch
 @pytest.mark.parametrize("step", ["measure", "replace"])
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(step, run, modules, monkeypatch):
     run.start("whole")
-    original, calls = getattr(modules.paper_runs, step), []
+    owner = modules.resumable if step == "replace" else modules.paper_runs
+    original, calls = getattr(owner, step), []
 
     def fail_at_the_second(*args):
         calls.append(step)
@@ -251,7 +253,7 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(step, run, modul
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(modules.paper_runs, step, fail_at_the_second)
+        patch.setattr(owner, step, fail_at_the_second)
         with pytest.raises(RuntimeError, match="power failure"):
             run.start("interrupted")
     run.start("interrupted")

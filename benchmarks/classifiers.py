@@ -1,0 +1,256 @@
+"""The best classifiers of CPEN455, and what each part of their recipe brings.
+
+    python benchmarks/classifiers.py best          # CPU: an hour and a half, three seeds side by side
+    python benchmarks/classifiers.py ablation      # CPU: an hour on four cores
+    python benchmarks/classifiers.py best --report-only
+
+A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
+in results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is started again,
+at most one epoch of each training is lost. At the end of each phase the model is measured on the validation
+images; the test images are left alone. Writes docs/classifiers-best.md or docs/classifiers-ablation.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import resumable
+import torch
+from figures import ROOT
+from records import Row, finished, read
+from scores import calibrated_scores, count, scores
+from split import load_split
+from zoo_report import summary, with_error
+
+from gencls import GenerativeBayesClassifier
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training: at a learning rate that falls from `lr` on a cosine, a step an epoch."""
+
+    name: str
+    epochs: int
+    lr: float
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained: parameters of the estimator, on images of `size` rows and columns."""
+
+    phases: tuple[Phase, ...]
+    params: Mapping[str, Any]
+    size: int = 16
+
+    def but(self, **params: Any) -> Recipe:
+        """The same recipe with other parameters."""
+        return replace(self, params={**self.params, **params})
+
+
+def phases(likelihood: int, hybrid: int) -> tuple[Phase, ...]:
+    """Epochs of maximum likelihood, then of the hybrid objective."""
+    return (
+        Phase("maximum likelihood", likelihood, 2e-3),
+        Phase("then hybrid", hybrid, 7e-4, {"discriminative_weight": 0.05}),
+    )
+
+
+PARAMS = {
+    "conditioner": "low-rank",
+    "n_filters": 40,
+    "dropout": 0.1,
+    "flip": True,
+    "batch_size": 16,
+    "ema_decay": 0.999,
+    "precision": "auto",
+}
+BEST = Recipe(phases(40, 10), PARAMS)
+SHORT = Recipe(phases(8, 2), PARAMS)
+RECIPES = {
+    "best": {"best": BEST},
+    "ablation": {
+        "all together": SHORT,
+        "`mild` instead of `low-rank`": SHORT.but(conditioner="mild"),
+        "no mirror images": SHORT.but(flip=False),
+        "no averaged weights": SHORT.but(ema_decay=0.0),
+        "no dropout": SHORT.but(dropout=0.0),
+        "64 levels instead of 256": SHORT.but(n_levels=64, pixel_range=(0, 255)),
+        "8×8 images": replace(SHORT, size=8),
+        "32×32 images": replace(SHORT, size=32),
+    },
+}
+COLUMNS = {
+    "accuracy": ".4f",
+    "log_loss": ".3f",
+    "log_loss_calibrated": ".3f",
+    "ece": ".3f",
+    "ece_calibrated": ".3f",
+    "bits_per_dim": ".4f",
+    "cpu_minutes": ".0f",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    table: str
+    recipe: str
+    seed: int
+    device: str
+
+    @property
+    def definition(self) -> Recipe:
+        """What is to be done."""
+        return RECIPES[self.table][self.recipe]
+
+    def checkpoint(self, folder: Path) -> Path:
+        """Where the classifier is kept while it is trained."""
+        number = list(RECIPES[self.table]).index(self.recipe)
+        return folder / f"{self.table}-{number}-{self.seed}-{self.device}.pickle"
+
+
+@dataclass(frozen=True)
+class Epoch(Run):
+    """One line of the results."""
+
+    phase: str
+    epoch: int
+    epochs: int
+
+
+def epochs_of(run: Run) -> list[Epoch]:
+    """The lines of a training."""
+    return [
+        Epoch(**asdict(run), phase=phase.name, epoch=epoch, epochs=phase.epochs)
+        for phase in run.definition.phases
+        for epoch in range(1, phase.epochs + 1)
+    ]
+
+
+def train(run: Run, results: Path, path: Path | None) -> None:
+    """Train a classifier to its end, on from where it is."""
+    torch.set_num_threads(1)
+    recipe = run.definition
+    epochs = epochs_of(run)
+    by_name = {phase.name: phase for phase in recipe.phases}
+    images = load_split(recipe.size, path)
+
+    def begin() -> GenerativeBayesClassifier:
+        return GenerativeBayesClassifier(**recipe.params, device=run.device, random_state=run.seed)
+
+    def advance(clf: GenerativeBayesClassifier, line: Epoch) -> Row:
+        phase = by_name[line.phase]
+        lr = phase.lr * (1 + math.cos(math.pi * (line.epoch - 0.5) / line.epochs)) / 2
+        start, cpu = time.perf_counter(), time.process_time()
+        resumable.train_one_epoch(clf.set_params(lr=lr, **phase.params), images.X, images.y)
+        row = {
+            "train_bits_per_dim": float(clf.history_[-1]["train_bpd"]),
+            "seconds": time.perf_counter() - start,
+            "cpu_seconds": time.process_time() - cpu,
+            "torch": torch.__version__,
+        }
+        return row | (measure(clf, images) if line.epoch == line.epochs else {})
+
+    resumable.follow(
+        epochs,
+        begin,
+        advance,
+        checkpoint=run.checkpoint(results.parent / "checkpoints"),
+        results=results,
+        done=finished(read(results), epochs),
+        name=f"{run.recipe}, seed {run.seed}",
+    )
+
+
+def measure(clf: GenerativeBayesClassifier, images: Any) -> Row:
+    """Figures on the validation images."""
+    labels = np.searchsorted(clf.classes_, images.y_val)
+    joint = clf.predict_joint_log_proba(images.X_val)
+    return (
+        scores(joint, labels, clf)
+        | calibrated_scores(joint, labels)
+        | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
+    )
+
+
+def complete(runs: list[Run], args: argparse.Namespace) -> None:
+    """Train what is missing, several side by side in processes of their own."""
+    done = finished(read(args.results), [epoch for run in runs for epoch in epochs_of(run)])
+    missing = [run for run in runs if any(epoch not in done for epoch in epochs_of(run))]
+    work = partial(train, results=args.results, path=args.path)
+    if args.jobs == 1:
+        for run in missing:
+            work(run)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
+        list(pool.map(work, missing))
+
+
+def tabulate(runs: list[Run], results: list[Row]) -> str:
+    """The table in Markdown: mean and standard error over the seeds, for every phase of every recipe."""
+    lines = ["| recipe | training | " + " | ".join(COLUMNS).replace("_", " ") + " | seeds |"]
+    lines.append("|---|---|" + "---:|" * (len(COLUMNS) + 1))
+    for recipe in dict.fromkeys(run.recipe for run in runs):
+        rows: dict[str, list[Row]] = {}
+        for run in (run for run in runs if run.recipe == recipe):
+            done = finished(results, epochs_of(run))
+            spent = 0.0
+            for epoch, row in done.items():
+                spent += row["cpu_seconds"] / 60
+                if epoch.epoch == epoch.epochs:
+                    rows.setdefault(epoch.phase, []).append(row | {"cpu_minutes": spent})
+        for phase, found in rows.items():
+            cells = (with_error(*summary(found, key), style) for key, style in COLUMNS.items())
+            lines.append(f"| {recipe} | {phase} | {' | '.join(cells)} | {len(found)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what is missing, and write the table."""
+    args = parse(arguments)
+    runs = [
+        Run(args.table, recipe, seed, args.device)
+        for seed in range(args.seeds)
+        for recipe in RECIPES[args.table]
+        if args.only is None or recipe in args.only
+    ]
+    if not args.report_only:
+        complete(runs, args)
+    table = tabulate(runs, read(args.results))
+    args.docs.mkdir(parents=True, exist_ok=True)
+    (args.docs / f"classifiers-{args.table}.md").write_text(table, encoding="utf-8")
+    print(table)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", choices=RECIPES)
+    parser.add_argument("--only", nargs="+", metavar="RECIPE", help="these rows instead of all")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each recipe (default: 3)")
+    parser.add_argument("--jobs", type=int, default=4, help="side by side, of one thread each (default: 4)")
+    parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
+    parser.add_argument("--path", type=Path, help="folder with the images")
+    parser.add_argument("--report-only", action="store_true", help="train nothing; write what is finished")
+    parser.add_argument("--results", type=Path, default=ROOT / "results/classifiers.jsonl")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

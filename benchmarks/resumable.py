@@ -1,0 +1,83 @@
+"""Trainings that go on where they were: after every epoch a line of results, and the whole classifier."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from records import Row, append
+from tqdm import tqdm
+
+from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
+
+SHOWN = ("train_bits_per_dim", "bits_per_dim", "accuracy")  # beside the progress bar
+
+
+def follow(
+    epochs: Sequence[Any],
+    begin: Callable[[], GenerativeBayesClassifier],
+    advance: Callable[[GenerativeBayesClassifier, Any], Row],
+    *,
+    checkpoint: Path,
+    results: Path,
+    done: Collection[Any] = (),
+    name: str = "",
+) -> None:
+    """Train a classifier to its end, on from where it is.
+
+    Parameters
+    ----------
+    epochs : sequence of dataclass
+        What is trained, an epoch after another; each is the beginning of its line.
+    begin : callable
+        Gives a classifier that has learned nothing.
+    advance : callable
+        Trains it for one of the epochs, and gives the rest of the line.
+    checkpoint, results : Path
+        Files.
+    done : collection
+        The epochs that have a line already.
+    name : str
+        What the progress bar says.
+    """
+    clf = _resume(epochs, checkpoint, done) or begin()
+    n_done = getattr(clf, "n_iter_", 0)
+    with tqdm(total=len(epochs), initial=n_done, desc=name, unit="epoch") as progress:
+        for epoch in epochs[n_done:]:
+            row = asdict(epoch) | advance(clf, epoch)
+            append(row, results)
+            replace(checkpoint, pickle.dumps(clf))
+            progress.update()
+            progress.set_postfix({name: row[name] for name in SHOWN if name in row})
+
+
+def train_one_epoch(clf: GenerativeBayesClassifier, X: ArrayLike, y: ArrayLike) -> None:
+    """One more epoch, whole or not at all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingInterruptedWarning)
+        clf.partial_fit(X, y, classes=np.unique(y))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file such that an interruption leaves the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.write_bytes(content)
+    os.replace(beside, path)
+
+
+def _resume(
+    epochs: Sequence[Any], checkpoint: Path, done: Collection[Any]
+) -> GenerativeBayesClassifier | None:
+    """The classifier as it was kept, if the lines of all its epochs are there."""
+    clf = pickle.loads(checkpoint.read_bytes()) if checkpoint.exists() else None
+    if clf is None or any(epoch not in done for epoch in epochs[: clf.n_iter_]):
+        return None
+    return clf
