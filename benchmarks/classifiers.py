@@ -29,10 +29,11 @@ import torch
 from figures import ROOT
 from records import Row, finished, read
 from scores import calibrated_scores, count, scores
-from split import load_split
+from split import Split, load_split
 from zoo_report import summary, with_error
 
 from gencls import GenerativeBayesClassifier
+from gencls.datasets import fetch_cpen455
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
     recipe = run.definition
     epochs = epochs_of(run)
     by_name = {phase.name: phase for phase in recipe.phases}
-    images = load_split(recipe.size, path)
+    images = load_named(recipe.size, path)
 
     def begin() -> GenerativeBayesClassifier:
         return GenerativeBayesClassifier(**recipe.params, device=run.device, random_state=run.seed)
@@ -174,7 +175,14 @@ def train(run: Run, results: Path, path: Path | None) -> None:
     )
 
 
-def measure(clf: GenerativeBayesClassifier, images: Any) -> Row:
+def load_named(size: int, path: Path | None) -> Split:
+    """The images with the names of their classes."""
+    names = np.array(fetch_cpen455(subset="validation", size=size, path=path).target_names)
+    X, y, X_val, y_val = load_split(size, path)
+    return Split(X, names[y], X_val, names[y_val])
+
+
+def measure(clf: GenerativeBayesClassifier, images: Split) -> Row:
     """Figures on the validation images."""
     labels = np.searchsorted(clf.classes_, images.y_val)
     joint = clf.predict_joint_log_proba(images.X_val)
