@@ -23,8 +23,8 @@ ROOT = Path(__file__).parent.parent
 IMAGE_SHAPE = (3, 16, 16)
 TEXT = """\
 Milliseconds for an image on {where}, and in brackets their share of what K passes for one class each take:
-images of {height}×{width} pixels with {channels} channels, n_filters={n_filters}, {pairs} pairs of an image and a
-class, the best of {repeats} runs, torch {version}.
+images of {height}×{width} pixels with {channels} channels, n_filters={n_filters}, {pairs} pairs of an image
+and a class, the best of {repeats} runs, torch {version}.
 
 | conditioner | {header} |
 |---|{rule}|

@@ -110,7 +110,7 @@ def test_sharing_is_measured(monkeypatch, tmp_path):
 def test_a_pretrained_model_is_made_with_its_card(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(FOLDER))
     script = importlib.import_module("pretrained")
-    monkeypatch.setitem(script.SETTINGS, "digits", {"n_filters": 2, "n_mixtures": 1, "random_state": 3})
+    monkeypatch.setattr(script, "DIGITS", {"n_filters": 2, "n_mixtures": 1, "random_state": 3})
     script.main(["digits", "--max-epochs", "1", "--output", str(tmp_path)])
     path = tmp_path / "digits.safetensors"
     card, clf = read_card(path), GenerativeBayesClassifier.load(path)

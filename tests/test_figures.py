@@ -15,6 +15,7 @@ from torch import nn
 
 from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
 from gencls.callbacks import WeightAveraging
+from gencls.persistence import read_card
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("torchmetrics")
@@ -26,6 +27,7 @@ def modules(monkeypatch):
     """The modules of the benchmarks by their names."""
     monkeypatch.syspath_prepend(str(FOLDER))
     names = (
+        "classifiers",
         "fig1",
         "fig2",
         "fig3",
@@ -33,6 +35,7 @@ def modules(monkeypatch):
         "over_epochs",
         "paper",
         "paper_runs",
+        "pretrained",
         "residual_network",
         "resumable",
         "split",
@@ -339,3 +342,60 @@ def test_the_paper_stands_beside_ours_epoch_by_epoch(modules):
     assert list(panels[0].lines) == ["mild", "strong"]
     assert panels[0].lines["mild"][225] == pytest.approx((0.857, 0.0154), abs=1e-4)
     assert [point[0] for point in panels[1].lines["strong"].values()] == [22.9, 23.5, 33.4, 33.1]
+
+
+# The best classifiers
+
+
+@pytest.fixture
+def recipes(modules, images, monkeypatch, tmp_path):
+    """The command for one tiny recipe of two phases."""
+    script = modules.classifiers
+    names = np.array(["dark", "bright"])
+    named = modules.split.Split(images.X, names[images.y], images.X_val, names[images.y_val])
+    monkeypatch.setattr(script, "load_named", lambda size, path: named)
+    params = script.PARAMS | {"n_filters": 2, "n_mixtures": 1}
+    tiny = script.Recipe(script.phases(2, 1), params, size=4)
+    monkeypatch.setitem(script.RECIPES, "best", {"best": tiny})
+    folders = ["--results", str(tmp_path / "fits.jsonl"), "--docs", str(tmp_path)]
+    return lambda *options: script.main(["best", "--seeds", "1", "--jobs", "1", *folders, *options])
+
+
+def test_a_recipe_is_trained_once_and_measured_after_each_phase(recipes, modules, tmp_path, monkeypatch):
+    recipes()
+    rows = lines(tmp_path / "fits.jsonl")
+    assert [(row["phase"], row["epoch"]) for row in rows] == [
+        ("maximum likelihood", 1),
+        ("maximum likelihood", 2),
+        ("then hybrid", 1),
+    ]
+    assert [("accuracy" in row) for row in rows] == [False, True, True]
+    table = (tmp_path / "classifiers-best.md").read_text()
+    assert f"| best | then hybrid | {rows[2]['accuracy']:.4f} |" in table
+    monkeypatch.setattr(modules.resumable, "train_one_epoch", None)
+    recipes()
+    recipes("--report-only")
+    assert lines(tmp_path / "fits.jsonl") == rows
+    assert (tmp_path / "classifiers-best.md").read_text() == table
+
+
+def test_all_recipes_are_settings_of_the_estimator(modules):
+    for recipes in modules.classifiers.RECIPES.values():
+        for recipe in recipes.values():
+            clf = GenerativeBayesClassifier(**recipe.params)
+            for phase in recipe.phases:
+                clf.set_params(lr=phase.lr, **phase.params)
+
+
+def test_the_first_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path):
+    recipes()
+    rows = lines(tmp_path / "fits.jsonl")
+    folders = ["--results", str(tmp_path / "fits.jsonl"), "--output", str(tmp_path)]
+    modules.pretrained.main(["cpen455", *folders])
+    assert lines(tmp_path / "fits.jsonl") == rows
+    path = tmp_path / "cpen455.safetensors"
+    card, clf = read_card(path), GenerativeBayesClassifier.load(path)
+    assert clf.classes_.tolist() == ["bright", "dark"]
+    assert card["figures"]["accuracy"] == pytest.approx(rows[-1]["accuracy"], abs=1e-3)
+    assert card["training"][1]["params"] == {"discriminative_weight": 0.05}
+    assert card["fit_seconds"] == round(sum(row["cpu_seconds"] for row in rows))
