@@ -21,7 +21,7 @@ from ._decoding import some_of
 from ._tables import read_table
 from .errors import DataSetError
 from .images import MAX_PIXELS, READING_RULES, ReadImages
-from .validation import Rule, check_parameters, choice, flag, optional
+from .validation import Rule, check_parameters, choice, either, flag, optional
 
 __all__ = ["fetch_cpen455", "load_image_csv", "load_image_folder"]
 
@@ -160,7 +160,7 @@ def load_image_csv(
     """
     reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose)
     values = {"path": path, "root": root, "header": header, "return_X_y": return_X_y}
-    named = choice("auto", True, False)
+    named = either(choice("auto"), flag())
     rules = {"path": PATH, "root": optional(PATH), "header": named, "return_X_y": flag()}
     check_parameters("load_image_csv", values | reader.get_params(), rules | READING_RULES)
     advice = (

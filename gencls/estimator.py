@@ -660,7 +660,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             flat = self._validate_images(X_val)
             codes = self._encode_labels(np.asarray(y_val), len(flat))
             return samples, Samples(self.codec_.encode(flat), codes, np.ones(len(codes)))
-        if self.early_stopping is False and self.temperature != "auto":
+        if not self.early_stopping and self.temperature != "auto":
             return samples, None
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         return hold_out(samples, self.validation_fraction, seed)
@@ -682,7 +682,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         net = self.net_
         extra = self.net_params or {}
         net.adopt(
-            extra.get("lr", self.lr), extra.get("batch_size", self.batch_size), self._make_discrimination()
+            extra.get("lr", self.lr),
+            extra.get("batch_size", int(self.batch_size)),
+            self._make_discrimination(),
         )
         net.compute_with(self.precision, compile=self.compile, checkpoint=self.checkpoint)
         device = torch.device(net.device)
@@ -746,12 +748,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         }
 
     def _make_net(self) -> GenerativeNet:
-        monitor = "bits_per_dim" if self.early_stopping is True else self.early_stopping or None
+        stopping = self.early_stopping
+        monitor = stopping if isinstance(stopping, str) else "bits_per_dim" if stopping else None
         return make_net(
             self._model_params(),
             device=resolve_device(self.device),
             lr=self.lr,
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),
             max_epochs=self.max_epochs,
             ema_decay=self.ema_decay,
             gradient_clip=self.gradient_clip,

@@ -221,7 +221,7 @@ def _describe_codec(codec: ImageCodec) -> dict[str, Any]:
     return {
         "image_shape": list(codec.image_shape_),
         "sample_shape": list(codec.sample_shape_),
-        "channel_axis": codec.channel_axis,
+        "channel_axis": int(codec.channel_axis),
         "low": codec.low_,
         "high": codec.high_,
         "n_levels": codec.n_levels_,

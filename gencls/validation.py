@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .errors import InvalidParameterError
 
 __all__ = ["Rule", "check_parameters", "choice", "either", "flag", "optional", "real", "whole"]
@@ -34,13 +36,16 @@ def real(words: str, accepts: Callable[[float], bool]) -> Rule:
 
 def flag() -> Rule:
     """True or False."""
-    return Rule("True or False", lambda value: isinstance(value, bool))
+    return Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
 
 
-def choice(*values: Any) -> Rule:
+def choice(*values: str | int) -> Rule:
     """One of these values."""
     words = " or ".join(map(repr, values))
-    return Rule(words, lambda value: any(type(value) is type(each) and value == each for each in values))
+    kinds = [str if isinstance(each, str) else Integral for each in values]
+    return Rule(
+        words, lambda value: any(map(lambda kind, each: _is(value, kind) and value == each, kinds, values))
+    )
 
 
 def optional(rule: Rule) -> Rule:
@@ -84,4 +89,4 @@ def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, 
 
 
 def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)

@@ -1198,3 +1198,30 @@ def test_feature_names_are_kept_and_compared():
         clf.predict(frame.rename(columns={"p0": "q0"}))
     clf.fit(X, y)
     assert not hasattr(clf, "feature_names_in_")
+
+
+def test_parameters_may_be_scalars_of_numpy(tmp_path):
+    """As a grid over arrays gives them; and a model file is written all the same."""
+    X = np.arange(64, dtype=np.uint8).reshape(16, 2, 2)
+    params = {
+        "conditioner": np.str_("mild"),
+        "n_filters": np.int64(2),
+        "n_mixtures": np.int16(1),
+        "flip": np.True_,
+        "channel_axis": np.int64(-1),
+        "n_levels": np.int64(256),
+        "temperature": np.float32(2),
+        "max_epochs": np.int8(1),
+        "batch_size": np.uint8(3),
+        "lr": np.float32(0.01),
+        "early_stopping": np.False_,
+        "precision": np.str_("float32"),
+        "device": np.str_("cpu"),
+        "verbose": np.False_,
+    }
+    clf = GenerativeBayesClassifier(**params).fit(X, np.arange(16) % 2)
+    clf.save(tmp_path / "model")
+    again = GenerativeBayesClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    stopping = clf.set_params(early_stopping=np.True_, validation_fraction=0.25).fit(X, np.arange(16) % 2)
+    assert "valid_bpd" in stopping.history_[0]
