@@ -18,7 +18,15 @@ from .posterior import fit_temperature, joint_log_prob, log_posterior
 from .preparation import LabelledImages
 from .scoring import class_log_likelihoods
 
-__all__ = ["MONITORS", "CosineSchedule", "EarlyStopping", "Progress", "Validation", "WeightAveraging"]
+__all__ = [
+    "MONITORS",
+    "NEEDED_CALLBACKS",
+    "CosineSchedule",
+    "EarlyStopping",
+    "Progress",
+    "Validation",
+    "WeightAveraging",
+]
 
 WARMUP = 0.05  # share of all steps in which the learning rate rises
 
@@ -28,6 +36,8 @@ MONITORS = {
     "log_loss": ("valid_log_loss", True),
     "accuracy": ("valid_accuracy", False),
 }
+
+NEEDED_CALLBACKS = ("averaging", "validation")  # without them nothing is learned, or nothing recorded
 
 
 class WeightAveraging(Callback):

@@ -6,7 +6,7 @@ from math import isfinite
 from numbers import Real
 from typing import Any
 
-from .callbacks import MONITORS
+from .callbacks import MONITORS, NEEDED_CALLBACKS
 from .device import PRECISIONS
 from .validation import Rule, choice, either, flag, optional, real, whole
 
@@ -22,6 +22,14 @@ def _is_range(value: Any) -> bool:
     paired = isinstance(value, (tuple, list)) and len(value) == 2
     finite = paired and all(isinstance(bound, Real) and isfinite(bound) for bound in value)
     return finite and value[0] < value[1] and isfinite(value[1] - value[0])
+
+
+def _is_net_params(value: Any) -> bool:
+    """Whether it is a dict, and leaves the callbacks alone without which nothing is learned or recorded."""
+    if not isinstance(value, dict):
+        return False
+    switched_off = {f"callbacks__{name}" for name in NEEDED_CALLBACKS} & value.keys()
+    return value.get("callbacks") != "disable" and not switched_off
 
 
 NOT_NEGATIVE = real("a number of at least 0", lambda value: 0 <= value < float("inf"))
@@ -49,7 +57,9 @@ RULES: dict[str, Rule] = {
     "early_stopping": either(flag(), choice(*MONITORS)),
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
     "n_iter_no_change": whole(1),
-    "net_params": optional(Rule("a dict", lambda value: isinstance(value, dict))),
+    "net_params": optional(
+        Rule(f"a dict that leaves the callbacks {' and '.join(NEEDED_CALLBACKS)} alone", _is_net_params)
+    ),
     "precision": choice(*PRECISIONS),
     "compile": flag(),
     "checkpoint": flag(),

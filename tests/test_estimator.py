@@ -729,6 +729,9 @@ BAD_PARAMETERS = {
     "warm_start": (1, "True or False"),
 }
 ALSO_BAD = [
+    ("net_params", {"callbacks": "disable"}),
+    ("net_params", {"callbacks__averaging": None}),
+    ("net_params", {"callbacks__validation": None}),
     ("lr", math.inf),
     ("lr", math.nan),
     ("lr", "fast"),
