@@ -207,23 +207,39 @@ def complete(runs: list[Run], args: argparse.Namespace) -> None:
         list(pool.map(work, missing))
 
 
-def tabulate(runs: list[Run], results: list[Row]) -> str:
-    """The table in Markdown: mean and standard error over the seeds, for every phase of every recipe."""
-    lines = ["| recipe | training | " + " | ".join(COLUMNS).replace("_", " ") + " | seeds |"]
+def tabulate(found: dict[tuple[str, str], list[Row]]) -> str:
+    """The table in Markdown: mean and standard error over the seeds, for every training."""
+    lines = ["| model | training | " + " | ".join(COLUMNS).replace("_", " ") + " | seeds |"]
     lines.append("|---|---|" + "---:|" * (len(COLUMNS) + 1))
-    for recipe in dict.fromkeys(run.recipe for run in runs):
-        rows: dict[str, list[Row]] = {}
-        for run in (run for run in runs if run.recipe == recipe):
-            done = finished(results, epochs_of(run))
-            spent = 0.0
-            for epoch, row in done.items():
-                spent += row["cpu_seconds"] / 60
-                if epoch.epoch == epoch.epochs:
-                    rows.setdefault(epoch.phase, []).append(row | {"cpu_minutes": spent})
-        for phase, found in rows.items():
-            cells = (with_error(*summary(found, key), style) for key, style in COLUMNS.items())
-            lines.append(f"| {recipe} | {phase} | {' | '.join(cells)} | {len(found)} |")
+    for (model, training), rows in found.items():
+        cells = [
+            with_error(*summary(rows, key), style) if key in rows[0] else "" for key, style in COLUMNS.items()
+        ]
+        lines.append(f"| {model} | {training} | {' | '.join(cells)} | {len(rows)} |")
     return "\n".join(lines) + "\n"
+
+
+def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Row]]:
+    """The rows at the end of each phase of each recipe, with the time until then."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    lines = read(results)
+    for run in runs:
+        spent = 0.0
+        for epoch, row in finished(lines, epochs_of(run)).items():
+            spent += row["cpu_seconds"] / 60
+            if epoch.epoch == epoch.epochs:
+                found.setdefault((run.recipe, epoch.phase), []).append(row | {"cpu_minutes": spent})
+    return found
+
+
+def alternatives(results: Path) -> dict[tuple[str, str], list[Row]]:
+    """What one would take instead for labels alone, as far as `residual_network.py` has measured it."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in read(results.parent / "residual_network.jsonl"):
+        if row["seconds"] is not None:
+            key = f"residual network, {row['size']}×{row['size']}", "labels alone"
+            found.setdefault(key, []).append(row | {"cpu_minutes": row["seconds"] / 60})
+    return found
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -237,7 +253,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     if not args.report_only:
         complete(runs, args)
-    table = tabulate(runs, read(args.results))
+    table = tabulate(by_training(runs, args.results) | alternatives(args.results))
     args.docs.mkdir(parents=True, exist_ok=True)
     (args.docs / f"classifiers-{args.table}.md").write_text(table, encoding="utf-8")
     print(table)
