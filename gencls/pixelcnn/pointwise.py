@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from typing import overload
 
 import torch
-import torch._dynamo.config
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,7 +27,7 @@ MOST_VARIANTS = 64  # of a compiled function: with and without gradients, short-
 @cache
 def fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The same function as one kernel, for all sizes; it is compiled when it is first called."""
-    settings = torch._dynamo.config
+    settings = import_module("torch._dynamo").config  # slow to import, and needed here alone
     settings.cache_size_limit = max(settings.cache_size_limit, MOST_VARIANTS)  # past it, nothing is compiled
     return torch.compile(function, dynamic=True)
 
