@@ -111,7 +111,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         trains in bfloat16 where the hardware has instructions for it, and predicts in float32;
         ``"bfloat16"`` predicts in it too.
     compile : bool, default=False
-        Whether `torch.compile` makes the network faster; it takes minutes once, and needs a compiler.
+        Whether `torch.compile` makes predictions faster; it takes about a minute once, and needs a compiler.
     checkpoint : bool, default=False
         Whether training computes features twice instead of keeping them: a third slower, in less memory.
     random_state : int, RandomState instance or None, default=None

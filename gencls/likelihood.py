@@ -164,4 +164,5 @@ def _log1mexp(log_width: Tensor) -> Tensor:
     width = log_width.exp()
     small = width < 1e-3
     series = log_width - width / 2 + width**2 / 24
-    return torch.where(small, series, torch.log(-torch.expm1(-torch.where(small, 1.0, width))))
+    tanh = torch.tanh(torch.where(small, 1.0, width) / 2)
+    return torch.where(small, series, torch.log(2 * tanh / (1 + tanh)))  # on CPUs expm1 is slow

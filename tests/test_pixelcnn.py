@@ -19,7 +19,7 @@ from gencls.pixelcnn.layers import (
     WeightNormConv2d,
     data_dependent_init,
 )
-from gencls.pixelcnn.pointwise import concat_elu, drop, random_bits
+from gencls.pixelcnn.pointwise import activate, chance, concat_elu, maps, rows
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (5, 3), (7, 7), (8, 8), (1, 9)]
 
@@ -157,7 +157,7 @@ def test_concat_elu_doubles_the_channels():
     x = torch.tensor([-1.0, 0.0, 2.0]).reshape(1, 1, 1, 1, 3)
     shrunk = float(torch.tensor(-1.0).expm1()), float(torch.tensor(-2.0).expm1())
     expected = torch.tensor([[shrunk[0], 0, 2], [1, 0, shrunk[1]]]).reshape(1, 1, 2, 1, 3)
-    torch.testing.assert_close(concat_elu(x), expected)
+    torch.testing.assert_close(maps(concat_elu(rows(x))), expected)
 
 
 # The layers
@@ -366,7 +366,7 @@ def test_modulations_stand_where_the_plain_implementation_has_them(part):
 
 def dropped(features, probability):
     torch.manual_seed(0)
-    return drop(features, random_bits(features.shape[1:], features.device), probability)
+    return features * chance((1, *features.shape[1:]), probability, features)
 
 
 class TestDropout:
@@ -396,9 +396,11 @@ class TestDropout:
         features = torch.rand(3, 2, 5, 4, 4) + 1
         torch.testing.assert_close(dropped(features[:1], 0.3), dropped(features, 0.3)[:1], rtol=0, atol=0)
 
-    def test_the_chance_lies_in_memory_as_the_features_do(self):
-        features = torch.ones(4, 3, 6, 5).contiguous(memory_format=torch.channels_last)[None]
-        assert random_bits(features.shape[1:], features.device).stride() == features.stride()
+    def test_it_multiplies_the_activation(self):
+        hidden = torch.randn(2, 3, 4, 4, 5)
+        kept = chance((1, 3, 4, 4, 10), 0.4, hidden)
+        found = activate(hidden, (4, 4), kept=kept)
+        torch.testing.assert_close(found, concat_elu(hidden) * kept)
 
     def test_gradients_are_those_of_what_is_kept(self):
         features = torch.ones(1, 2, 3, 4, 4, requires_grad=True)

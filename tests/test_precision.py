@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from gencls import CompilationWarning, GenerativeBayesClassifier, InvalidParameterError, compilation, device
 from gencls.device import Precision, resolve_precision
+from gencls.pixelcnn.pointwise import MOST_VARIANTS, concat_elu, fused
 
 CPU = torch.device("cpu")
 
@@ -137,3 +138,25 @@ def test_compiled_it_scores_the_same(digits):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
         again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_allclose(again.predict_joint_log_proba(digits[1]), expected, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_compiled_it_learns_the_same(digits):
+    if (reason := compilation._obstacle("cpu")) is not None:
+        pytest.skip(reason)
+    X, X_test, y, _ = digits
+    settings = {"n_filters": 4, "n_mixtures": 2, "max_epochs": 1, "dropout": 0.2}
+    eager, compiled = (
+        GenerativeBayesClassifier("strong", **settings, random_state=0, compile=each)
+        for each in (False, True)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler's own
+        found = compiled.fit(X, y).predict_joint_log_proba(X_test)
+    np.testing.assert_allclose(found, eager.fit(X, y).predict_joint_log_proba(X_test), atol=1e-3 * 64)
+
+
+@pytest.mark.slow
+def test_a_compiled_function_has_variants_enough():
+    fused(concat_elu)
+    assert torch._dynamo.config.cache_size_limit >= MOST_VARIANTS

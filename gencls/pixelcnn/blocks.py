@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
-from .pointwise import activate, concat_elu, fused, gate, random_bits
+from .pointwise import activate, chance, concat_elu, fused, gate, maps, rows
 from .sites import NOTHING, Modulations, Site
 
 __all__ = ["Features", "GatedResidualBlock"]
@@ -35,7 +35,7 @@ class Features:
     @cached_property
     def activated(self) -> Tensor:
         """The concat-ELU, (G, N, 2F, H, W)."""
-        return (fused(concat_elu) if self.fused else concat_elu)(self.values)
+        return maps((fused(concat_elu) if self.fused else concat_elu)(rows(self.values)))
 
 
 class GatedResidualBlock(nn.Module):
@@ -111,20 +111,31 @@ class GatedResidualBlock(nn.Module):
 
     def _compute(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Tensor:
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
-        hidden = first.mixed(self.first(features.activated))
+        hidden = first.mixed(self.first.uncut(features.activated))
         added = None if self.shortcut is None else self.shortcut(*(each.activated for each in shortcuts))
+        size = features.values.shape[-2:]
         activated = self._kernel(activate)(
-            hidden, first.scale, first.shift, added, self._chance(hidden), self.dropout
+            rows(hidden),
+            tuple(size),
+            rows(first.scale),
+            rows(first.shift),
+            rows(added),
+            self._chance(hidden, size),
         )
-        hidden = second.mixed(self.second(activated))
-        return self._kernel(gate)(features.values, hidden, second.scale, second.shift)
+        hidden = second.mixed(self.second.uncut(maps(activated)))
+        return maps(
+            self._kernel(gate)(rows(features.values), rows(hidden), rows(second.scale), rows(second.shift))
+        )
 
-    def _chance(self, hidden: Tensor) -> Tensor | None:
-        """What to drop of the activated features; nothing outside training."""
+    def _chance(self, hidden: Tensor, size: Sequence[int]) -> Tensor | None:
+        """What to drop of the activated features; nothing outside training.
+
+        All groups of an image lose the same features, so that chance adds little to how its classes differ.
+        """
         if not self.training or self.dropout == 0:
             return None
-        _, n_images, channels, height, width = hidden.shape
-        return random_bits((n_images, 2 * channels, height, width), hidden.device)
+        _, n_images, channels, _, _ = hidden.shape
+        return chance((1, n_images, *size, 2 * channels), self.dropout, hidden)
 
     def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return fused(function) if self.fused else function

@@ -147,12 +147,16 @@ class ShiftedConv2d(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Convolve (G, N, in, H, W) to (G, N, out, ⌈H / stride⌉, ⌈W / stride⌉)."""
         height, width = (-(-size // self.stride) for size in features.shape[-2:])
-        # The convolution pads all four sides; the surplus at the bottom and on the right is left out.
-        out = self.conv(features, self.stride, self.padding)[..., :height, :width]
+        out = self.uncut(features)[..., :height, :width]
         if self.shift is None:
             return out
         padding = (0, 0, 1, -1) if self.shift == "down" else (1, -1)
         return F.pad(out.flatten(0, 1), padding).unflatten(0, out.shape[:2])
+
+    def uncut(self, features: Tensor) -> Tensor:
+        """The same, not yet shifted, with a surplus at the bottom and on the right: all sides are padded."""
+        out: Tensor = self.conv(features, self.stride, self.padding)
+        return out
 
 
 class UpsamplingConv2d(nn.Module):

@@ -3,33 +3,52 @@
 On a CPU that takes half of the time, most of it on the way to memory and back. Each function here is one
 kernel where a compiler is at hand; `fused` gives it compiled.
 
-Features have the shape (G, N, F, H, W), with the channels last in memory; see `layers`.
+Here the shape of features is (G, N, H, W, F), as they lie in memory: compilers make slow kernels of permuted
+tensors. `rows` brings features of the shape (G, N, F, H, W) into it, and `maps` back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
+from typing import overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["activate", "concat_elu", "drop", "fused", "gate", "random_bits", "scale_and_shift"]
+__all__ = ["activate", "chance", "concat_elu", "fused", "gate", "maps", "rows", "scale_and_shift"]
 
 N_BITS = 16  # of chance for each feature that may be dropped
+MOST_VARIANTS = 64  # of a compiled function: with and without gradients, short-cuts, scales, maps, groups ...
 
 
 @cache
 def fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The same function as one kernel, for all sizes; it is compiled when it is first called."""
+    settings = import_module("torch._dynamo").config  # slow to import, and needed here alone
+    settings.cache_size_limit = max(settings.cache_size_limit, MOST_VARIANTS)  # past it, nothing is compiled
     return torch.compile(function, dynamic=True)
 
 
+@overload
+def rows(features: Tensor) -> Tensor: ...
+@overload
+def rows(features: Tensor | None) -> Tensor | None: ...
+def rows(features: Tensor | None) -> Tensor | None:
+    """Features (..., F, H, W) with the channels last: (..., H, W, F)."""
+    return None if features is None else features.movedim(-3, -1)
+
+
+def maps(features: Tensor) -> Tensor:
+    """Features (..., H, W, F) with the channels first: (..., F, H, W)."""
+    return features.movedim(-1, -3)
+
+
 def concat_elu(features: Tensor) -> Tensor:
-    """ELU of x and of -x, side by side: (..., F, H, W) becomes (..., 2F, H, W) (Salimans et al. 2017)."""
-    images = features.flatten(0, 1)
-    return F.elu(torch.cat([images, -images], dim=1), inplace=True).unflatten(0, features.shape[:2])
+    """ELU of x and of -x, side by side: (..., F) becomes (..., 2F) (Salimans et al. 2017)."""
+    return F.elu(torch.cat([features, -features], dim=-1), inplace=True)
 
 
 def scale_and_shift(features: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
@@ -43,63 +62,72 @@ def scale_and_shift(features: Tensor, scale: Tensor | None, shift: Tensor | None
 
 def activate(
     hidden: Tensor,
+    size: tuple[int, int],
     scale: Tensor | None = None,
     shift: Tensor | None = None,
     shortcut: Tensor | None = None,
-    bits: Tensor | None = None,
-    probability: float = 0.0,
+    kept: Tensor | None = None,
 ) -> Tensor:
     """What goes into the second convolution of a gated residual block, from the results of the first.
 
     Parameters
     ----------
-    hidden : Tensor of shape (G, N, F, H, W)
+    hidden : Tensor of shape (G, N, H or more, W or more, F)
+        What is beyond `size` is left out.
+    size : tuple of int
+        H and W.
     scale, shift, shortcut : Tensor, optional
         Applied to `hidden` in this order; they broadcast.
-    bits : Tensor, optional
-        Of `random_bits`, for the result's features: what to drop; None drops nothing.
-    probability : float
-        Of dropping a feature.
+    kept : Tensor, optional
+        Of `chance`: a factor for each of the result's features.
 
     Returns
     -------
-    Tensor of shape (G, N, 2F, H, W)
+    Tensor of shape (G, N, H, W, 2F)
     """
-    hidden = scale_and_shift(hidden, scale, shift)
+    hidden = scale_and_shift(_cut(hidden, size), scale, shift)
     activated = concat_elu(hidden if shortcut is None else hidden + shortcut)
-    return activated if bits is None else drop(activated, bits, probability)
+    return activated if kept is None else activated * kept
 
 
 def gate(
     features: Tensor, hidden: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
 ) -> Tensor:
-    """What comes out of a gated residual block: its input (G, N, F, H, W), and (G, N, 2F, H, W) gated."""
-    return features + F.glu(scale_and_shift(hidden, scale, shift), dim=-3)
+    """What comes out of a gated residual block: its input (G, N, H, W, F), and (G, N, H, W, 2F) gated.
+
+    What `hidden` has beyond H and W is left out.
+    """
+    hidden = scale_and_shift(_cut(hidden, features.shape[-3:-1]), scale, shift)
+    values, gates = hidden.chunk(2, dim=-1)
+    return features + values * torch.sigmoid(gates.contiguous())  # of parts with gaps it is slow
 
 
-def random_bits(shape: Sequence[int], device: torch.device) -> Tensor:
-    """Chance for dropping features (N, F, H, W): 16 bits for each, drawn 64 at once.
+def chance(shape: Sequence[int], probability: float, like: Tensor) -> Tensor:
+    """Factors that drop single features, and scale the others up (Srivastava et al. 2014).
 
-    Drawing them is what takes the time on a CPU.
+    The probability is rounded to a multiple of 1 / 65,536. Drawing takes most of the time on a CPU: 16 bits
+    for each feature, 64 at once.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    probability : float
+        Of dropping a feature.
+    like : Tensor
+        Whose dtype and device the factors get.
 
     Returns
     -------
-    Tensor of shape (1, N, F, H, W)
-        int16.
+    Tensor of this shape
     """
-    n_images, channels, height, width = shape
-    size = n_images * height * width * channels
-    words = torch.empty(-(-size * N_BITS // 64), dtype=torch.int64, device=device).random_(-(2**63), None)
-    channels_last = words.view(torch.int16)[:size].view(1, n_images, height, width, channels)
-    return channels_last.movedim(-1, 2)
-
-
-def drop(features: Tensor, bits: Tensor, probability: float) -> Tensor:
-    """Drop single features, and scale the others up (Srivastava et al. 2014).
-
-    All groups of an image lose the same features, so that chance adds little to how its classes differ. The
-    probability is rounded to a multiple of 1 / 65,536.
-    """
+    size = torch.Size(shape).numel()
+    words = torch.empty(-(-size * N_BITS // 64), dtype=torch.int64, device=like.device)
+    bits = words.random_(-(2**63), None).view(torch.int16)[:size].view(*shape)
     n_dropped = min(round(probability * 2**N_BITS), 2**N_BITS - 1)
-    kept = bits >= n_dropped - 2 ** (N_BITS - 1)
-    return features * kept.to(features.dtype).mul_(2**N_BITS / (2**N_BITS - n_dropped))
+    kept = bits.ge_(n_dropped - 2 ** (N_BITS - 1))  # in place the results are numbers: faster than booleans
+    return kept.to(like.dtype).mul_(2**N_BITS / (2**N_BITS - n_dropped))
+
+
+def _cut(features: Tensor, size: Sequence[int]) -> Tensor:
+    """The upper left (G, N, H, W, F) of larger features."""
+    return features[:, :, : size[0], : size[1]]
