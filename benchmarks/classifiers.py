@@ -63,7 +63,7 @@ def phases(likelihood: int, hybrid: int) -> tuple[Phase, ...]:
     """Epochs of maximum likelihood, then of the hybrid objective."""
     return (
         Phase("maximum likelihood", likelihood, 2e-3),
-        Phase("then hybrid", hybrid, 7e-4, {"discriminative_weight": 0.05}),
+        Phase("then hybrid", hybrid, 7e-4, {"discriminative_weight": 0.1}),
     )
 
 
@@ -76,7 +76,7 @@ PARAMS = {
     "ema_decay": 0.999,
     "precision": "auto",
 }
-BEST = Recipe(phases(40, 10), PARAMS)
+BEST = Recipe(phases(40, 15), PARAMS)
 SHORT = Recipe(phases(8, 2), PARAMS)
 RECIPES = {
     "best": {"best": BEST},
