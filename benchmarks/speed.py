@@ -37,6 +37,7 @@ from torch import nn
 from tqdm import tqdm
 
 from gencls import GenerativeBayesClassifier
+from gencls.conditioners.late import Late
 from gencls.datasets import fetch_cpen455
 
 ROOT = Path(__file__).parent.parent
@@ -58,6 +59,12 @@ class Size:
     n_mixtures: int
     n_classes: int = 4
     batch: int = BATCH
+    n_batches: int = 4  # of one training, as many as make the overhead of an epoch small
+
+    @property
+    def n_trained(self) -> int:
+        """Images of one training."""
+        return self.n_batches * self.batch
 
     @property
     def network(self) -> dict[str, int]:
@@ -68,7 +75,7 @@ class Size:
 SIZES = {
     "small": Size("(1, 40, 5) at 32×32 colour", "cpen455", 32, 1, 40, 5),
     "paper": Size("(5, 120, 10) at 32×32 colour", "cpen455", 32, 5, 120, 10),
-    "digits": Size("(1, 24, 5) at 8×8 grey", "digits", 8, 1, 24, 5, n_classes=10),
+    "digits": Size("(1, 24, 5) at 8×8 grey", "digits", 8, 1, 24, 5, n_classes=10, n_batches=40),
 }
 TASKS = ("train", "score-4", "score-10", "sample-1", "sample-16", "sample-64")
 Work = Callable[[], float]  # does a piece of work, and says how many images it comes to
@@ -103,8 +110,10 @@ def contestants(size: Size, task: str, args: argparse.Namespace) -> dict[str, Ca
         if args.compile:
             found["gencls, bfloat16, compiled"] = partial(ours, precision="bfloat16", compile=True)
     if kind == "score":
-        found["gencls, float32, late"] = partial(ours, precision="float32", conditioner="late")
-        found["gencls, bfloat16, late"] = partial(ours, precision="bfloat16", conditioner="late")
+        for precision in ("float32", "bfloat16"):
+            found[f"gencls, {precision}, late"] = partial(ours, precision=precision, conditioner="late")
+        last = Late(n_blocks=1)
+        found["gencls, bfloat16, late in 1 block"] = partial(ours, precision="bfloat16", conditioner=last)
     if kind != "sample":
         for name in args.also:
             found[name] = partial(torch_work, partial(other, name), size, kind, number, args.device)
@@ -113,7 +122,7 @@ def contestants(size: Size, task: str, args: argparse.Namespace) -> dict[str, Ca
 
 def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any) -> Work:
     """What a user of the estimator calls."""
-    X, y = labelled(size, 4 * size.batch)
+    X, y = labelled(size, size.n_trained)
     clf = GenerativeBayesClassifier(
         **{"conditioner": "mild"} | options,
         **size.network,
@@ -143,20 +152,20 @@ def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any)
 def torch_work(make: Callable[[Size], nn.Module], size: Size, kind: str, number: str, device: str) -> Work:
     """The same with a module, written as one writes it first."""
     model = make(size).to(device)
-    X, y = labelled(size, max(4 * size.batch, SCORED))
+    X, y = labelled(size, max(size.n_trained, SCORED))
     levels = torch.from_numpy(X.reshape(len(X), size.side, size.side, -1)).permute(0, 3, 1, 2).to(device)
     labels = torch.from_numpy(y).to(device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
 
     def train() -> float:
         model.train()
-        for start in range(0, 4 * size.batch, size.batch):
+        for start in range(0, size.n_trained, size.batch):
             optimizer.zero_grad()
             part = slice(start, start + size.batch)
             loss = -model(levels[part], labels[part]).mean() / levels[0].numel()
             loss.backward()
             optimizer.step()
-        return 4 * size.batch
+        return size.n_trained
 
     def score() -> float:
         model.eval()

@@ -127,7 +127,7 @@ def speed(monkeypatch, tmp_path):
     """The command for a small network, with results in a folder of its own."""
     monkeypatch.syspath_prepend(str(FOLDER))
     module = importlib.import_module("speed")
-    small = module.Size("tiny", "digits", 8, 1, 3, 2, n_classes=10, batch=4)
+    small = module.Size("tiny", "digits", 8, 1, 3, 2, n_classes=10, batch=4, n_batches=2)
     monkeypatch.setattr(module, "SIZES", {"digits": small})
     monkeypatch.setattr(module, "SCORED", 8)
     quick = ["--rounds", "1", "--seconds", "0", "--threads", "1", "--no-memory", "--sizes", "digits"]
