@@ -79,8 +79,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Nats by which a class may lie behind the best one after the upper half of the rows without being
         dropped: in `predict`, and therefore in `score`, the others alone are scored in full, and an image
         with one class left is done. This is an approximation that saves time, the more the smaller the margin
-        and the more classes there are; 7 to 10 seldom change a prediction. None scores every class in full,
-        and probabilities and densities are always exact. It may be changed after `fit`.
+        and the more classes there are; at 7 to 10 about one prediction in a hundred changes, or fewer. None
+        scores every class in full; probabilities and densities are always exact. It may be changed after
+        `fit`.
     max_epochs : int, default=50
     batch_size : int, default=32
         Images in a training step.
