@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     "pixel_range": either(choice("auto"), Rule("a tuple (low, high) with low < high", _is_range)),
     "n_levels": either(choice("auto"), whole(2, 256)),
     "temperature": either(choice("auto"), POSITIVE),
+    "early_exit": optional(real("a number above 0, in nats", lambda value: value > 0)),
     "max_epochs": whole(1),
     "batch_size": whole(1),
     "lr": POSITIVE,

@@ -62,7 +62,7 @@ def class_prior(priors: ArrayLike | None, class_count: ArrayLike) -> Array:
 
 
 def joint_log_prob(log_likelihood: Array, prior: Array) -> Array:
-    """log p(x, c) = log p(x | c) + log p(c), in nats: (N, K) and (K,) give (N, K)."""
+    """log p(x, c) = log p(x | c) + log p(c), in nats: (N, K), and (K,) or (N, K), give (N, K)."""
     with np.errstate(divide="ignore"):  # a prior of 0 is log-probability -inf
         return log_likelihood + np.log(prior)
 

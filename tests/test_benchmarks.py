@@ -161,3 +161,14 @@ def test_floors_count_what_is_known(monkeypatch):
     with floors.ByteCounter() as counter:
         torch.ones(10) + torch.ones(10)
     assert counter.bytes == 40 + 40 + 120
+
+
+def test_the_early_exit_is_measured_beside_the_exact_predictions(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    script = importlib.import_module("early_exit")
+    script.main(["--images", "6", "--exact"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("| digits | ")
+    script.main(["--images", "6", "--repeats", "1", "--margins", "5", "--docs", str(tmp_path)])
+    lines = (tmp_path / "early-exit-table.md").read_text().splitlines()
+    assert lines[5].startswith("| 6 of digits, K = 10, `mild` | none: exact | 0.0% | 100.0% | ")
+    assert lines[6].startswith("| 6 of digits, K = 10, `mild` | 5 | ")

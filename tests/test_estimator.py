@@ -714,6 +714,7 @@ BAD_PARAMETERS = {
     "pixel_range": ((3, 3), "'auto' or a tuple (low, high) with low < high"),
     "n_levels": (257, "'auto' or an int from 2 to 256"),
     "temperature": (0, "'auto' or a number above 0"),
+    "early_exit": (0, "None or a number above 0, in nats"),
     "max_epochs": (0, "an int of at least 1"),
     "batch_size": (-1, "an int of at least 1"),
     "lr": (0, "a number above 0"),

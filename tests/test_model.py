@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from copy import deepcopy
 
@@ -75,6 +76,41 @@ def test_all_classes_at_once_give_what_one_at_a_time_gives(conditioner, image_sh
         torch.testing.assert_close(together[:, column], alone, rtol=1e-12, atol=1e-12)
     one_by_one = [model.log_prob_per_class(levels, label[None]) for label in classes]
     torch.testing.assert_close(together, torch.cat(one_by_one, 1), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("image_shape", [(1, 1, 1), (1, 5, 3), (3, 9, 2)], ids=str)
+@pytest.mark.parametrize("conditioner", CONDITIONERS)
+@torch.inference_mode()
+def test_the_upper_rows_alone_have_the_scores_of_the_whole_images_rows(conditioner, image_shape, flip):
+    model = make_model(image_shape, 5, conditioner=conditioner, flip=flip)
+    levels, modulations = make_levels(model, 3), model.modulate_classes(torch.arange(3))
+
+    def rows(levels):
+        outputs = model.network(model.likelihood.scale(levels, torch.float64), modulations)
+        return model.likelihood.log_prob(outputs, levels).sum(-1).cumsum(-1).expand(3, -1, -1)
+
+    expected = rows(levels)
+    if flip:
+        expected = torch.logaddexp(expected, rows(levels.flip(-1))) - math.log(2)
+    labels = torch.tensor([[2, 0, 1], [0, 1, 1]])
+    for n_rows in range(1, image_shape[1] + 1):
+        changed = levels.clone()
+        changed[:, :, n_rows:] = 0  # what stands below makes no difference
+        found = model.log_prob_per_class(changed, torch.arange(3), n_rows)
+        torch.testing.assert_close(found.T, expected[..., n_rows - 1], rtol=1e-12, atol=1e-12)
+        own = model.log_prob_modulated(changed, model.modulate_images(labels), n_rows).expand(2, -1)
+        torch.testing.assert_close(own, found.T.gather(0, labels), rtol=1e-12, atol=1e-12)
+    assert torch.equal(model.log_prob_per_class(levels, torch.arange(3), 0), torch.zeros(3, 3).double())
+
+
+def test_the_upper_rows_alone_are_computed():
+    model = make_model((1, 8, 3))
+    shapes = []
+    hook = model.network.head.register_forward_hook(lambda _, inputs, out: shapes.append(out.shape[-2:]))
+    model.log_prob_per_class(make_levels(model), torch.arange(3), 3)
+    hook.remove()
+    assert shapes == [(3, 3)]
 
 
 @pytest.mark.parametrize("conditioner", CONDITIONERS)

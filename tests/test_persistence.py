@@ -146,6 +146,13 @@ def test_what_was_learned_and_the_parameters(path):
     assert loaded.image_shape_ == clf.image_shape_
 
 
+def test_a_file_from_before_a_parameter_was_there(fitted, path):
+    fitted.save(path)
+    rewrite(path, lambda description, tensors: description["parameters"].pop("early_exit"))
+    assert load(path).early_exit is None
+    assert_same(fitted, load(path), shades()[0])
+
+
 def test_it_is_cloned_pickled_and_saved_again(fitted, path):
     loaded = again(fitted, path)
     X, y = shades()

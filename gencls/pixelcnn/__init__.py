@@ -2,6 +2,6 @@
 
 from .layers import weights_resolved
 from .network import PixelCNN
-from .sites import Modulation, Modulations, Site, Sites
+from .sites import Modulation, Modulations, Site, Sites, upper_rows
 
-__all__ = ["Modulation", "Modulations", "PixelCNN", "Site", "Sites", "weights_resolved"]
+__all__ = ["Modulation", "Modulations", "PixelCNN", "Site", "Sites", "upper_rows", "weights_resolved"]

@@ -88,9 +88,11 @@ class PixelCNN(nn.Module):
         Parameters
         ----------
         images : Tensor of shape (N, C, H, W)
-            Values from -1 to 1; their dtype is that of all features, whatever the weights have.
+            Values from -1 to 1; their dtype is that of all features, whatever the weights have. Images that
+            are cut off below get what the upper rows of whole ones get.
         modulations : dict of Site to Modulation
-            What the class does, arranged per image or per class; empty for nothing.
+            What the class does, arranged per image or per class; empty for nothing. For images that are cut
+            off they are too, by `upper_rows`.
 
         Returns
         -------
@@ -202,8 +204,9 @@ class Stage(nn.Module):
         """Go through the blocks on the way up; each takes its short-cut from `passed`, last in, first out."""
         vertical, horizontal = streams
         if self.resize is not None:
+            size = passed[-1][0].values.shape[-2:]
             vertical, horizontal = (
-                Features(resize(each.values, self.size), each.fused)
+                Features(resize(each.values, size), each.fused)
                 for resize, each in zip(self.resize, streams, strict=True)
             )
         for above, left in zip(self.vertical, self.horizontal, strict=True):

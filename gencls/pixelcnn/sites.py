@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .pointwise import scale_and_shift
 
-__all__ = ["NOTHING", "Modulation", "Modulations", "Site", "Sites", "modulate"]
+__all__ = ["NOTHING", "Modulation", "Modulations", "Site", "Sites", "modulate", "upper_rows"]
 
 
 @dataclass(frozen=True, order=True)
@@ -44,6 +44,11 @@ class Site:
     def key(self) -> str:
         """A name that is unique in the network and valid as a key of ``torch.nn.ModuleDict``."""
         return f"{self.name}-{self.stream}-{self.stage}-{self.block}"
+
+    @property
+    def step(self) -> int:
+        """How many rows and columns of the image one of the features' stands for: 1, 2 or 4."""
+        return int(2 ** min(self.stage, 5 - self.stage))
 
 
 class Sites(tuple[Site, ...]):
@@ -134,6 +139,11 @@ Modulations = dict[Site, Modulation]
 
 
 NOTHING = Modulation()
+
+
+def upper_rows(modulations: Modulations, n_rows: int) -> Modulations:
+    """The same, arranged already, for the upper rows of the images alone, cut off below."""
+    return {site: each.at(slice(-(-n_rows // site.step)), slice(None)) for site, each in modulations.items()}
 
 
 def modulate(features: Tensor, site: Site, modulations: Modulations) -> Tensor:
