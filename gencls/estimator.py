@@ -128,8 +128,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         1 shows progress, of training and of sampling.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the `fit` before; `lr`, `batch_size`, `max_epochs`,
-        `discriminative_weight` and `n_contrasted` may be others then, the network, the device and what
-        watches over training stay.
+        `dropout`, `discriminative_weight` and `n_contrasted` may be others then, the network, the device and
+        what watches over training stay.
 
     Attributes
     ----------
@@ -701,6 +701,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         net.adopt(
             extra.get("lr", self.lr),
             extra.get("batch_size", int(self.batch_size)),
+            self.dropout,
             self._make_discrimination(),
         )
         net.compute_with(self.precision, compile=self.compile, checkpoint=self.checkpoint)
@@ -741,7 +742,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return "; ".join(
             f"{name} was {built[name]!r} and is {value!r}"
             for name, value in self._model_params().items()
-            if repr(value) != repr(built[name])
+            if name != "dropout" and repr(value) != repr(built[name])
         )
 
     def _check_same_classes(self, classes: ArrayLike | None) -> None:

@@ -84,9 +84,17 @@ class GenerativeNet(NeuralNet):
         self.planned_epochs = epochs
         self.partial_fit(images, None, epochs=epochs)
 
-    def adopt(self, lr: float, batch_size: int, discrimination: Discrimination | None = None) -> None:
-        """Take over settings that may change between two trainings."""
+    def adopt(
+        self,
+        lr: float,
+        batch_size: int,
+        dropout: float | None = None,
+        discrimination: Discrimination | None = None,
+    ) -> None:
+        """Take over settings that may change between two trainings; without a `dropout` it stays."""
         self.batch_size = batch_size
+        if dropout is not None:
+            self.module_.network.drop(dropout)
         self.discrimination_ = discrimination
         if lr != self.lr:
             self.lr = lr

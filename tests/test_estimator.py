@@ -9,6 +9,7 @@ import pickle
 import re
 import subprocess
 import sys
+from copy import deepcopy
 
 import joblib
 import numpy as np
@@ -725,7 +726,7 @@ BAD_PARAMETERS = {
     "early_stopping": ("loss", "True or False or 'bits_per_dim' or 'log_loss' or 'accuracy'"),
     "validation_fraction": (0, "a number above 0 and below 1"),
     "n_iter_no_change": ("5", "an int of at least 1"),
-    "net_params": ([], "None or a dict"),
+    "net_params": ([], "None or a dict that leaves the callbacks averaging and validation alone"),
     "verbose": (-1, "True or False or an int of at least 0"),
     "warm_start": (1, "True or False"),
 }
@@ -1106,6 +1107,16 @@ def test_later_partial_fits_need_the_same_classes():
     clf.partial_fit(X, y, classes=[2, 1, 0])
     with pytest.raises(InvalidInputError, match="classes"):
         clf.partial_fit(X, y, classes=[0, 1, 2, 3])
+
+
+def test_training_goes_on_with_another_dropout():
+    X, y = shades()
+    clf = quick(dropout=0.5, warm_start=True).fit(X, y)
+    draws = torch.get_rng_state()
+    same, other = (deepcopy(clf).set_params(dropout=dropout).fit(X, y) for dropout in (0.5, 0.0))
+    assert {block.dropout for block in other.net_.module_.modules() if hasattr(block, "dropout")} == {0.0}
+    assert not np.array_equal(same.predict_joint_log_proba(X), other.predict_joint_log_proba(X))
+    assert torch.equal(torch.get_rng_state(), draws)
 
 
 def test_going_on_with_another_network_is_refused():

@@ -114,6 +114,11 @@ class PixelCNN(nn.Module):
         for block in self._blocks():
             block.checkpointed = wanted
 
+    def drop(self, probability: float) -> None:
+        """From now on, drop features with this probability in training."""
+        for block in self._blocks():
+            block.dropout = probability
+
     def fuse(self, wanted: bool) -> None:
         """Whether what lies between the convolutions is compiled, one kernel for each part."""
         self.fused = wanted
