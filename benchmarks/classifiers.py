@@ -76,13 +76,7 @@ PARAMS = {
     "ema_decay": 0.999,
     "precision": "auto",
 }
-BEST = Recipe(
-    (
-        *phases(40, 15),
-        Phase("then hybrid without dropout", 4, 5e-4, {"discriminative_weight": 0.1, "dropout": 0.0}),
-    ),
-    PARAMS,
-)
+BEST = Recipe(phases(40, 15), PARAMS)
 SHORT = Recipe(phases(8, 2), PARAMS)
 RECIPES = {
     "best": {"best": BEST},

@@ -387,7 +387,9 @@ def test_all_recipes_are_settings_of_the_estimator(modules):
                 clf.set_params(lr=phase.lr, **phase.params)
 
 
-def test_the_first_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path):
+def test_one_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path, monkeypatch):
+    best = modules.classifiers.Run("best", "best", seed=0, device="cpu")
+    monkeypatch.setattr(modules.pretrained, "BEST", best)
     recipes()
     rows = lines(tmp_path / "fits.jsonl")
     folders = ["--results", str(tmp_path / "fits.jsonl"), "--output", str(tmp_path)]
