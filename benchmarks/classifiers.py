@@ -75,6 +75,7 @@ PARAMS = {
     "batch_size": 16,
     "ema_decay": 0.999,
     "precision": "auto",
+    "compile": True,
 }
 BEST = Recipe(phases(40, 15), PARAMS)
 SHORT = Recipe(phases(8, 2), PARAMS)

@@ -74,7 +74,7 @@ SCALES = {
         grid_epochs=2,
         epochs=10,
         quality_every=1,
-        training={"batch_size": 16, "lr": 2e-3},
+        training={"batch_size": 16, "lr": 2e-3, "compile": True},
         network={"n_layers": 1, "n_filters": 40, "n_mixtures": 5},
     ),
     # The learning rate, the batch size and the dropout are the defaults of the paper's code; the paper itself

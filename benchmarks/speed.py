@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py --threads 2                 # the table
     python benchmarks/speed.py --threads 2 --growth        # how the time grows: a picture
-    python benchmarks/speed.py --device cuda --compile
+    python benchmarks/speed.py --device cuda --all-ways
     python benchmarks/speed.py --also mymodule:make        # another implementation beside them
 
 Each contestant does the same work in turn, round after round, and its best round counts. `make` of another
@@ -39,6 +39,7 @@ from tqdm import tqdm
 from gencls import GenerativeBayesClassifier
 from gencls.conditioners.late import Late
 from gencls.datasets import fetch_cpen455
+from gencls.device import resolve_precision
 
 ROOT = Path(__file__).parent.parent
 BATCH = 16
@@ -103,20 +104,29 @@ def contestants(size: Size, task: str, args: argparse.Namespace) -> dict[str, Ca
     ours = partial(gencls_work, size, kind, number, args.device)
     found: dict[str, Callable[[], Work]] = {
         "textbook": partial(torch_work, textbook, size, kind, number, args.device),
-        "gencls, float32": partial(ours, precision="float32"),
+        "gencls": ours,
     }
-    if kind != "sample":
-        found["gencls, bfloat16"] = partial(ours, precision="bfloat16")
-        if args.compile:
-            found["gencls, bfloat16, compiled"] = partial(ours, precision="bfloat16", compile=True)
+    if kind == "sample":
+        return found
+    for words, options in ways(args).items():
+        found[f"gencls, {words}"] = partial(ours, **options)
     if kind == "score":
-        for precision in ("float32", "bfloat16"):
-            found[f"gencls, {precision}, late"] = partial(ours, precision=precision, conditioner="late")
-        last = Late(n_blocks=1)
-        found["gencls, bfloat16, late in 1 block"] = partial(ours, precision="bfloat16", conditioner=last)
-    if kind != "sample":
-        for name in args.also:
-            found[name] = partial(torch_work, partial(other, name), size, kind, number, args.device)
+        for words, conditioner in {"late": "late", "late in 1 block": Late(n_blocks=1)}.items():
+            found[f"gencls, {words}"] = partial(ours, conditioner=conditioner)
+            for way, options in ways(args).items():
+                found[f"gencls, {way}, {words}"] = partial(ours, conditioner=conditioner, **options)
+    for name in args.also:
+        found[name] = partial(torch_work, partial(other, name), size, kind, number, args.device)
+    return found
+
+
+def ways(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """How gencls can compute what it computes in float32 by default: what this machine has."""
+    found: dict[str, dict[str, Any]] = {"compiled": {"compile": True}}
+    if resolve_precision("auto", torch.device(args.device)).training is not None:
+        found["bfloat16"] = {"precision": "bfloat16"}
+        if args.all_ways:
+            found["bfloat16, compiled"] = {"precision": "bfloat16", "compile": True}
     return found
 
 
@@ -348,10 +358,8 @@ def growth(args: argparse.Namespace) -> None:
                     size = replace(BASE, **{name: value})
                     kind = task if task == "train" else f"score-{size.n_classes}"
                     makers = contestants(size, kind, args)
-                    chosen = {
-                        each: makers[each] for each in ("textbook", "gencls, float32", "gencls, bfloat16")
-                    }
-                    found.append(rates(chosen, args.device, 0, args.rounds))
+                    chosen = ["textbook", "gencls", *(f"gencls, {way}" for way in ways(args))]
+                    found.append(rates({each: makers[each] for each in chosen}, args.device, 0, args.rounds))
                     progress.update()
                 for each in found[0]:
                     axes[row, column].loglog(
@@ -389,7 +397,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--also", nargs="+", default=[], metavar="MODULE:MAKER")
-    parser.add_argument("--compile", action="store_true", help="also time torch.compile; it takes minutes")
+    parser.add_argument(
+        "--all-ways", action="store_true", help="also time torch.compile with bfloat16; it takes minutes"
+    )
     parser.add_argument("--growth", action="store_true", help="draw how the time grows instead")
     parser.add_argument("--table-only", action="store_true", help="write the table of what was measured")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")

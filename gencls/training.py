@@ -105,11 +105,11 @@ class GenerativeNet(NeuralNet):
         """Say how, not what, the model and its average compute; see the estimator's parameters."""
         device = torch.device(self.device)
         models = (self.module_, self.averaged_model)
-        fused = compile and can_compile(device.type)
+        compiled = compile and can_compile(device, resolve_precision(precision, device))
         for model in models:
             model.precision = resolve_precision(precision, device)
             model.network.checkpoint(checkpoint)
-            model.network.fuse(fused)
+            model.network.compile_blocks(compiled)
 
     def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
         """Be where another net was that was trained: at its averaged weights, with a fresh optimiser."""

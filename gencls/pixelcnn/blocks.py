@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .kernels import kernels_for
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
-from .pointwise import activate, chance, concat_elu, fused, gate, maps, rows
 from .sites import NOTHING, Modulations, Site
 
 __all__ = ["Features", "GatedResidualBlock"]
@@ -24,18 +23,18 @@ class Features:
     Parameters
     ----------
     values : Tensor of shape (G, N, F, H, W)
-    fused : bool
+    compiled : bool
         Whether the activation is a compiled kernel.
     """
 
-    def __init__(self, values: Tensor, fused: bool = False):
+    def __init__(self, values: Tensor, compiled: bool = False):
         self.values = values
-        self.fused = fused
+        self.compiled = compiled
 
     @cached_property
     def activated(self) -> Tensor:
         """The concat-ELU, (G, N, 2F, H, W)."""
-        return maps((fused(concat_elu) if self.fused else concat_elu)(rows(self.values)))
+        return kernels_for(self.values, self.compiled).concat_elu(self.values)
 
 
 class GatedResidualBlock(nn.Module):
@@ -69,8 +68,8 @@ class GatedResidualBlock(nn.Module):
     ----------
     checkpointed : bool
         Whether what backward needs is computed again there instead of being kept (Chen et al. 2016).
-    fused : bool
-        Whether what lies between the convolutions are compiled kernels.
+    compiled : bool
+        Whether it is computed by compiled kernels.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class GatedResidualBlock(nn.Module):
     ):
         super().__init__()
         self.checkpointed = False
-        self.fused = False
+        self.compiled = False
         kernel = KERNELS[stream]
         self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel)
         self.shortcut = ShortcutConv2d(n_shortcuts, channels) if n_shortcuts else None
@@ -100,42 +99,23 @@ class GatedResidualBlock(nn.Module):
         if self.checkpointed and torch.is_grad_enabled():
             values = [each.values for each in (features, *shortcuts)]
             return Features(
-                checkpoint(self._recomputable, modulations, *values, use_reentrant=False), self.fused
+                checkpoint(self._recomputable, modulations, *values, use_reentrant=False), self.compiled
             )
-        return Features(self._compute(features, modulations, *shortcuts), self.fused)
+        return Features(self._compute(features, modulations, *shortcuts), self.compiled)
 
     def _recomputable(self, modulations: Modulations, *values: Tensor) -> Tensor:
         """The same from values alone: activations that are kept elsewhere are not used."""
-        features, *shortcuts = (Features(each, self.fused) for each in values)
+        features, *shortcuts = (Features(each, self.compiled) for each in values)
         return self._compute(features, modulations, *shortcuts)
 
     def _compute(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Tensor:
+        kernels = kernels_for(features.values, self.compiled)
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
-        hidden = first.mixed(self.first.uncut(features.activated))
-        added = None if self.shortcut is None else self.shortcut(*(each.activated for each in shortcuts))
-        size = features.values.shape[-2:]
-        activated = self._kernel(activate)(
-            rows(hidden),
-            tuple(size),
-            rows(first.scale),
-            rows(first.shift),
-            rows(added),
-            self._chance(hidden, size),
-        )
-        hidden = second.mixed(self.second.uncut(maps(activated)))
-        return maps(
-            self._kernel(gate)(rows(features.values), rows(hidden), rows(second.scale), rows(second.shift))
-        )
-
-    def _chance(self, hidden: Tensor, size: Sequence[int]) -> Tensor | None:
-        """What to drop of the activated features; nothing outside training.
-
-        All groups of an image lose the same features, so that chance adds little to how its classes differ.
-        """
-        if not self.training or self.dropout == 0:
-            return None
-        _, n_images, channels, _, _ = hidden.shape
-        return chance((1, n_images, *size, 2 * channels), self.dropout, hidden)
-
-    def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        return fused(function) if self.fused else function
+        height, width = features.values.shape[-2:]
+        hidden = kernels.convolve(self.first, features.activated)
+        added = None
+        if self.shortcut is not None:
+            added = kernels.join(self.shortcut, *(each.activated for each in shortcuts))
+        dropout = self.dropout if self.training else 0.0
+        activated = kernels.activate(hidden, (height, width), first, added, dropout)
+        return kernels.gate(features.values, kernels.convolve(self.second, activated), second)

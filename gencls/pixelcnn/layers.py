@@ -97,14 +97,18 @@ class ShortcutConv2d(WeightNormConv2d):
 
     def forward(self, *parts: Tensor) -> Tensor:  # type: ignore[override]
         """Convolve parts (G, N, 2F, H, W) to the sum (G, N, F, H, W)."""
-        # What concat-ELU makes of concatenated (v, p) is (v, p, -v, -p).
-        weights = self.current_weight().unflatten(1, (2, self.n_parts, -1)).unbind(2)
         results: list[Tensor] = []
-        for part, weight in zip(parts, weights, strict=True):
+        for part, weight in zip(parts, self.weights_of_parts(), strict=True):
             bias = None if results else self.bias.to(part.dtype)
-            out = F.conv2d(part.flatten(0, 1), weight.flatten(1, 2).to(part.dtype), bias)
+            out = F.conv2d(part.flatten(0, 1), weight.to(part.dtype), bias)
             results.append(out.unflatten(0, part.shape[:2]))
         return reduce(torch.add, results)
+
+    def weights_of_parts(self) -> list[Tensor]:
+        """The normalised weights of each part, (out, 2F, 1, 1)."""
+        # What concat-ELU makes of concatenated (v, p) is (v, p, -v, -p).
+        parts = self.current_weight().unflatten(1, (2, self.n_parts, -1)).unbind(2)
+        return [weight.flatten(1, 2) for weight in parts]
 
 
 class ShiftedConv2d(nn.Module):

@@ -58,7 +58,7 @@ class PixelCNN(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.fused = False
+        self.compiled = False
         channels, height, width = image_shape
         sizes = [(-(-height // step), -(-width // step)) for step in (1, 2, 4)]
         marked = channels + 1  # the channel of ones lets the network see where the padding is
@@ -119,11 +119,11 @@ class PixelCNN(nn.Module):
         for block in self._blocks():
             block.dropout = probability
 
-    def fuse(self, wanted: bool) -> None:
-        """Whether what lies between the convolutions is compiled, one kernel for each part."""
-        self.fused = wanted
+    def compile_blocks(self, wanted: bool) -> None:
+        """Whether the blocks are computed by compiled kernels."""
+        self.compiled = wanted
         for block in self._blocks():
-            block.fused = wanted
+            block.compiled = wanted
 
     def _blocks(self) -> Iterator[GatedResidualBlock]:
         return (module for module in self.modules() if isinstance(module, GatedResidualBlock))
@@ -142,8 +142,8 @@ class PixelCNN(nn.Module):
         marked = marked.contiguous(memory_format=torch.channels_last)[None]
         vertical, horizontal = self.above(marked), self.row_above(marked) + self.left(marked)
         return (
-            Features(modulate(vertical, self.input_sites[0], modulations), self.fused),
-            Features(modulate(horizontal, self.input_sites[1], modulations), self.fused),
+            Features(modulate(vertical, self.input_sites[0], modulations), self.compiled),
+            Features(modulate(horizontal, self.input_sites[1], modulations), self.compiled),
         )
 
 
@@ -195,7 +195,7 @@ class Stage(nn.Module):
         vertical, horizontal = streams
         if self.resize is not None:
             vertical, horizontal = (
-                Features(resize(each.values), each.fused)
+                Features(resize(each.values), each.compiled)
                 for resize, each in zip(self.resize, streams, strict=True)
             )
             passed.append((vertical, horizontal))
@@ -211,7 +211,7 @@ class Stage(nn.Module):
         if self.resize is not None:
             size = passed[-1][0].values.shape[-2:]
             vertical, horizontal = (
-                Features(resize(each.values, size), each.fused)
+                Features(resize(each.values, size), each.compiled)
                 for resize, each in zip(self.resize, streams, strict=True)
             )
         for above, left in zip(self.vertical, self.horizontal, strict=True):

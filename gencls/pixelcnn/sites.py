@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .pointwise import scale_and_shift
+from .pointwise import maps, rows, scale_and_shift
 
 __all__ = ["NOTHING", "Modulation", "Modulations", "Site", "Sites", "modulate", "upper_rows"]
 
@@ -119,9 +119,9 @@ class Modulation:
         """The first step alone, the linear map at each position; what follows are `scale` and `shift`."""
         if self.mix is None:
             return features
-        left, right = (part.to(features.dtype) for part in self.mix)
-        positions = features.flatten(-2)
-        return features + (left @ (right @ positions)).unflatten(-1, features.shape[-2:])
+        left, right = (part.to(features.dtype).mT for part in self.mix)
+        positions = rows(features).flatten(-3, -2)
+        return features + maps((positions @ right @ left).unflatten(-2, features.shape[-2:]))
 
     def _arranged(self, shape: tuple[int, int]) -> Modulation:
         """With the rows unflattened to groups and images."""

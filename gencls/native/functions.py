@@ -1,0 +1,349 @@
+"""The kernels as differentiable functions of tensors.
+
+All tensors are float32, on the CPU and contiguous, with the channels last: images (B, H, W, F).
+"""
+
+from __future__ import annotations
+
+from ctypes import c_float, c_int, c_int64, c_uint32, c_void_p
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import library
+
+__all__ = ["activate", "concat_elu", "convolve", "gate", "linear"]
+
+N_BITS = 16  # of chance for each feature that may be dropped
+
+
+def convolve(images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
+    """Convolve so that a kernel of two rows ends at the current one, and has `left` columns before it.
+
+    Minimal filtering: the results are those of a sum over the kernel to about 1e-6 of the largest of them.
+
+    Parameters
+    ----------
+    images : Tensor of shape (B, H, W, in)
+    weight : Tensor of shape (out, in, 2, K)
+        K is 2 or 3.
+    bias : Tensor of shape (out,)
+    left : int
+
+    Returns
+    -------
+    Tensor of shape (B, H, W, out)
+
+    References
+    ----------
+    A. Lavin, S. Gray (2016), "Fast Algorithms for Convolutional Neural Networks", section 4.
+    """
+    out: Tensor = _Convolve.apply(images, weight, bias, left)
+    return out
+
+
+def linear(weights: list[Tensor], bias: Tensor, features: list[Tensor]) -> Tensor:
+    """Multiply the features of each position by matrices, and add the products and a bias.
+
+    Parameters
+    ----------
+    weights : list of Tensor of shape (out, in)
+    bias : Tensor of shape (out,)
+    features : list of Tensor of shape (B, H, W, in)
+        As many.
+
+    Returns
+    -------
+    Tensor of shape (B, H, W, out)
+    """
+    out: Tensor = _Linear.apply(bias, *weights, *features)
+    return out
+
+
+def concat_elu(features: Tensor) -> Tensor:
+    """ELU of x and of -x, side by side: (B, H, W, F) becomes (B, H, W, 2F)."""
+    out: Tensor = _ConcatELU.apply(features)
+    return out
+
+
+def activate(
+    hidden: Tensor,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    added: Tensor | None = None,
+    *,
+    dropout: float = 0.0,
+    n_different: int | None = None,
+) -> Tensor:
+    """The concat-ELU of scale · hidden + shift + added, with dropout.
+
+    Parameters
+    ----------
+    hidden : Tensor of shape (B, H, W, F)
+    scale, shift : Tensor of shape (B, F), optional
+    added : Tensor of shape (B, H, W, F), optional
+    dropout : float, default=0.0
+        Probability of dropping a feature, rounded to a multiple of 1 / 65,536; by torch's random numbers.
+    n_different : int, optional
+        Images i and i + n_different lose the same features; None is B.
+
+    Returns
+    -------
+    Tensor of shape (B, H, W, 2F)
+    """
+    n_dropped = min(round(dropout * 2**N_BITS), 2**N_BITS - 1)
+    key = int(torch.randint(2**32, ())) if n_dropped else 0
+    out: Tensor = _Activate.apply(hidden, scale, shift, added, n_dropped, n_different or len(hidden), key)
+    return out
+
+
+def gate(
+    features: Tensor | None, hidden: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
+) -> Tensor:
+    """The features plus v · σ(g), where (v, g) is scale · hidden + shift.
+
+    Parameters
+    ----------
+    features : Tensor of shape (B, H, W, F), optional
+    hidden : Tensor of shape (B, H, W, 2F)
+    scale, shift : Tensor of shape (B, 2F), optional
+
+    Returns
+    -------
+    Tensor of shape (B, H, W, F)
+    """
+    out: Tensor = _Gate.apply(features, hidden, scale, shift)
+    return out
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        ctx.left = left
+        return _convolved(images, weight, bias, top=1, left=left)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        images, weight = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        flipped = weight.flip(2, 3).transpose(0, 1)
+        left = weight.shape[3] - 1 - ctx.left
+        return (
+            _convolved(gradient, flipped, None, top=0, left=left) if ctx.needs_input_grad[0] else None,
+            _kernel_gradient(images, gradient, weight.shape, ctx.left) if ctx.needs_input_grad[1] else None,
+            gradient.flatten(0, -2).sum(0) if ctx.needs_input_grad[2] else None,
+            None,
+        )
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, bias: Tensor, *parts: Tensor) -> Tensor:
+        ctx.save_for_backward(*parts)
+        weights, features = parts[: len(parts) // 2], parts[len(parts) // 2 :]
+        out = features[0].new_empty(*features[0].shape[:-1], len(bias))
+        for number, (weight, values) in enumerate(zip(weights, features, strict=True)):
+            _multiply(values, weight.T, bias, out, add=number > 0)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        parts = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        weights, features = parts[: len(parts) // 2], parts[len(parts) // 2 :]
+        wanted = ctx.needs_input_grad[1:]
+        of_weights = [
+            _matrix_gradient(values, gradient).T if needed else None
+            for values, needed in zip(features, wanted, strict=False)
+        ]
+        of_features = [
+            _multiply(gradient, weight, None, torch.empty_like(values), add=False) if needed else None
+            for weight, values, needed in zip(weights, features, wanted[len(weights) :], strict=True)
+        ]
+        return gradient.flatten(0, -2).sum(0), *of_weights, *of_features
+
+
+class _ConcatELU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        out = features.new_empty(*features.shape[:-1], 2 * features.shape[-1])
+        _call("concat_elu", features, out, *_pixels(features))
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (features,) = ctx.saved_tensors
+        out = torch.empty_like(features)
+        _call("concat_elu_gradient", features, gradient.contiguous(), out, *_pixels(features))
+        return out
+
+
+class _Activate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        added: Tensor | None,
+        n_dropped: int,
+        n_different: int,
+        key: int,
+    ) -> Tensor:
+        ctx.save_for_backward(hidden, scale, shift, added)
+        n_images, height, width, channels = hidden.shape
+        factor = 2**N_BITS / (2**N_BITS - n_dropped)
+        ctx.sizes = n_images, height * width, channels, n_different
+        ctx.dropout = c_uint32(n_dropped), c_float(factor), c_uint32(key)
+        out = hidden.new_empty(n_images, height, width, 2 * channels)
+        operands = *_scale_and_shift(scale, shift, channels), *_operand(added, 0.0, channels)
+        _call("activate", hidden, *operands, out, *ctx.sizes, *ctx.dropout)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        hidden, scale, shift, added = ctx.saved_tensors
+        of_sum = torch.empty_like(hidden)
+        of_hidden = of_sum if scale is None else torch.empty_like(hidden)
+        of_scale, of_shift = _zeros_like(scale), _zeros_like(shift)
+        channels = hidden.shape[-1]
+        operands = *_scale_and_shift(scale, shift, channels), *_operand(added, 0.0, channels)
+        gradients = gradient.contiguous(), of_sum, of_hidden, of_scale, of_shift
+        _call("activate_gradient", hidden, *operands, *gradients, *ctx.sizes, *ctx.dropout)
+        return of_hidden, of_scale, of_shift, None if added is None else of_sum, None, None, None
+
+
+class _Gate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor | None, hidden: Tensor, scale: Tensor | None, shift: Tensor | None
+    ) -> Tensor:
+        ctx.save_for_backward(hidden, scale, shift)
+        n_images, height, width, channels = hidden.shape
+        ctx.sizes = n_images, height * width, channels // 2
+        out = hidden.new_empty(n_images, height, width, channels // 2)
+        before = _operand(features, 0.0, channels // 2)
+        _call("gate", *before, hidden, *_scale_and_shift(scale, shift, channels), out, *ctx.sizes)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        hidden, scale, shift = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        of_hidden, of_scale, of_shift = torch.empty_like(hidden), _zeros_like(scale), _zeros_like(shift)
+        operands = _scale_and_shift(scale, shift, hidden.shape[-1])
+        _call("gate_gradient", hidden, *operands, gradient, of_hidden, of_scale, of_shift, *ctx.sizes)
+        return gradient if ctx.needs_input_grad[0] else None, of_hidden, of_scale, of_shift
+
+
+def _convolved(images: Tensor, weight: Tensor, bias: Tensor | None, top: int, left: int) -> Tensor:
+    n_out, n_in, _, columns = weight.shape
+    n_points = _points(columns)
+    transformed = images.new_empty(n_points, n_in, _padded(n_out))
+    strides = (c_int64 * 4)(*weight.stride())
+    _call("transform_kernels", c_int(columns), weight, strides, transformed, n_in, n_out)
+    out = images.new_empty(*images.shape[:-1], n_out)
+    needed = n_in + n_points * _block() * (n_in + _padded(n_out))
+    workspace = images.new_empty(torch.get_num_threads(), needed)
+    sizes = *images.shape, n_out, top, left
+    _call("convolve", c_int(columns), images, transformed, bias, out, *sizes, workspace)
+    return out
+
+
+def _kernel_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: int) -> Tensor:
+    n_out, n_in, _, columns = shape
+    n_points, wide = _points(columns), _padded(n_out)
+    out = images.new_empty(shape)
+    needed = n_in + wide + n_points * _block() * (n_in + wide) + n_points * n_in * wide
+    workspace = images.new_empty(torch.get_num_threads(), needed)
+    sizes = *images.shape, n_out, 1, left
+    _call("kernel_gradient", c_int(columns), images, gradient, out, *sizes, workspace)
+    return out
+
+
+def _multiply(values: Tensor, matrix: Tensor, bias: Tensor | None, out: Tensor, *, add: bool) -> Tensor:
+    """Values (..., in) times a matrix (in, out), into or onto `out`."""
+    n_in, n_out = matrix.shape
+    packed = F.pad(matrix, (0, _padded(n_out) - n_out)).contiguous()
+    workspace = values.new_empty(torch.get_num_threads(), _block() * _padded(n_out))
+    sizes = values.numel() // n_in, n_in, n_out
+    _call("linear", values, packed, bias, out, *sizes, c_int(add), workspace)
+    return out
+
+
+def _matrix_gradient(values: Tensor, gradient: Tensor) -> Tensor:
+    """The sum over all positions of the products of values (..., in) and gradients (..., out): (in, out)."""
+    n_in, n_out = values.shape[-1], gradient.shape[-1]
+    out = values.new_empty(n_in, _padded(n_out))
+    workspace = values.new_empty(torch.get_num_threads(), (_block() + n_in) * _padded(n_out))
+    _call("linear_gradient", values, gradient, out, values.numel() // n_in, n_in, n_out, workspace)
+    return out[:, :n_out]
+
+
+def _scale_and_shift(scale: Tensor | None, shift: Tensor | None, channels: int) -> tuple[Any, ...]:
+    return *_operand(scale, 1.0, channels), *_operand(shift, 0.0, channels)
+
+
+def _operand(values: Tensor | None, otherwise: float, channels: int) -> tuple[Tensor, int]:
+    """Values of as many channels, and how far on those of the next image or pixel are; or one for all."""
+    return (_constant(otherwise, channels), 0) if values is None else (values, channels)
+
+
+@cache
+def _constant(value: float, channels: int) -> Tensor:
+    return torch.full((channels,), value)
+
+
+def _zeros_like(values: Tensor | None) -> Tensor | None:
+    return None if values is None else torch.zeros_like(values)
+
+
+def _pixels(features: Tensor) -> tuple[int, int]:
+    """How many positions, and how many channels each has."""
+    return features.numel() // features.shape[-1], features.shape[-1]
+
+
+def _points(columns: int) -> int:
+    """At how many points the product of a tile and a kernel of this many columns is taken."""
+    return 5 * (columns + 3)
+
+
+@cache
+def _block() -> int:
+    return int(library().gencls_block())
+
+
+@cache
+def _lanes() -> int:
+    return int(library().gencls_lanes())
+
+
+def _padded(channels: int) -> int:
+    """What a multiple of the processor's vectors takes."""
+    return -(-channels // _lanes()) * _lanes()
+
+
+def _call(name: str, *arguments: Any) -> None:
+    """Call a kernel with as many threads as torch has; tensors are pointers, whole numbers have 64 bits."""
+    function = getattr(library(), f"gencls_{name}")
+    function.restype = None
+    function(*map(_as_c, arguments), c_int(torch.get_num_threads()))
+
+
+def _as_c(value: Any) -> Any:
+    if value is None:
+        return c_void_p()
+    if isinstance(value, Tensor):
+        return c_void_p(value.data_ptr())
+    return c_int64(value) if isinstance(value, int) else value

@@ -1,0 +1,175 @@
+"""Three ways to compute a gated residual block: plainly, compiled by torch, and by kernels of our own.
+
+All give the same, up to rounding. What they take and give are features of shape (G, N, F, H, W).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from .. import native
+from ..native import functions
+from . import pointwise
+from .layers import ShiftedConv2d, ShortcutConv2d
+from .pointwise import chance, fused, maps, rows
+from .sites import Modulation
+
+__all__ = ["Fused", "Native", "Plain", "kernels_for"]
+
+SMALLEST_SIDE = 3  # rows and columns of what is worth its tiles of 4×4
+
+
+def kernels_for(features: Tensor, compiled: bool) -> Plain:
+    """What computes blocks of such features."""
+    if not compiled:
+        return PLAIN
+    if features.device.type != "cpu" or features.dtype != torch.float32:
+        return FUSED
+    return NATIVE if native.obstacle() is None else PLAIN
+
+
+class Plain:
+    """Torch, one operator after another."""
+
+    def concat_elu(self, features: Tensor) -> Tensor:
+        """ELU of x and of -x: (G, N, F, H, W) becomes (G, N, 2F, H, W)."""
+        return maps(self._kernel(pointwise.concat_elu)(rows(features)))
+
+    def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        """Convolve; the result may have a surplus at the bottom and on the right."""
+        return layer.uncut(features)
+
+    def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
+        """Sum what the 1×1 convolution of a short-cut makes of each part."""
+        return layer(*parts)
+
+    def activate(
+        self,
+        hidden: Tensor,
+        size: tuple[int, int],
+        modulation: Modulation,
+        added: Tensor | None,
+        dropout: float,
+    ) -> Tensor:
+        """Modulate the upper left H and W, add, activate, and drop features.
+
+        All groups of an image lose the same features, so that chance adds little to how its classes differ.
+        """
+        hidden = modulation.mixed(hidden)
+        _, n_images, channels, _, _ = hidden.shape
+        kept = chance((1, n_images, *size, 2 * channels), dropout, hidden) if dropout else None
+        scale, shift = rows(modulation.scale), rows(modulation.shift)
+        return maps(self._kernel(pointwise.activate)(rows(hidden), size, scale, shift, rows(added), kept))
+
+    def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
+        """Modulate the upper left H and W, gate one half of the channels by the other, add the features."""
+        hidden = modulation.mixed(hidden)
+        scale, shift = rows(modulation.scale), rows(modulation.shift)
+        return maps(self._kernel(pointwise.gate)(rows(features), rows(hidden), scale, shift))
+
+    def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return function
+
+
+class Fused(Plain):
+    """What lies between the convolutions is compiled by torch, one kernel for each part."""
+
+    def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return fused(function)
+
+
+class Native(Plain):
+    """Everything by kernels of our own, for features in float32 on a CPU."""
+
+    def concat_elu(self, features: Tensor) -> Tensor:
+        return _grouped(functions.concat_elu(_images(features)), features)
+
+    def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        if min(features.shape[-2:]) < SMALLEST_SIDE:
+            return layer(features)
+        weight, bias = layer.conv.current_weight(), layer.conv.bias
+        return _grouped(functions.convolve(_images(features), weight, bias, layer.padding[1]), features)
+
+    def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
+        weights = [weight[..., 0, 0] for weight in layer.weights_of_parts()]
+        if len({part.shape for part in parts}) == 1:
+            return _grouped(functions.linear(weights, layer.bias, list(map(_images, parts))), parts[0])
+        biases = [layer.bias] + [torch.zeros_like(layer.bias)] * (len(parts) - 1)
+        joined = (
+            _grouped(functions.linear([weight], bias, [_images(part)]), part)
+            for weight, bias, part in zip(weights, biases, parts, strict=True)
+        )
+        return reduce(torch.add, joined)
+
+    def activate(
+        self,
+        hidden: Tensor,
+        size: tuple[int, int],
+        modulation: Modulation,
+        added: Tensor | None,
+        dropout: float,
+    ) -> Tensor:
+        hidden, scale, shift = _prepared(hidden[..., : size[0], : size[1]], modulation)
+        if added is not None and added.shape != hidden.shape:
+            shape = torch.broadcast_shapes(added.shape, hidden.shape)
+            hidden, added = hidden.expand(shape), added.expand(shape)
+            scale, shift = (_to_images(each, shape) for each in (scale, shift))
+        activated = functions.activate(
+            _images(hidden),
+            _flat(scale),
+            _flat(shift),
+            None if added is None else _images(added),
+            dropout=dropout,
+            n_different=hidden.shape[1],
+        )
+        return _grouped(activated, hidden)
+
+    def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
+        height, width = features.shape[-2:]
+        hidden, scale, shift = _prepared(hidden[..., :height, :width], modulation)
+        alike = features.shape[:2] == hidden.shape[:2]
+        before = _images(features) if alike else None
+        gated = _grouped(functions.gate(before, _images(hidden), _flat(scale), _flat(shift)), hidden)
+        return gated if alike else features + gated
+
+
+PLAIN, FUSED, NATIVE = Plain(), Fused(), Native()
+
+
+def _prepared(hidden: Tensor, modulation: Modulation) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Features and what is left to scale and shift them by, for each image of each group: (G, N, F, 1, 1).
+
+    What the kernels cannot do is done: linear maps, maps over positions, and where features become several
+    groups.
+    """
+    hidden = modulation.mixed(hidden)
+    scale, shift = modulation.scale, modulation.shift
+    parts = [part for part in (scale, shift) if part is not None]
+    if any(part.shape[-2:] != (1, 1) or part.shape[0] > hidden.shape[0] for part in parts):
+        return pointwise.scale_and_shift(hidden, scale, shift), None, None
+    scale, shift = (_to_images(each, hidden.shape) for each in (scale, shift))
+    return hidden, scale, shift
+
+
+def _to_images(part: Tensor | None, shape: torch.Size) -> Tensor | None:
+    """A scale or shift for each image of each group."""
+    return None if part is None else part.expand(*shape[:2], *part.shape[2:])
+
+
+def _flat(part: Tensor | None) -> Tensor | None:
+    """(G, N, F, 1, 1) as (B, F)."""
+    return None if part is None else part.flatten(0, 1)[..., 0, 0].contiguous()
+
+
+def _images(features: Tensor) -> Tensor:
+    """(G, N, F, H, W) as (B, H, W, F)."""
+    return rows(features).flatten(0, 1).contiguous()
+
+
+def _grouped(images: Tensor, like: Tensor) -> Tensor:
+    """(B, H, W, F) as (G, N, F, H, W)."""
+    return maps(images.unflatten(0, like.shape[:2]))
