@@ -12,7 +12,7 @@ from .model import ConditionalPixelCNN
 __all__ = ["batch_shape", "candidate_log_likelihoods", "class_log_likelihoods"]
 
 # Features (images × classes × H × W × F) in flight at once: what a CPU's caches like, and what fills a GPU.
-FEATURES_IN_FLIGHT = {"cpu": 2**20, "cuda": 2**26}
+FEATURES_IN_FLIGHT = {"cpu": 2**21, "cuda": 2**26}
 LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 
 

@@ -1,8 +1,8 @@
 """Kernels of our own for a CPU, in C++: compiled when they are first needed, in seconds, and kept.
 
 A compiler is needed, GCC or Clang: the one that the environment variable CXX names, else c++, g++ or clang++.
-What it made is kept in a folder of the cache of the user, under a name that depends on the source, the compiler
-and the processor.
+What it made is kept in a folder of the user's cache, under a name that depends on source, compiler and
+processor.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@
 static int omp_get_thread_num() { return 0; }
 #endif
 
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
 
 typedef int64_t Int;
@@ -110,30 +110,29 @@ INLINE void product_of_registers(const float* a, Int row, Int step, const float*
         UNROLL for (int j = 0; j < V; ++j) store(to + i * to_row + j * LANES, sums[i][j]);
 }
 
+// Twelve sums at once hide how long each takes; more do not fit into the registers.
 template <int V, bool ADD>
 static void product_of_columns(const float* a, Int row, Int step, const float* b, Int b_row, float* to, Int to_row,
                                Int rows, Int depth) {
-    constexpr int R = V == 3 ? 4 : 6;  // twelve sums: enough to hide how long each takes
-    Int i = 0;
-    for (; i + R <= rows; i += R)
-        product_of_registers<R, V, ADD>(a + i * row, row, step, b, b_row, to + i * to_row, to_row, depth);
-    for (; i + 2 <= rows; i += 2)
-        product_of_registers<2, V, ADD>(a + i * row, row, step, b, b_row, to + i * to_row, to_row, depth);
-    for (; i < rows; ++i)
-        product_of_registers<1, V, ADD>(a + i * row, row, step, b, b_row, to + i * to_row, to_row, depth);
+    constexpr int MOST = 12 / V, FEWER = MOST - 1;
+    for (Int left = rows, taken; left > 0; left -= taken, a += taken * row, to += taken * to_row) {
+        taken = left % MOST == 0 ? MOST : left >= FEWER ? FEWER : left >= 2 ? 2 : 1;
+        if (taken == MOST) product_of_registers<MOST, V, ADD>(a, row, step, b, b_row, to, to_row, depth);
+        else if (taken == FEWER) product_of_registers<FEWER, V, ADD>(a, row, step, b, b_row, to, to_row, depth);
+        else if (taken == 2) product_of_registers<2, V, ADD>(a, row, step, b, b_row, to, to_row, depth);
+        else product_of_registers<1, V, ADD>(a, row, step, b, b_row, to, to_row, depth);
+    }
 }
 
 // The elements of a lie `row` and `step` apart, so that it may be transposed; `width` is a multiple of LANES.
 template <bool ADD>
 static void product(const float* a, Int row, Int step, const float* b, Int b_row, float* to, Int to_row, Int rows,
                     Int width, Int depth) {
-    for (Int left = width / LANES; left > 0;) {
-        int taken = left == 3 || left > 4 ? 3 : left >= 2 ? 2 : 1;
-        if (taken == 3) product_of_columns<3, ADD>(a, row, step, b, b_row, to, to_row, rows, depth);
-        if (taken == 2) product_of_columns<2, ADD>(a, row, step, b, b_row, to, to_row, rows, depth);
-        if (taken == 1) product_of_columns<1, ADD>(a, row, step, b, b_row, to, to_row, rows, depth);
-        left -= taken, b += taken * LANES, to += taken * LANES;
-    }
+    Int column = 0;
+    for (; column + 2 * LANES <= width; column += 2 * LANES)
+        product_of_columns<2, ADD>(a, row, step, b + column, b_row, to + column, to_row, rows, depth);
+    if (column < width)
+        product_of_columns<1, ADD>(a, row, step, b + column, b_row, to + column, to_row, rows, depth);
 }
 
 // ---------------------------------------------------------------------------------------- convolution

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .kernels import kernels_for
+from .kernels import Plain, kernels_for
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
 from .sites import NOTHING, Modulations, Site
 
@@ -31,10 +31,15 @@ class Features:
         self.values = values
         self.compiled = compiled
 
+    @property
+    def kernels(self) -> Plain:
+        """What computes with them."""
+        return kernels_for(self.values, self.compiled)
+
     @cached_property
     def activated(self) -> Tensor:
         """The concat-ELU, (G, N, 2F, H, W)."""
-        return kernels_for(self.values, self.compiled).concat_elu(self.values)
+        return self.kernels.concat_elu(self.values)
 
 
 class GatedResidualBlock(nn.Module):
@@ -109,7 +114,7 @@ class GatedResidualBlock(nn.Module):
         return self._compute(features, modulations, *shortcuts)
 
     def _compute(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Tensor:
-        kernels = kernels_for(features.values, self.compiled)
+        kernels = features.kernels
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
         height, width = features.values.shape[-2:]
         hidden = kernels.convolve(self.first, features.activated)

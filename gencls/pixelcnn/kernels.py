@@ -9,12 +9,13 @@ from collections.abc import Callable
 from functools import reduce
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .. import native
 from ..native import functions
 from . import pointwise
-from .layers import ShiftedConv2d, ShortcutConv2d
+from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d
 from .pointwise import chance, fused, maps, rows
 from .sites import Modulation
 
@@ -42,6 +43,14 @@ class Plain:
     def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
         """Convolve; the result may have a surplus at the bottom and on the right."""
         return layer.uncut(features)
+
+    def shrink(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        """Halve the resolution."""
+        return layer(features)
+
+    def grow(self, layer: UpsamplingConv2d, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Double the resolution, and cut to the upper left H and W."""
+        return layer(features, size)
 
     def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
         """Sum what the 1×1 convolution of a short-cut makes of each part."""
@@ -93,6 +102,28 @@ class Native(Plain):
             return layer(features)
         weight, bias = layer.conv.current_weight(), layer.conv.bias
         return _grouped(functions.convolve(_images(features), weight, bias, layer.padding[1]), features)
+
+    def shrink(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        """A sum over the positions of the kernel, each of which sees every other row and column."""
+        weight, images = layer.conv.current_weight(), _images(features)
+        height, width = (-(-size // 2) for size in images.shape[1:3])
+        n_rows, n_columns = weight.shape[2:]
+        padded = F.pad(images, (0, 0, 1, 2, 1, 1))
+        positions = [(row, column) for row in range(n_rows) for column in range(n_columns)]
+        seen = [padded[:, r : r + 2 * height : 2, c : c + 2 * width : 2].contiguous() for r, c in positions]
+        weights = [weight[:, :, row, column] for row, column in positions]
+        return _grouped(functions.linear(weights, layer.conv.bias, seen), features)
+
+    def grow(self, layer: UpsamplingConv2d, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Each position becomes 2×2; a kernel of three columns sees the one to the right of it, too."""
+        kernel, images = layer.conv.current_weight().permute(2, 3, 0, 1), _images(features)
+        weights, seen = [kernel[:, -2:].flatten(0, 2)], [images]
+        if layer.left:
+            weights.append(F.pad(kernel[:, :1], (0, 0, 0, 0, 1, 0)).flatten(0, 2))
+            seen.append(F.pad(images[:, :, 1:], (0, 0, 0, 1)))
+        out = functions.linear(weights, layer.conv.bias.repeat(4), seen)
+        out = out.unflatten(-1, (2, 2, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        return _grouped(out[:, : size[0], : size[1]], features)
 
     def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
         weights = [weight[..., 0, 0] for weight in layer.weights_of_parts()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -195,8 +195,8 @@ class Stage(nn.Module):
         vertical, horizontal = streams
         if self.resize is not None:
             vertical, horizontal = (
-                Features(resize(each.values), each.compiled)
-                for resize, each in zip(self.resize, streams, strict=True)
+                Features(each.kernels.shrink(resize, each.values), each.compiled)
+                for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
             passed.append((vertical, horizontal))
         for above, left in zip(self.vertical, self.horizontal, strict=True):
@@ -209,10 +209,10 @@ class Stage(nn.Module):
         """Go through the blocks on the way up; each takes its short-cut from `passed`, last in, first out."""
         vertical, horizontal = streams
         if self.resize is not None:
-            size = passed[-1][0].values.shape[-2:]
+            height, width = passed[-1][0].values.shape[-2:]
             vertical, horizontal = (
-                Features(resize(each.values, size), each.compiled)
-                for resize, each in zip(self.resize, streams, strict=True)
+                Features(each.kernels.grow(resize, each.values, (height, width)), each.compiled)
+                for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
         for above, left in zip(self.vertical, self.horizontal, strict=True):
             vertical_down, horizontal_down = passed.pop()
