@@ -125,35 +125,59 @@ def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
     compilation._obstacle.cache_clear()
 
 
-@pytest.mark.slow
-def test_compiled_it_scores_the_same(digits):
-    if (reason := compilation._obstacle("cpu")) is not None:
+@pytest.mark.parametrize(
+    ("device_type", "precision", "compilers"),
+    [
+        ("cpu", Precision(), ["native"]),
+        ("cpu", Precision(training=torch.bfloat16), ["cpu", "native"]),
+        ("cpu", Precision(torch.bfloat16, torch.bfloat16), ["cpu"]),
+        ("cuda", Precision(training=torch.bfloat16), ["cuda"]),
+    ],
+)
+def test_which_compilers_are_needed(device_type, precision, compilers):
+    assert compilation._compilers(torch.device(device_type), precision) == compilers
+
+
+PRECISIONS = ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
+
+
+def skip_without_compiler(precision):
+    compiler = "native" if precision == "float32" else "cpu"
+    if (reason := compilation._obstacle(compiler)) is not None:
         pytest.skip(reason)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_compiled_it_scores_the_same(digits, precision):
+    skip_without_compiler(precision)
     clf = fit(digits, max_epochs=1, n_filters=4)
+    clf.net_.compute_with(precision, compile=False, checkpoint=False)
     expected = clf.predict_joint_log_proba(digits[1])
+    tolerance = 1e-5 if precision == "float32" else 1e-2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler's own
-        clf.net_.compute_with("float32", compile=True, checkpoint=False)
+        clf.net_.compute_with(precision, compile=True, checkpoint=False)
         found = clf.predict_joint_log_proba(digits[1])
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        np.testing.assert_allclose(found, expected, rtol=tolerance)
         again = pickle.loads(pickle.dumps(clf))
-    np.testing.assert_allclose(again.predict_joint_log_proba(digits[1]), expected, rtol=1e-6)
+    np.testing.assert_allclose(again.predict_joint_log_proba(digits[1]), found, rtol=1e-6)
 
 
-@pytest.mark.slow
-def test_compiled_it_learns_the_same(digits):
-    if (reason := compilation._obstacle("cpu")) is not None:
-        pytest.skip(reason)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_compiled_it_learns_the_same(digits, precision):
+    """But for chance, which drops other features."""
+    skip_without_compiler(precision)
     X, X_test, y, _ = digits
-    settings = {"n_filters": 4, "n_mixtures": 2, "max_epochs": 1, "dropout": 0.2}
+    settings = {"n_filters": 4, "n_mixtures": 2, "max_epochs": 1, "precision": precision}
     eager, compiled = (
-        GenerativeBayesClassifier("strong", **settings, random_state=0, compile=each)
+        GenerativeBayesClassifier("strong", **settings, dropout=0.0, random_state=0, compile=each)
         for each in (False, True)
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler's own
         found = compiled.fit(X, y).predict_joint_log_proba(X_test)
-    np.testing.assert_allclose(found, eager.fit(X, y).predict_joint_log_proba(X_test), atol=1e-3 * 64)
+    tolerance = (1e-4 if precision == "float32" else 1e-2) * 64
+    np.testing.assert_allclose(found, eager.fit(X, y).predict_joint_log_proba(X_test), atol=tolerance)
 
 
 @pytest.mark.slow
