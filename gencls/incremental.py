@@ -5,7 +5,7 @@ a quarter of the resolution, only where a new position begins there. Every convo
 it may need again, and weights are normalised once.
 
 All that outlives a row lies in tensors that are changed in place and never replaced. What is done in a row
-depends on its kind alone, so that it can be captured and replayed.
+depends on its kind alone, so that it can be captured once and replayed; see `gencls.graphs`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from .graphs import CudaCapture, ReplayedCalls
 from .incremental import IncrementalPixelCNN, kind_of_row
 from .mirroring import mirror, mirror_where
 from .model import ConditionalPixelCNN
@@ -120,7 +121,8 @@ def cached_sample(
     """Draw the images of `ancestral_sample` by computing only what each new pixel adds.
 
     In float64 they are the same to the last level; in float32 a rounding difference can move a value by a
-    level once in a great while, and then what follows it.
+    level once in a great while, and then what follows it. On a GPU, if the network is to be compiled, rows
+    are replayed as CUDA graphs.
 
     Parameters
     ----------
@@ -205,15 +207,22 @@ def _draw_with_cache(
     model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor, known: Tensor
 ) -> Tensor:
     drawn = _Row(model, labels)
+    draw = ReplayedCalls(drawn.draw, _capture_for(model))
     levels = _blank(model, labels)
     n_known = known.shape[2]
     levels[:, :, :n_known] = known
     for row in range(levels.shape[2]):
         drawn.enter(row, levels[:, :, row], uniform[:, row])
-        drawn.draw(kind_of_row(row), row < n_known)
+        draw(kind_of_row(row), row < n_known)
         levels[:, :, row] = drawn.levels
         progress.update(levels.shape[3])
     return levels
+
+
+def _capture_for(model: ConditionalPixelCNN) -> CudaCapture | None:
+    """How to capture rows, where that is asked for."""
+    wanted = model.network.compiled and model.device.type == "cuda"
+    return CudaCapture(model.device) if wanted else None
 
 
 class _Row:
