@@ -107,6 +107,8 @@ def contestants(size: Size, task: str, args: argparse.Namespace) -> dict[str, Ca
         "gencls": ours,
     }
     if kind == "sample":
+        if args.device.startswith("cuda"):  # compiling changes nothing about sampling elsewhere
+            found["gencls, compiled"] = partial(ours, compile=True)
         return found
     for words, options in ways(args).items():
         found[f"gencls, {words}"] = partial(ours, **options)

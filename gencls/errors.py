@@ -60,7 +60,7 @@ class NonFiniteLossError(GenclsError, ArithmeticError):
 
 
 class CompilationWarning(UserWarning):
-    """Compiling was asked for, but there is no compiler; all is computed as without."""
+    """Compiling was asked for, but does not work here; all is computed as without."""
 
 
 class PixelClippingWarning(UserWarning):

@@ -120,6 +120,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ``"bfloat16"`` predicts in it too.
     compile : bool, default=False
         Whether `torch.compile` makes predictions faster; it takes about a minute once, and needs a compiler.
+        On a GPU, sampling then replays CUDA graphs, too.
     checkpoint : bool, default=False
         Whether training computes features twice instead of keeping them: a third slower, in less memory.
     random_state : int, RandomState instance or None, default=None

@@ -130,7 +130,7 @@ class DiscretizedLogisticMixture:
 
     def _log_scales(self, outputs: Tensor) -> Tensor:
         """Log of e^λ + h/8 for the network's outputs λ."""
-        return torch.logaddexp(outputs, outputs.new_tensor(-math.log(8 * (self.n_levels - 1))))
+        return torch.logaddexp(outputs, outputs.new_full((), -math.log(8 * (self.n_levels - 1))))
 
     def _log_bins(self, centred: Tensor, outputs: Tensor, levels: Tensor) -> Tensor:
         """Log of σ(b) - σ(a) for the bins of these levels."""

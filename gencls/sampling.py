@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from .incremental import IncrementalPixelCNN
+from .graphs import CudaCapture, ReplayedCalls
+from .incremental import IncrementalPixelCNN, kind_of_row
 from .mirroring import mirror, mirror_where
 from .model import ConditionalPixelCNN
 
@@ -67,10 +68,13 @@ def draw_noise(
     Each image has its own stream, so that the first images are the same however many are drawn.
     """
     _, height, width = model.image_shape
-    per_pixel = model.likelihood.n_mixtures + model.likelihood.n_channels
-    noise = random_state.random_sample((n_samples, height, width, per_pixel))
+    noise = random_state.random_sample((n_samples, height, width, _noise_per_pixel(model)))
     tiny = np.finfo(np.float32).eps / 2  # keeps the logarithms finite in float32
     return noise.clip(tiny, 1 - tiny)
+
+
+def _noise_per_pixel(model: ConditionalPixelCNN) -> int:
+    return model.likelihood.n_mixtures + model.likelihood.n_channels
 
 
 def ancestral_sample(
@@ -117,7 +121,8 @@ def cached_sample(
     """Draw the images of `ancestral_sample` by computing only what each new pixel adds.
 
     In float64 they are the same to the last level; in float32 a rounding difference can move a value by a
-    level once in a great while, and then what follows it.
+    level once in a great while, and then what follows it. On a GPU, if the network is to be compiled, rows
+    are replayed as CUDA graphs.
 
     Parameters
     ----------
@@ -201,19 +206,51 @@ def _draw_plainly(model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, un
 def _draw_with_cache(
     model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor, known: Tensor
 ) -> Tensor:
-    network = IncrementalPixelCNN(model.network, model.modulate_images(labels), len(labels))
+    drawn = _Row(model, labels)
+    draw = ReplayedCalls(drawn.draw, _capture_for(model))
     levels = _blank(model, labels)
     n_known = known.shape[2]
     levels[:, :, :n_known] = known
-    for row, column in np.ndindex(*model.image_shape[1:]):
-        if column == 0:
-            network.begin_row(row)
-        parameters = network.step(row, column)
-        if row >= n_known:
-            levels[:, :, row, column] = model.likelihood.sample(parameters, uniform[:, row, column])
-        network.put(row, column, model.likelihood.scale(levels[:, :, row, column], model.dtype))
-        progress.update()
+    for row in range(levels.shape[2]):
+        drawn.enter(row, levels[:, :, row], uniform[:, row])
+        draw(kind_of_row(row), row < n_known)
+        levels[:, :, row] = drawn.levels
+        progress.update(levels.shape[3])
     return levels
+
+
+def _capture_for(model: ConditionalPixelCNN) -> CudaCapture | None:
+    """How to capture rows, where that is asked for."""
+    wanted = model.network.compiled and model.device.type == "cuda"
+    return CudaCapture(model.device) if wanted else None
+
+
+class _Row:
+    """The row that is drawn, of some images side by side; all of it lies where it lay in the row before."""
+
+    def __init__(self, model: ConditionalPixelCNN, labels: Tensor):
+        self.model = model
+        self.network = IncrementalPixelCNN(model.network, model.modulate_images(labels), len(labels))
+        self.levels = _blank(model, labels)[:, :, 0].clone()
+        self.noise = torch.zeros(
+            len(labels), self.levels.shape[2], _noise_per_pixel(model), dtype=model.dtype, device=model.device
+        )
+
+    def enter(self, row: int, levels: Tensor, noise: Tensor) -> None:
+        """Go to a row: levels (N, C, W), which matter if they are known, and noise (N, W, M + C)."""
+        self.network.enter(row)
+        self.levels.copy_(levels)
+        self.noise.copy_(noise)
+
+    def draw(self, kind: int, is_known: bool) -> None:
+        """Draw the levels of a row of this kind, or only go through them if they are known."""
+        likelihood = self.model.likelihood
+        self.network.begin_row(kind)
+        for column in range(self.levels.shape[2]):
+            parameters = self.network.step(kind, column)
+            if not is_known:
+                self.levels[:, :, column] = likelihood.sample(parameters, self.noise[:, column])
+            self.network.put(column, likelihood.scale(self.levels[:, :, column], self.model.dtype))
 
 
 def _blank(model: ConditionalPixelCNN, labels: Tensor) -> Tensor:

@@ -54,9 +54,10 @@ def test_steps_give_the_outputs_of_the_whole_network(conditioner):
         network = IncrementalPixelCNN(model.network, modulations, 3)
         for row, column in np.ndindex(6, 5):
             if column == 0:
+                network.enter(row)
                 network.begin_row(row)
             found = network.step(row, column)
-            network.put(row, column, images[:, :, row, column])
+            network.put(column, images[:, :, row, column])
             torch.testing.assert_close(found, expected[:, :, row, column], rtol=1e-10, atol=1e-10)
 
 
@@ -66,9 +67,9 @@ def test_a_pixel_that_is_put_matters():
         network = IncrementalPixelCNN(model.network, model.modulate_images(torch.tensor([0, 0])), 2)
         network.begin_row(0)
         first = network.step(0, 0)
-        network.put(0, 0, torch.tensor([[-1.0], [1.0]], dtype=torch.float64))
+        network.put(0, torch.tensor([[-1.0], [1.0]], dtype=torch.float64))
         right = network.step(0, 1)
-        network.put(0, 1, torch.zeros(2, 1, dtype=torch.float64))
+        network.put(1, torch.zeros(2, 1, dtype=torch.float64))
         network.begin_row(1)
         below = network.step(1, 0)
     torch.testing.assert_close(first[0], first[1])

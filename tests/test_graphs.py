@@ -1,0 +1,226 @@
+"""Rows that are captured once and replayed give the images of the plain sampler."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from helpers import make_labels, make_model
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gencls import CompilationWarning, list_conditioners, sampling
+from gencls.graphs import CudaCapture, ReplayedCalls
+from gencls.sampling import ancestral_sample, cached_sample, draw_noise
+
+aten = torch.ops.aten
+# Such operations wait for the GPU, or bring numbers of Python's there.
+IMPOSSIBLE = {aten._local_scalar_dense, aten.lift_fresh, aten.nonzero, aten.masked_select}
+
+
+class Tape(TorchDispatchMode):
+    """What a CUDA graph is, on a CPU: operations on tensors that stay where they are, without Python between.
+
+    While they are recorded, nothing that was there before is changed.
+    """
+
+    def __init__(self, function):
+        super().__init__()
+        self.operations = []
+        with self:
+            function()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        with self:
+            result = operation.decompose(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
+        if operation.overloadpacket in IMPOSSIBLE:
+            raise RuntimeError(f"{operation} cannot be captured")
+        if operation._schema.is_mutable:
+            self.operations.append(partial(operation, *args, **kwargs))
+            return args[0]
+        result = operation(*args, **kwargs)
+        if not any(each.alias_info for each in operation._schema.returns):  # else it is a view, and stays one
+            self.operations.append(lambda: result.copy_(operation(*args, **kwargs)))
+        return result
+
+    def replay(self):
+        for operation in self.operations:
+            operation()
+
+
+@pytest.fixture
+def tapes(monkeypatch):
+    """The captures of a sampler that uses them, in their order."""
+    made = []
+
+    def capture(function):
+        made.append(Tape(function))
+        return made[-1]
+
+    monkeypatch.setattr(sampling, "_capture_for", lambda model: capture)
+    return made
+
+
+def draw_both(model, n_images=3, **options):
+    noise = draw_noise(model, n_images, np.random.RandomState(0))
+    labels = make_labels(model, n_images)
+    return ancestral_sample(model, labels, noise), cached_sample(model, labels, noise, **options)
+
+
+@pytest.mark.parametrize("conditioner", list_conditioners())
+def test_every_conditioner(conditioner, tapes):
+    plain, replayed = draw_both(make_model((2, 10, 3), 16, conditioner=conditioner))
+    assert torch.equal(plain, replayed)
+    assert len(plain.unique()) > 2
+    assert len(tapes) == 4  # of ten rows the first is plain, and five more are replayed alone
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_captured"),
+    [((3, 5, 7), 4), ((1, 1, 9), 0), ((2, 9, 2), 4), ((1, 2, 1), 1), ((1, 17, 1), 4)],
+    ids=str,
+)
+def test_every_size(shape, n_captured, tapes):
+    plain, replayed = draw_both(make_model(shape, 16, conditioner="spatial-film", n_layers=2))
+    assert torch.equal(plain, replayed)
+    assert len(tapes) == n_captured
+
+
+@pytest.mark.parametrize("n_known", [1, 6, 13])
+def test_known_rows(n_known, tapes):
+    model = make_model((2, 13, 2), 16, conditioner="strong")
+    noise = draw_noise(model, 3, np.random.RandomState(0))
+    labels = make_labels(model, 3)
+    images = ancestral_sample(model, labels, noise)
+    known = images[:, :, :n_known]
+    assert torch.equal(cached_sample(model, labels, noise, known=known), images)
+    completed = cached_sample(model, labels, noise, known=15 - known)
+    assert torch.equal(completed[:, :, :n_known], 15 - known)
+    tapes.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "_capture_for", lambda model: None)
+        assert torch.equal(cached_sample(model, labels, noise, known=15 - known), completed)
+    assert not tapes
+
+
+def test_batches_have_captures_of_their_own(tapes):
+    plain, replayed = draw_both(make_model((1, 7, 2), 16), n_images=5, batch_size=3)
+    assert torch.equal(plain, replayed)
+    assert len(tapes) == 8
+
+
+def test_the_tape_is_as_strict_as_a_graph():
+    """A control: what is rebound, read or made from Python's numbers is noticed."""
+    kept = {"sum": torch.zeros(1)}
+
+    def rebind(kind):
+        kept["sum"] = kept["sum"] + 1
+
+    call = ReplayedCalls(rebind, Tape)
+    for _ in range(4):
+        call(0)
+    assert kept["sum"].item() != 4
+    for impossible in (
+        lambda: kept["sum"].item(),
+        lambda: torch.tensor([1.0]),
+        lambda: kept["sum"].new_tensor(2.0),
+    ):
+        with pytest.raises(RuntimeError, match="cannot be captured"):
+            Tape(impossible)
+
+
+def test_the_first_call_is_plain_and_each_kind_is_captured_once():
+    total, made = torch.zeros(3), []
+
+    def add(place, by):
+        total[place] += by
+
+    def capture(function):
+        made.append(function.args)
+        return Tape(function)
+
+    call = ReplayedCalls(add, capture)
+    calls = [(0, 1), (1, 1), (0, 1), (1, 1), (1, 2), (2, 5), (0, 1), (1, 2)]
+    for each in calls:
+        call(*each)
+    assert total.tolist() == [3, 6, 5]
+    assert made == [(1, 1), (0, 1), (1, 2), (2, 5)]
+
+
+def fails_after(n_captures):
+    """A capture that works some times, and then fails in the middle of a row, as one on a GPU does."""
+    made = []
+
+    def capture(function):
+        made.append(Tape(function))
+        if len(made) > n_captures:
+            try:
+                raise RuntimeError("operation not permitted\nand more")
+            except RuntimeError:
+                raise RuntimeError("a previous error") from None
+        return made[-1]
+
+    return capture, made
+
+
+@pytest.mark.parametrize("n_captures", [0, 2])
+def test_a_capture_that_fails_is_told_once_and_the_images_are_right(n_captures, monkeypatch):
+    capture, made = fails_after(n_captures)
+    monkeypatch.setattr(sampling, "_capture_for", lambda model: capture)
+    with pytest.warns(
+        CompilationWarning, match=r"no effect on sampling.*\(operation not permitted\)\. "
+    ) as found:
+        plain, drawn = draw_both(make_model((2, 10, 3), 16, conditioner="spatial"))
+    assert len(found) == 1
+    assert torch.equal(plain, drawn)
+    assert len(made) == n_captures + 1  # it is not tried again
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_without_a_gpu_nothing_is_captured(compiled):
+    model = make_model((1, 3, 3))
+    model.network.compiled = compiled
+    assert sampling._capture_for(model) is None
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("conditioner", ["strong", "spatial-film", "low-rank"])
+def test_on_a_gpu_the_images_are_the_same(conditioner):
+    model = make_model((3, 11, 6), 256, conditioner=conditioner).cuda()
+    noise = draw_noise(model, 5, np.random.RandomState(0))
+    labels = make_labels(model)
+    plain = cached_sample(model, labels, noise)
+    model.network.compiled = True
+    assert torch.equal(cached_sample(model, labels, noise, batch_size=3), plain)
+    known = 255 - plain[:, :, :7]
+    completed = cached_sample(model, labels, noise, known=known)
+    model.network.compiled = False
+    assert torch.equal(cached_sample(model, labels, noise, known=known), completed)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_on_a_gpu_a_capture_that_fails_leaves_all_as_it_was():
+    device = torch.device("cuda", torch.cuda.current_device())
+    total, stream = torch.zeros(1, device=device), torch.cuda.current_stream()
+
+    def add(kind):
+        total.add_(1)
+        total.item()  # waits for the GPU, which cannot be captured
+
+    call = ReplayedCalls(add, CudaCapture(device))
+    call(0)
+    with pytest.warns(CompilationWarning, match="no effect on sampling"):
+        call(1)
+    call(1)
+    assert total.item() == 3
+    assert torch.cuda.current_stream() == stream
+    assert torch.rand(3, device=device).max() < 1
