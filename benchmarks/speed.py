@@ -44,8 +44,6 @@ from gencls.device import resolve_precision
 ROOT = Path(__file__).parent.parent
 BATCH = 16
 DROPOUT = 0.1
-SCORED = 48  # images
-PIXELS = 4  # that the textbook draws; the rest of the image costs the same for each
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,8 @@ class Size:
     n_classes: int = 4
     batch: int = BATCH
     n_batches: int = 4  # of one training, as many as make the overhead of an epoch small
+    n_scored: int = 48  # images
+    n_pixels: int = 4  # that the textbook draws; the rest of the image costs the same for each
 
     @property
     def n_trained(self) -> int:
@@ -75,7 +75,9 @@ class Size:
 
 SIZES = {
     "small": Size("(1, 40, 5) at 32×32 colour", "cpen455", 32, 1, 40, 5),
-    "paper": Size("(5, 120, 10) at 32×32 colour", "cpen455", 32, 5, 120, 10),
+    "paper": Size(
+        "(5, 120, 10) at 32×32 colour", "cpen455", 32, 5, 120, 10, n_batches=1, n_scored=4, n_pixels=1
+    ),
     "digits": Size("(1, 24, 5) at 8×8 grey", "digits", 8, 1, 24, 5, n_classes=10, n_batches=40),
 }
 TASKS = ("train", "score-4", "score-10", "sample-1", "sample-16", "sample-64")
@@ -134,7 +136,7 @@ def ways(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any) -> Work:
     """What a user of the estimator calls."""
-    X, y = labelled(size, size.n_trained)
+    X, y = labelled(size, size.n_trained if kind == "train" else size.n_classes)
     clf = GenerativeBayesClassifier(
         **{"conditioner": "mild"} | options,
         **size.network,
@@ -150,7 +152,7 @@ def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any)
         return len(X)
 
     def score() -> float:
-        images = labelled(size, SCORED)[0]
+        images = labelled(size, size.n_scored)[0]
         clf.predict_joint_log_proba(images)
         return len(images)
 
@@ -164,7 +166,7 @@ def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any)
 def torch_work(make: Callable[[Size], nn.Module], size: Size, kind: str, number: str, device: str) -> Work:
     """The same with a module, written as one writes it first."""
     model = make(size).to(device)
-    X, y = labelled(size, max(size.n_trained, SCORED))
+    X, y = labelled(size, max(size.n_trained, size.n_scored))
     levels = torch.from_numpy(X.reshape(len(X), size.side, size.side, -1)).permute(0, 3, 1, 2).to(device)
     labels = torch.from_numpy(y).to(device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
@@ -182,18 +184,18 @@ def torch_work(make: Callable[[Size], nn.Module], size: Size, kind: str, number:
     def score() -> float:
         model.eval()
         with torch.no_grad():
-            for start in range(0, SCORED, size.batch):
-                part = levels[start : start + size.batch]
+            for start in range(0, size.n_scored, size.batch):
+                part = levels[start : min(start + size.batch, size.n_scored)]
                 for label in range(size.n_classes):
                     model(part, torch.full((len(part),), label, device=device))
-        return SCORED
+        return size.n_scored
 
     def sample() -> float:
         model.eval()
         n = int(number)
         noise = torch.rand(n, size.side, size.side, size.n_mixtures + levels.shape[1], device=device)
-        model.sample(torch.arange(n, device=device) % size.n_classes, noise, PIXELS)
-        return n * PIXELS / size.side**2
+        model.sample(torch.arange(n, device=device) % size.n_classes, noise, size.n_pixels)
+        return n * size.n_pixels / size.side**2
 
     return {"train": train, "score": score, "sample": sample}[kind]
 
