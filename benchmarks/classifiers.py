@@ -5,9 +5,10 @@
     python benchmarks/classifiers.py best --report-only
 
 A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
-in results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is started again,
-at most one epoch of each training is lost. At the end of each phase the model is measured on the validation
-images; the test images are left alone. Writes docs/classifiers-best.md or docs/classifiers-ablation.md.
+in benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is started
+again, at most one epoch of each training is lost, and what is finished is not trained again. A recipe that
+changes needs another name. At the end of each phase the model is measured on the validation images; the test
+images are left alone. Writes docs/classifiers-best.md or docs/classifiers-ablation.md.
 """
 
 from __future__ import annotations
@@ -272,7 +273,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
     parser.add_argument("--path", type=Path, help="folder with the images")
     parser.add_argument("--report-only", action="store_true", help="train nothing; write what is finished")
-    parser.add_argument("--results", type=Path, default=ROOT / "results/classifiers.jsonl")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/classifiers.jsonl")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     return parser.parse_args(arguments)
 

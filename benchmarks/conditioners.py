@@ -5,8 +5,8 @@
     python benchmarks/conditioners.py --scale paper --device cuda --jobs 1
 
 The images of CPEN455 are taken from the folder that the environment variable GENCLS_CPEN455 names, or
-downloaded. Each finished fit is a line in results/conditioners.jsonl; when the command is started again, it
-goes on from there.
+downloaded. Each finished fit is a line in benchmarks/results/conditioners.jsonl; when the command is started
+again, it goes on from there.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
     parser.add_argument("--table-only", action="store_true", help="fit nothing; write what is finished")
-    parser.add_argument("--results", type=Path, default=ROOT / "results/conditioners.jsonl")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/conditioners.jsonl")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     return parser.parse_args(arguments)
 

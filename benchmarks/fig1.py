@@ -5,7 +5,8 @@
     python benchmarks/fig1.py --report-only                      # table and picture of what is finished
 
 A grid search of scikit-learn over three grids of one parameter, scored on the paper's validation images. Each
-model is a line in results/fig1.jsonl; when the command is started again, it searches what is missing.
+model is a line in benchmarks/results/fig1.jsonl; when the command is started again, it searches what is
+missing.
 """
 
 from __future__ import annotations

@@ -112,7 +112,9 @@ def common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, help="train on as many images instead of all, for a trial")
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
     parser.add_argument("--report-only", action="store_true", help="train nothing; write what is finished")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder of the raw results")
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "benchmarks/results", help="folder of the raw results"
+    )
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where tables and pictures go")
 
 

@@ -3,9 +3,9 @@
     python benchmarks/paper_runs.py                                # 16×16, ten epochs, on a CPU
     python benchmarks/paper_runs.py --scale paper --device cuda
 
-fig2.py and fig3.py run them too, if they are missing. Each epoch is a line in results/paper_runs.jsonl, and
-the whole classifier is kept beside it: when the command is started again, at most one epoch is lost, and
-the result is the same as without an interruption.
+fig2.py and fig3.py run them too, if they are missing. Each epoch is a line in
+benchmarks/results/paper_runs.jsonl, and the whole classifier is kept beside it: when the command is started
+again, at most one epoch is lost, and the result is the same as without an interruption.
 """
 
 from __future__ import annotations

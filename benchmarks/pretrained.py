@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--max-epochs", type=int, help="of the digits: fewer, to try it")
     parser.add_argument("--device", default="auto", help="of the digits")
-    parser.add_argument("--results", type=Path, default=ROOT / "results/classifiers.jsonl")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/classifiers.jsonl")
     parser.add_argument("--output", type=Path, default=MODELS, help="folder of the file")
     options = parser.parse_args(arguments)
     for key, value in train(options).items():

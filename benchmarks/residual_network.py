@@ -4,8 +4,8 @@
     python benchmarks/residual_network.py --size 16 --seeds 1 --seconds 120
 
 It is trained with crops, flips and a cosine schedule on the training images of CPEN455, and scored on the
-validation images. Each fit is a line in results/residual_network.jsonl; when the command is started again,
-it goes on from there. In the end it prints a table.
+validation images. Each fit is a line in benchmarks/results/residual_network.jsonl; when the command is started
+again, it goes on from there. In the end it prints a table.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="training time of each fit, instead of epochs")
     parser.add_argument("--images", type=int, help="train on as many images instead of all")
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
-    parser.add_argument("--results", type=Path, default=ROOT / "results/residual_network.jsonl")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/residual_network.jsonl")
     return parser.parse_args(arguments)
 
 

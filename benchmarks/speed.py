@@ -9,7 +9,7 @@ Each contestant does the same work in turn, round after round, and its best roun
 implementation gets image_shape, n_levels, n_classes, n_layers, n_filters and n_mixtures, and returns a module
 whose forward maps levels (N, C, H, W) and labels (N,) to log p(x | c) (N,). CPEN455 is taken from the folder
 that the environment variable GENCLS_CPEN455 names, or downloaded. Writes docs/speed-table.md and
-docs/images/speed.png; what was measured is kept in results/speed.jsonl, and the newest counts.
+docs/images/speed.png; what was measured is kept in benchmarks/results/speed.jsonl, and the newest counts.
 """
 
 from __future__ import annotations
@@ -308,7 +308,7 @@ def measure(name: str, task: str, args: argparse.Namespace) -> list[records.Row]
 
 def machine(args: argparse.Namespace) -> dict[str, str]:
     """What is measured on."""
-    cpu = f"{args.threads} threads of a CPU"
+    cpu = f"{args.threads} threads of a CPU with {torch.backends.cpu.get_cpu_capability()}"
     device = cpu if args.device == "cpu" else torch.cuda.get_device_name()
     return {"machine": device, "torch": torch.__version__}
 
@@ -411,7 +411,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="at least so many (default: 3)")
     parser.add_argument("--seconds", type=float, default=10, help="at least so long a task (default: 10)")
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
-    parser.add_argument("--results", type=Path, default=ROOT / "results/speed.jsonl")
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/speed.jsonl")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     return parser.parse_args(arguments)
 

@@ -119,8 +119,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         trains in bfloat16 where the hardware has instructions for it, and predicts in float32;
         ``"bfloat16"`` predicts in it too.
     compile : bool, default=False
-        Whether `torch.compile` makes predictions faster; it takes about a minute once, and needs a compiler.
-        On a GPU, sampling then replays CUDA graphs, too.
+        Whether compiled kernels make training and predictions faster, up to rounding with the same results; a
+        compiler is needed. On a CPU in float32 they are our own, compiled within seconds the first time and
+        kept; elsewhere `torch.compile` makes them, in about a minute. On a GPU, sampling then replays CUDA
+        graphs, too.
     checkpoint : bool, default=False
         Whether training computes features twice instead of keeping them: a third slower, in less memory.
     random_state : int, RandomState instance or None, default=None
