@@ -1,14 +1,14 @@
 """The best classifiers of CPEN455, and what each part of their recipe brings.
 
     python benchmarks/classifiers.py best          # CPU: an hour and a half, three seeds side by side
-    python benchmarks/classifiers.py ablation      # CPU: an hour and a half on four cores
+    python benchmarks/classifiers.py ablation      # CPU: five hours of one core
     python benchmarks/classifiers.py best --report-only
 
 A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
-in benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is started
-again, at most one epoch of each training is lost, and what is finished is not trained again. A recipe that
-changes needs another name. At the end of each phase the model is measured on the validation images; the test
-images are left alone. Writes docs/classifiers-best.md or docs/classifiers-ablation.md.
+in benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is
+started again, at most one epoch of each training is lost, and what is finished is not trained again. A recipe
+that changes needs another name. At the end of each phase the model is measured on the validation images; the
+test images are left alone. Writes docs/classifiers-best.md or docs/classifiers-ablation.md.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ PARAMS = {
     "compile": True,
 }
 BEST = Recipe(phases(40, 15), PARAMS)
-SHORT = Recipe(phases(8, 2), PARAMS)
+SHORT = Recipe(phases(4, 1), PARAMS)
 RECIPES = {
     "best": {"best": BEST},
     "ablation": {

@@ -4,8 +4,8 @@
     python benchmarks/residual_network.py --size 16 --seeds 1 --seconds 120
 
 It is trained with crops, flips and a cosine schedule on the training images of CPEN455, and scored on the
-validation images. Each fit is a line in benchmarks/results/residual_network.jsonl; when the command is started
-again, it goes on from there. In the end it prints a table.
+validation images. Each fit is a line in benchmarks/results/residual_network.jsonl; when the command is
+started again, it goes on from there. In the end it prints a table.
 """
 
 from __future__ import annotations
