@@ -22,15 +22,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from gencls import ConditionalPixelCNN
-from gencls.device import Precision
+from gencls.device import Precision, resolve_precision
 
 ROOT = Path(__file__).parent.parent
 BATCH = 16
 SHAPE = (3, 32, 32)
 SIZES = {"(1, 40, 5)": (1, 40, 5), "(5, 120, 10)": (5, 120, 10)}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 HEAD = """\
-{threads} threads of a CPU do {float32:.0f} GFLOP/s in float32 matrix products and {bfloat16:.0f} in bfloat16,
+{threads} threads of a CPU with {instructions} do {products} matrix products,
 and copy {bandwidth:.0f} GB/s, read and written (torch {version}). Images of 32×32 pixels, in colour,
 in batches of {batch}; the last two columns are the images a second that operations and bytes would allow.
 
@@ -66,11 +65,17 @@ def best_rate(work: Callable[[], Any], amount: float, seconds: float = 2) -> flo
     return best
 
 
+def dtypes() -> dict[str, torch.dtype]:
+    """In what this machine can compute: float32, and bfloat16 if there are instructions for it."""
+    chosen = resolve_precision("auto", torch.device("cpu")).training
+    return {"float32": torch.float32} | ({} if chosen is None else {"bfloat16": chosen})
+
+
 def machine_rates() -> dict[str, float]:
-    """Operations a second in both precisions, and bytes a second."""
+    """Operations a second in each precision, and bytes a second."""
     n = 2048
     found = {}
-    for name, dtype in DTYPES.items():
+    for name, dtype in dtypes().items():
         a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
         found[name] = best_rate(lambda a=a, b=b: a @ b, 2 * n**3)
     source = torch.zeros(2**26)
@@ -111,14 +116,20 @@ def main(arguments: list[str] | None = None) -> None:
     lines = []
     for label, size in SIZES.items():
         for work in ("train", "score one class"):
-            for name, dtype in DTYPES.items():
+            for name, dtype in dtypes().items():
                 operations, n_bytes = costs(size, work, dtype)
                 lines.append(
                     f"| {label} | {work} | {name} | {operations / 1e9:.2f} | {n_bytes / 1e6:.0f} | "
                     f"{rates[name] / operations:.3g} | {rates['bandwidth'] / n_bytes:.3g} |\n"
                 )
-    billions = {name: rate / 1e9 for name, rate in rates.items()}
-    head = HEAD.format(threads=args.threads, version=torch.__version__, batch=BATCH, **billions)
+    head = HEAD.format(
+        threads=args.threads,
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        products=" and ".join(f"{rates[name] / 1e9:.0f} GFLOP/s in {name}" for name in dtypes()),
+        bandwidth=rates["bandwidth"] / 1e9,
+        version=torch.__version__,
+        batch=BATCH,
+    )
     args.docs.mkdir(parents=True, exist_ok=True)
     (args.docs / "floors-table.md").write_text(head + "".join(lines), encoding="utf-8")
     print(head + "".join(lines))

@@ -138,46 +138,52 @@ def test_which_compilers_are_needed(device_type, precision, compilers):
     assert compilation._compilers(torch.device(device_type), precision) == compilers
 
 
-PRECISIONS = ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
-
-
-def skip_without_compiler(precision):
-    compiler = "native" if precision == "float32" else "cpu"
+def skip_without(compiler):
     if (reason := compilation._obstacle(compiler)) is not None:
         pytest.skip(reason)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_compiled_it_scores_the_same(digits, precision):
-    skip_without_compiler(precision)
+def test_compiled_it_scores_the_same(digits):
+    skip_without("native")
     clf = fit(digits, max_epochs=1, n_filters=4)
-    clf.net_.compute_with(precision, compile=False, checkpoint=False)
     expected = clf.predict_joint_log_proba(digits[1])
-    tolerance = 1e-5 if precision == "float32" else 1e-2
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the compiler's own
-        clf.net_.compute_with(precision, compile=True, checkpoint=False)
-        found = clf.predict_joint_log_proba(digits[1])
-        np.testing.assert_allclose(found, expected, rtol=tolerance)
-        again = pickle.loads(pickle.dumps(clf))
-    np.testing.assert_allclose(again.predict_joint_log_proba(digits[1]), found, rtol=1e-6)
+    clf.net_.compute_with("float32", compile=True, checkpoint=False)
+    found = clf.predict_joint_log_proba(digits[1])
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_joint_log_proba(digits[1]), found)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_compiled_it_learns_the_same(digits, precision):
-    """But for chance, which drops other features."""
-    skip_without_compiler(precision)
-    X, X_test, y, _ = digits
-    settings = {"n_filters": 4, "n_mixtures": 2, "max_epochs": 1, "precision": precision}
-    eager, compiled = (
-        GenerativeBayesClassifier("strong", **settings, dropout=0.0, random_state=0, compile=each)
+def test_compiled_it_learns_the_same(digits):
+    """But for dropout, which is other chance."""
+    skip_without("native")
+    plain, compiled = (
+        fit(digits, n_filters=4, dropout=0.0, compile=each).predict_joint_log_proba(digits[1])
         for each in (False, True)
     )
+    assert not np.array_equal(plain, compiled)
+    np.testing.assert_allclose(compiled, plain, atol=1e-4 * 64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [False, True])
+def test_torch_compiles_what_our_kernels_are_not_for(training):
+    """Those are for float32 alone."""
+    skip_without("cpu")
+    model = make_model((3, 5, 6), 256, conditioner="strong", dropout=0.2 if training else 0.0).train(training)
+    levels, labels = make_levels(model), make_labels(model)
+    found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler's own
-        found = compiled.fit(X, y).predict_joint_log_proba(X_test)
-    tolerance = (1e-4 if precision == "float32" else 1e-2) * 64
-    np.testing.assert_allclose(found, eager.fit(X, y).predict_joint_log_proba(X_test), atol=tolerance)
+        for compiled in (False, True):
+            model.network.compile_blocks(compiled)
+            model.zero_grad()
+            torch.manual_seed(0)
+            log_prob = model(levels, labels)
+            log_prob.sum().backward()
+            gradients = [each.grad.flatten() for each in model.parameters()]
+            found.append(torch.cat([log_prob.detach(), *gradients]))
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.slow
