@@ -148,7 +148,14 @@ def test_figure_1_fits_each_model_once_and_scores_the_validation_images(fig1, im
     sizes = [(row["n_layers"], row["n_filters"], row["n_mixtures"]) for row in rows]
     assert sizes == [(1, 2, 1), (1, 3, 1), (1, 2, 2)]
     clf = GenerativeBayesClassifier(
-        n_filters=3, n_mixtures=1, batch_size=16, lr=2e-3, max_epochs=1, device="cpu", random_state=0
+        n_filters=3,
+        n_mixtures=1,
+        batch_size=16,
+        lr=2e-3,
+        max_epochs=1,
+        device="cpu",
+        compile=True,
+        random_state=0,
     ).fit(images.X, images.y)
     assert rows[1]["bits_per_dim"] == pytest.approx(clf.bits_per_dim(images.X_val, images.y_val))
     table = cells(tmp_path / "figures/fig1.csv")
