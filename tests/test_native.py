@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from helpers import make_labels, make_levels, make_model
 
-from gencls import list_conditioners, native
+from gencls import Modulation, list_conditioners, native
 from gencls.native import functions
 from gencls.pixelcnn import kernels
 from gencls.pixelcnn.kernels import NATIVE, PLAIN, kernels_for
@@ -205,6 +205,23 @@ def test_no_pixel_depends_on_a_later_one_by_more_than_rounding():
     assert moved[pixel + 1 :].max() > 1e-3
 
 
+@needs_compiler
+def test_what_a_conditioner_gives_in_another_precision_or_for_one_channel_is_read_rightly():
+    hidden = noise(1, 2, 6, 4, 4)
+    odd = Modulation(shift=noise(1, 2, 6, 1, 1).double(), scale=noise(1, 2, 1, 1, 1))
+    plain, ours = (
+        each.gate(hidden[:, :, :3], each.activate(hidden[:, :, :3], (4, 4), Modulation(), None, 0.0), odd)
+        for each in (PLAIN, NATIVE)
+    )
+    torch.testing.assert_close(ours, plain)
+
+
+@needs_compiler
+def test_numbers_of_another_kind_are_never_read():
+    with pytest.raises(TypeError, match=r"float32 on the CPU, got torch\.float64 on cpu"):
+        functions.concat_elu(noise(1, 2, 2, 3).double())
+
+
 def test_which_kernels_compute():
     single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
     assert kernels_for(single, compiled=False) is PLAIN
@@ -285,6 +302,16 @@ def test_what_a_compiler_says_is_passed_on_and_nothing_is_kept(fresh, monkeypatc
     monkeypatch.setenv("CXX", str(compiler))
     assert native.obstacle() == f"CompilerError: {compiler} said: cannot do it"
     assert not list((fresh / "cache/gencls").iterdir())
+
+
+def test_without_a_home_there_are_no_kernels(fresh, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(native, "_run", pretend_to_compile)
+    monkeypatch.setattr(native, "_find_compiler", lambda: "c++")
+    monkeypatch.setattr(native.Path, "home", homeless)
+    assert native.obstacle() == "RuntimeError: Could not determine home directory."
 
 
 def test_a_file_that_cannot_be_loaded_is_an_obstacle(fresh, monkeypatch):

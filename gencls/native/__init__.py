@@ -35,7 +35,7 @@ CHOICES = (("-march=native", "-fopenmp"), ("-march=native", "-fopenmp-simd"), ()
 LONGEST = 300  # seconds that a compiler may take
 
 
-class CompilerError(Exception):
+class CompilerError(RuntimeError):
     """The kernels cannot be compiled."""
 
 
@@ -44,7 +44,7 @@ def obstacle() -> str | None:
     """Why there are no kernels; None if there are."""
     try:
         library()
-    except (CompilerError, OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     return None
 
@@ -55,8 +55,8 @@ def library() -> ctypes.CDLL:
 
     Raises
     ------
-    CompilerError, OSError, subprocess.SubprocessError
-        If they cannot be compiled or loaded.
+    OSError, RuntimeError, subprocess.SubprocessError
+        If they cannot be compiled or loaded, or the user has no folder to keep them in.
     """
     compiler = _find_compiler()
     problems = []

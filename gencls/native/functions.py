@@ -18,6 +18,7 @@ from . import library
 
 __all__ = ["activate", "concat_elu", "convolve", "gate", "linear"]
 
+TILE = 4  # rows and columns of what is computed at once, as in the kernels
 N_BITS = 16  # of chance for each feature that may be dropped
 
 
@@ -266,9 +267,11 @@ def _kernel_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: 
     n_points, wide = _points(columns), _padded(n_out)
     out = images.new_empty(shape)
     needed = n_in + wide + n_points * _block() * (n_in + wide) + n_points * n_in * wide
-    workspace = images.new_empty(torch.get_num_threads(), needed)
+    n_images, height, width, _ = images.shape
+    n_threads = _threads(n_images * -(-height // TILE) * -(-width // TILE))
+    workspace = images.new_empty(n_threads, needed)
     sizes = *images.shape, n_out, 1, left
-    _call("kernel_gradient", c_int(columns), images, gradient, out, *sizes, workspace)
+    _call("kernel_gradient", c_int(columns), images, gradient, out, *sizes, workspace, n_threads=n_threads)
     return out
 
 
@@ -286,8 +289,11 @@ def _matrix_gradient(values: Tensor, gradient: Tensor) -> Tensor:
     """The sum over all positions of the products of values (..., in) and gradients (..., out): (in, out)."""
     n_in, n_out = values.shape[-1], gradient.shape[-1]
     out = values.new_empty(n_in, _padded(n_out))
-    workspace = values.new_empty(torch.get_num_threads(), (_block() + n_in) * _padded(n_out))
-    _call("linear_gradient", values, gradient, out, values.numel() // n_in, n_in, n_out, workspace)
+    n_positions = values.numel() // n_in
+    n_threads = _threads(n_positions)
+    workspace = values.new_empty(n_threads, (_block() + n_in) * _padded(n_out))
+    sizes = n_positions, n_in, n_out
+    _call("linear_gradient", values, gradient, out, *sizes, workspace, n_threads=n_threads)
     return out[:, :n_out]
 
 
@@ -334,16 +340,23 @@ def _padded(channels: int) -> int:
     return -(-channels // _lanes()) * _lanes()
 
 
-def _call(name: str, *arguments: Any) -> None:
-    """Call a kernel with as many threads as torch has; tensors are pointers, whole numbers have 64 bits."""
+def _threads(n_items: int) -> int:
+    """As many as torch has, but no more than have a block of tiles or positions to work on."""
+    return min(torch.get_num_threads(), -(-n_items // _block()))
+
+
+def _call(name: str, *arguments: Any, n_threads: int | None = None) -> None:
+    """Call a kernel with all of torch's threads or fewer; whole numbers have 64 bits."""
     function = getattr(library(), f"gencls_{name}")
     function.restype = None
-    function(*map(_as_c, arguments), c_int(torch.get_num_threads()))
+    function(*map(_as_c, arguments), c_int(n_threads or torch.get_num_threads()))
 
 
 def _as_c(value: Any) -> Any:
     if value is None:
         return c_void_p()
     if isinstance(value, Tensor):
+        if value.dtype != torch.float32 or value.device.type != "cpu":  # a kernel would read something else
+            raise TypeError(f"kernels take float32 on the CPU, got {value.dtype} on {value.device}")
         return c_void_p(value.data_ptr())
     return c_int64(value) if isinstance(value, int) else value

@@ -363,12 +363,12 @@ INLINE float sigmoid(float v) {
     return (v > 0 ? 1 : power) / (1 + power);
 }
 
+// -------------------------------------------------------------------------------------- what Python calls
+
 extern "C" {
 
 int gencls_lanes() { return LANES; }
 int gencls_block() { return BLOCK; }
-
-// ------------------------------------------------------------------------------------ what Python calls
 
 void gencls_transform_kernels(int k, const float* w, const Int* stride, float* u, Int in, Int out, int threads) {
     (k == 3 ? transform_kernels<3> : transform_kernels<2>)(w, stride, u, in, out, threads);

@@ -21,8 +21,6 @@ from .sites import Modulation
 
 __all__ = ["Fused", "Native", "Plain", "kernels_for"]
 
-SMALLEST_SIDE = 3  # rows and columns of what is worth its tiles of 4×4
-
 
 def kernels_for(features: Tensor, compiled: bool) -> Plain:
     """What computes blocks of such features."""
@@ -98,8 +96,6 @@ class Native(Plain):
         return _grouped(functions.concat_elu(_images(features)), features)
 
     def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
-        if min(features.shape[-2:]) < SMALLEST_SIDE:
-            return layer(features)
         weight, bias = layer.conv.current_weight(), layer.conv.bias
         return _grouped(functions.convolve(_images(features), weight, bias, layer.padding[1]), features)
 
@@ -187,13 +183,13 @@ def _prepared(hidden: Tensor, modulation: Modulation) -> tuple[Tensor, Tensor | 
 
 
 def _to_images(part: Tensor | None, shape: torch.Size) -> Tensor | None:
-    """A scale or shift for each image of each group."""
-    return None if part is None else part.expand(*shape[:2], *part.shape[2:])
+    """A scale or shift for each feature of each image of each group."""
+    return None if part is None else part.expand(*shape[:3], 1, 1)
 
 
 def _flat(part: Tensor | None) -> Tensor | None:
-    """(G, N, F, 1, 1) as (B, F)."""
-    return None if part is None else part.flatten(0, 1)[..., 0, 0].contiguous()
+    """(G, N, F, 1, 1) as (B, F), in float32 whatever a conditioner computes in."""
+    return None if part is None else part.flatten(0, 1)[..., 0, 0].float().contiguous()
 
 
 def _images(features: Tensor) -> Tensor:
