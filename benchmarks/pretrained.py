@@ -34,7 +34,7 @@ from gencls import GenerativeBayesClassifier, __version__
 MODELS = ROOT / "gencls" / "_models"
 
 DIGITS = {"n_filters": 24, "max_epochs": 15, "lr": 3e-3, "random_state": 0}  # parameters of the estimator
-BEST = classifiers.Run("best", "best", seed=1, device="cpu")  # of three seeds the best on these images
+BEST = classifiers.Run("best", "16×16", seed=1, device="cpu")  # of three seeds the best on these images
 COSTS_NOTHING = 0.001  # by how much half precision may change a figure
 
 

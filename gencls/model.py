@@ -12,6 +12,7 @@ from .device import Precision
 from .likelihood import DiscretizedLogisticMixture
 from .mirroring import log_mean_exp, mirror, mirror_at_random
 from .pixelcnn import Modulations, PixelCNN, upper_rows, weights_resolved
+from .shifting import shift_at_random
 
 __all__ = ["ConditionalPixelCNN"]
 
@@ -39,6 +40,8 @@ class ConditionalPixelCNN(nn.Module):
     ----------
     precision : Precision
         In which dtype the features are computed; the weights and the likelihood stay in theirs.
+    shift : int
+        By how many pixels images are moved in training at most, see `gencls.shifting`; 0 at first.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class ConditionalPixelCNN(nn.Module):
         self.flip = flip
         self.n_classes = n_classes
         self.precision = Precision()
+        self.shift = 0
         self.likelihood = DiscretizedLogisticMixture(image_shape[0], n_levels, n_mixtures)
         self.network = PixelCNN(image_shape, self.likelihood.n_parameters, n_layers, n_filters, dropout)
         self.conditioner = make_conditioner(conditioner)
@@ -163,12 +167,17 @@ class ConditionalPixelCNN(nn.Module):
             Nats per image, float64; G is the number of classes, or that of groups, where these make a
             difference, else 1.
         """
+        if self.training:
+            return self.log_prob_as_is(self._augment(levels), modulations, n_rows)
         if not self.flip:
             return self.log_prob_as_is(levels, modulations, n_rows)
-        if self.training:
-            return self.log_prob_as_is(mirror_at_random(levels), modulations, n_rows)
         both = (self.log_prob_as_is(each, modulations, n_rows) for each in (levels, mirror(levels)))
         return log_mean_exp(*both)
+
+    def _augment(self, levels: Tensor) -> Tensor:
+        """What training sees of images: one orientation, moved a little."""
+        levels = mirror_at_random(levels) if self.flip else levels
+        return shift_at_random(levels, self.shift) if self.shift else levels
 
     def log_prob_as_is(self, levels: Tensor, modulations: Modulations, n_rows: int | None = None) -> Tensor:
         """Log-probability of images as the network sees them, never mirrored; see `log_prob_modulated`."""

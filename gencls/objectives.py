@@ -1,7 +1,8 @@
 r"""What training minimises: the negative log-likelihood, and on demand also the posterior's cross-entropy.
 
 .. math::
-    \mathcal L = - \frac{1}{H W C} \log p(x \mid c) - \lambda \log p(c \mid x)
+    \mathcal L = - \frac{1}{H W C} \log p(x \mid c) - \lambda \log p_\tau(c \mid x) ,
+    \qquad p_\tau(c \mid x) \propto p(x, c)^{1 / \tau}
 
 averaged over the images. With :math:`\lambda = 0` this is maximum likelihood; above, it is the hybrid
 objective of generative classifiers, which also learns to tell the classes apart.
@@ -48,6 +49,9 @@ class Discrimination:
         p(c).
     n_contrasted : int, optional
         m, at least 2; None, or K and more, is all classes.
+    temperature : float, default=1.0
+        :math:`\tau`, above 0: what the joint log-probabilities are divided by. The larger it is, the more
+        nats may an image's own class have to be ahead until nothing is left to learn.
 
     References
     ----------
@@ -61,6 +65,7 @@ class Discrimination:
     weight: float
     prior: NDArray[np.float64]
     n_contrasted: int | None = None
+    temperature: float = 1.0
 
     def candidates(self, labels: Tensor) -> Tensor:
         """The classes under which each image is scored.
@@ -80,7 +85,7 @@ class Discrimination:
         return torch.cat([labels[None], others])
 
     def cross_entropy(self, log_prob: Tensor, candidates: Tensor, weights: Tensor) -> Tensor:
-        """Weighted mean of -log p(c | x) over the images, in nats.
+        r"""Weighted mean of :math:`-\log p_\tau(c \mid x)` over the images, in nats.
 
         Images of a class with the prior 0 are left out: no weights of the network make them probable.
 
@@ -97,7 +102,7 @@ class Discrimination:
         """
         log_prior = torch.from_numpy(self.prior).to(log_prob).log()[candidates]
         possible = log_prior[0].isfinite()
-        joint = (log_prob + log_prior)[:, possible]
+        joint = (log_prob + log_prior)[:, possible] / self.temperature
         stand_for = math.log((len(self.prior) - 1) / self._n_others)
         evidence = torch.cat([joint[:1], joint[1:] + stand_for]).logsumexp(dim=0)
         return (weights[possible] * (evidence - joint[0])).sum() / len(weights)

@@ -89,12 +89,16 @@ class GenerativeNet(NeuralNet):
         lr: float,
         batch_size: int,
         dropout: float | None = None,
+        shift: int = 0,
         discrimination: Discrimination | None = None,
     ) -> None:
         """Take over settings that may change between two trainings; without a `dropout` it stays."""
         self.batch_size = batch_size
         if dropout is not None:
             self.module_.network.drop(dropout)
+        self.module_.shift = shift
+        if _strength(discrimination) != _strength(self.discrimination_):
+            self.optimizer_.state.clear()  # Adam's moments are those of another objective
         self.discrimination_ = discrimination
         if lr != self.lr:
             self.lr = lr
@@ -184,6 +188,10 @@ class GenerativeNet(NeuralNet):
 
     def _forget_unfinished_epoch(self) -> None:
         del self.history[-1]
+
+
+def _strength(discrimination: Discrimination | None) -> tuple[float, float] | None:
+    return None if discrimination is None else (discrimination.weight, discrimination.temperature)
 
 
 def make_net(

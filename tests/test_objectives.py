@@ -108,6 +108,18 @@ def test_the_cross_entropy_is_that_of_bayes_theorem(seed):
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 8.0])
+def test_with_a_temperature_it_is_the_log_loss_of_calibrated_probabilities(temperature):
+    log_prob, labels, weights = scores()
+    discrimination = Discrimination(0.3, PRIOR, temperature=temperature)
+    candidates = discrimination.candidates(labels)
+    found = discrimination.cross_entropy(of_candidates(log_prob, candidates), candidates, weights)
+    posterior = log_posterior(joint_log_prob(log_prob.numpy(), PRIOR), temperature)
+    assert float(found) == pytest.approx(
+        -(weights.numpy() * posterior[np.arange(6), labels]).mean(), rel=1e-12
+    )
+
+
 def test_its_gradient_is_the_posterior_less_the_label():
     log_prob, labels, weights = scores()
     log_prob.requires_grad_()
@@ -306,6 +318,31 @@ def test_it_tells_classes_apart_that_the_likelihood_hardly_sees():
 
 
 # The estimator
+
+
+def test_the_moments_of_adam_are_those_of_one_objective():
+    """36 images in batches of 8 are five steps; what another objective needs is not what Adam remembers."""
+    X, y = shades()
+    clf = quick()
+
+    def steps(**params):
+        clf.set_params(**params).partial_fit(X, y)
+        return {int(state["step"]) for state in clf.net_.optimizer_.state.values()}
+
+    assert steps() == {5}
+    assert steps(lr=0.002) == {10}
+    assert steps(discriminative_weight=0.1) == {5}
+    assert steps(n_contrasted=2) == {10}
+    assert steps(discriminative_temperature=2.0) == {5}
+    assert steps(discriminative_temperature=2.0) == {10}
+    assert steps(discriminative_weight=0.0) == {5}
+
+
+def test_the_temperature_of_the_objective_is_another_training():
+    X, y = shades()
+    one, other = (quick(discriminative_weight=0.5, discriminative_temperature=t).fit(X, y) for t in (1, 4.0))
+    assert not same_predictions(one, other, X)
+    assert other.temperature_ == 1.0
 
 
 def test_a_warm_start_takes_another_weight():
