@@ -20,12 +20,20 @@ from .conditioners import Conditioner, make_conditioner
 from .device import resolve_device, seeded
 from .early_exit import most_probable
 from .errors import GenclsError, InvalidInputError, InvalidParameterError
+from .labels import (
+    check_classes,
+    check_none_missing,
+    check_same_classes,
+    draw_labels,
+    encode_labels,
+    encode_labels_for,
+)
 from .metrics import bits_per_dim
 from .objectives import Discrimination
 from .parameters import RULES
 from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
 from .posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
-from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
+from .preparation import Samples, check_sample_weight, flatten_images, hold_out, merge_duplicates
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
@@ -355,7 +363,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
             if not first:
                 self._check_same_model()
-                self._check_same_classes(classes)
+                check_same_classes(classes, self.classes_)
             self._count_classes(samples, before=0.0 if first else self.class_count_)
             samples = merge_duplicates(samples)
             if first:
@@ -383,7 +391,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On Calibration of Modern Neural Networks".
         """
         joint = self.predict_joint_log_proba(X)
-        self.temperature_ = fit_temperature(joint, self._encode_labels(np.asarray(y), len(joint)))
+        self.temperature_ = fit_temperature(joint, encode_labels(y, self.classes_, len(joint)))
         return self
 
     def predict_joint_log_proba(self, X: ArrayLike) -> Floats:
@@ -446,7 +454,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (N,)
         """
         log_likelihoods = self._log_likelihoods(X)
-        codes = self._encode_labels(np.asarray(y), len(log_likelihoods))
+        codes = encode_labels(y, self.classes_, len(log_likelihoods))
         return log_likelihoods[np.arange(len(codes)), codes]
 
     def bits_per_dim(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
@@ -491,7 +499,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         # Two streams, so that the first images are the same however many are drawn.
         for_labels, for_noise = _split_stream(random_state)
-        codes = self._sample_labels(n_samples, y, for_labels)
+        codes = draw_labels(n_samples, y, self.classes_, self.class_prior_, for_labels)
         model = self.net_.averaged_model
         levels = draw_images(model, torch.from_numpy(codes), for_noise, verbose=self.verbose)
         return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
@@ -535,7 +543,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             joint = joint_log_prob(class_log_likelihoods(model, levels, n_rows), self.class_prior_)
             codes = joint.argmax(axis=1)
         else:
-            codes = self._encode_labels_for(len(levels), y)
+            codes = encode_labels_for(len(levels), y, self.classes_)
         rng, known = check_random_state(random_state), levels[:, :, :n_rows]
         drawn = draw_images(model, torch.from_numpy(codes), rng, known=known, verbose=self.verbose)
         return self.codec_.decode(drawn.cpu().numpy()), self.classes_[codes]
@@ -663,20 +671,20 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         reset: bool,
     ) -> Samples:
         """Validate training data; with `reset`, settle the classes and the codec by it."""
-        flat, sample_shape = _flatten(X)
-        _check_none_missing(y)
+        flat, sample_shape = flatten_images(X)
+        check_none_missing(y)
         flat, labels = validate_data(self, flat, y, dtype="numeric", reset=reset)
         sample_shape = sample_shape or flat.shape[1:]
         check_classification_targets(labels)
         weights = check_sample_weight(sample_weight, len(labels))
         flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
         if reset:
-            self.classes_ = _check_classes(np.unique(labels if classes is None else np.asarray(classes)))
+            self.classes_ = check_classes(np.unique(labels if classes is None else np.asarray(classes)))
             codec = ImageCodec(self.image_shape, self.channel_axis, self.pixel_range, self.n_levels)
             self.codec_ = codec.fit(flat, sample_shape)
         else:
             self.codec_.check_sample_shape(sample_shape)
-        return Samples(self.codec_.encode(flat), self._encode_labels(labels, len(labels)), weights)
+        return Samples(self.codec_.encode(flat), encode_labels(labels, self.classes_, len(labels)), weights)
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
         """Learn the class frequencies, on top of those counted before."""
@@ -689,9 +697,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         """Training and held-out samples."""
         if (X_val is None) != (y_val is None):
             raise InvalidInputError("X_val and y_val must be given together, got one of them.")
-        if X_val is not None:
+        if X_val is not None and y_val is not None:
             flat = self._validate_images(X_val)
-            codes = self._encode_labels(np.asarray(y_val), len(flat))
+            codes = encode_labels(y_val, self.classes_, len(flat))
             return samples, Samples(self.codec_.encode(flat), codes, np.ones(len(codes)))
         if not self.early_stopping and self.temperature != "auto":
             return samples, None
@@ -761,13 +769,6 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             for name, value in self._model_params().items()
             if name != "dropout" and repr(value) != repr(built[name])
         )
-
-    def _check_same_classes(self, classes: ArrayLike | None) -> None:
-        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise InvalidInputError(
-                f"classes must be those of the first call ({_some(self.classes_)}), got "
-                f"{_some(np.unique(classes))}. Leave classes out after the first call."
-            )
 
     def _model_params(self) -> dict[str, Any]:
         return {
@@ -845,93 +846,12 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return torch.from_numpy(self.codec_.encode(self._validate_images(X)))
 
     def _validate_images(self, X: ArrayLike) -> NDArray[Any]:
-        flat, sample_shape = _flatten(X)
+        flat, sample_shape = flatten_images(X)
         if sample_shape is not None:
             self.codec_.check_sample_shape(sample_shape)
         return validate_data(self, flat, dtype="numeric", reset=False)
-
-    def _encode_labels(self, y: NDArray[Any], n_samples: int) -> NDArray[np.int64]:
-        """Positions in `classes_`."""
-        if y.shape != (n_samples,):
-            raise InvalidInputError(
-                f"y must have the shape ({n_samples},), a class for each image, got {y.shape}."
-            )
-        _check_none_missing(y)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise InvalidInputError(
-                f"y must have classes that fit saw ({_some(self.classes_)}), got also {_some(unknown)}."
-            )
-        return np.searchsorted(self.classes_, y).astype(np.int64)
-
-    def _encode_labels_for(self, n_samples: int, y: ArrayLike) -> NDArray[np.int64]:
-        """Positions in `classes_` of a class for each, or of one for all."""
-        return self._encode_labels(np.full(n_samples, y) if np.ndim(y) == 0 else np.asarray(y), n_samples)
-
-    def _sample_labels(
-        self, n_samples: int, y: ArrayLike | None, rng: np.random.RandomState
-    ) -> NDArray[np.int64]:
-        if y is not None and np.ndim(y) > 0:
-            return self._encode_labels(np.asarray(y), len(np.asarray(y)))
-        if not whole(1).accepts(n_samples):
-            raise InvalidParameterError(
-                f"The parameter 'n_samples' of sample must be an int of at least 1, got {n_samples!r}."
-            )
-        if y is not None:
-            return self._encode_labels_for(n_samples, y)
-        return rng.choice(len(self.classes_), size=n_samples, p=self.class_prior_)
-
-
-def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Fold images to rows, and tell their shape; what has up to two dimensions is left to scikit-learn."""
-    ndim = getattr(X, "ndim", None)
-    if ndim is None:
-        try:
-            ndim = np.ndim(X)
-        except (TypeError, ValueError):  # no array, or a ragged one
-            return X, None
-    if ndim <= 2:
-        return X, None
-    images = np.asarray(X)
-    if ndim > 4:
-        raise InvalidInputError(
-            "X must have 2 dimensions (flat rows), 3 (grey images) or 4 (images with channels), "
-            f"got {ndim}: the shape {images.shape}."
-        )
-    return images.reshape(len(images), int(np.prod(images.shape[1:]))), images.shape[1:]
 
 
 def _split_stream(random_state: Any) -> list[np.random.RandomState]:
     seeds = check_random_state(random_state).randint(2**31 - 1, size=2)
     return [np.random.RandomState(seed) for seed in seeds]
-
-
-def _check_none_missing(y: Any) -> None:
-    """Raise if labels are None or NaN among objects; NaN among numbers is found by scikit-learn."""
-    labels = np.asarray(y)
-    if labels.dtype != object or labels.ndim == 0:
-        return
-    missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
-    if missing:
-        raise InvalidInputError(
-            f"y must have a class for each image, but {len(missing)} of {labels.size} are missing (None or "
-            f"NaN), the first at position {missing[0]}. Leave these images out."
-        )
-
-
-def _is_missing(label: Any) -> bool:
-    try:
-        return label is None or bool(label != label)
-    except TypeError:  # pandas' NA is neither equal nor unequal to itself
-        return True
-
-
-def _check_classes(classes: NDArray[Any]) -> NDArray[Any]:
-    if len(classes) < 2:
-        raise InvalidInputError(f"y must have at least 2 classes, got 1 class: {_some(classes)}.")
-    return classes
-
-
-def _some(values: NDArray[Any], limit: int = 10) -> str:
-    words = [repr(value) for value in values[:limit].tolist()]
-    return ", ".join(words + ["…"] * (len(values) > limit))

@@ -1,4 +1,4 @@
-"""Training data: weights checked, duplicates merged, a part held out, and batches for torch."""
+"""Training data: images as rows, weights checked, duplicates merged, a part held out, batches for torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from torch.utils.data import Dataset
 
 from .errors import InvalidInputError
 
-__all__ = ["LabelledImages", "Samples", "as_is", "check_sample_weight", "hold_out", "merge_duplicates"]
+__all__ = [
+    "LabelledImages",
+    "Samples",
+    "as_is",
+    "check_sample_weight",
+    "flatten_images",
+    "hold_out",
+    "merge_duplicates",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,25 @@ class Samples(NamedTuple):
             torch.from_numpy(self.labels).to(device),
             torch.from_numpy(weights.astype(np.float32)).to(device),
         )
+
+
+def flatten_images(X: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Fold images to rows, and tell their shape; what has up to two dimensions is left to scikit-learn."""
+    ndim = getattr(X, "ndim", None)
+    if ndim is None:
+        try:
+            ndim = np.ndim(X)
+        except (TypeError, ValueError):  # no array, or a ragged one
+            return X, None
+    if ndim <= 2:
+        return X, None
+    images = np.asarray(X)
+    if ndim > 4:
+        raise InvalidInputError(
+            "X must have 2 dimensions (flat rows), 3 (grey images) or 4 (images with channels), "
+            f"got {ndim}: the shape {images.shape}."
+        )
+    return images.reshape(len(images), int(np.prod(images.shape[1:]))), images.shape[1:]
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np.float64]:
