@@ -120,6 +120,17 @@ def test_gate():
 
 
 @needs_compiler
+@pytest.mark.parametrize("rank", [1, 2, 5])
+@pytest.mark.parametrize("channels", [3, 24])
+def test_a_linear_map_of_low_rank(rank, channels):
+    def reference(features, left, right):
+        return features + (features.flatten(1, 2) @ right.mT @ left.mT).view_as(features)
+
+    left, right = noise(3, channels, rank, seed=1), noise(3, rank, channels, seed=2)
+    assert_same(functions.mix, reference, noise(3, 4, 5, channels), left, right)
+
+
+@needs_compiler
 def test_extreme_and_missing_numbers_stay_what_they_are():
     values = torch.tensor([-torch.inf, -1e30, -87.5, -1e-8, 0.0, 1e-8, 90.0, 1e30, torch.inf, torch.nan])
     found = functions.concat_elu(values[None, None, None])[0, 0, 0]

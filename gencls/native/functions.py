@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from . import library
 
-__all__ = ["activate", "concat_elu", "convolve", "gate", "linear"]
+__all__ = ["activate", "concat_elu", "convolve", "gate", "linear", "mix"]
 
 TILE = 4  # rows and columns of what is computed at once, as in the kernels
 N_BITS = 16  # of chance for each feature that may be dropped
@@ -118,6 +118,23 @@ def gate(
     Tensor of shape (B, H, W, F)
     """
     out: Tensor = _Gate.apply(features, hidden, scale, shift)
+    return out
+
+
+def mix(features: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Add to the features of each position a linear map of low rank of them, x + LRx.
+
+    Parameters
+    ----------
+    features : Tensor of shape (B, H, W, F)
+    left : Tensor of shape (B, F, R)
+    right : Tensor of shape (B, R, F)
+
+    Returns
+    -------
+    Tensor of shape (B, H, W, F)
+    """
+    out: Tensor = _Mix.apply(features, left.mT.contiguous(), right)
     return out
 
 
@@ -246,6 +263,26 @@ class _Gate(torch.autograd.Function):
         operands = _scale_and_shift(scale, shift, hidden.shape[-1])
         _call("gate_gradient", hidden, *operands, gradient, of_hidden, of_scale, of_shift, *ctx.sizes)
         return gradient if ctx.needs_input_grad[0] else None, of_hidden, of_scale, of_shift
+
+
+class _Mix(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        n_images, height, width, channels = features.shape
+        ctx.sizes = n_images, height * width, channels, right.shape[1]
+        inner, out = features.new_empty(n_images, height * width, right.shape[1]), torch.empty_like(features)
+        _call("mix", features, left, right, inner, out, *ctx.sizes)
+        ctx.save_for_backward(features, left, right, inner)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        features, left, right, inner = ctx.saved_tensors
+        gradients = tuple(torch.empty_like(each) for each in (features, left, right))
+        operands = features, left, right, inner, gradient.contiguous(), torch.empty_like(inner)
+        _call("mix_gradient", *operands, *gradients, *ctx.sizes)
+        return gradients
 
 
 def _convolved(images: Tensor, weight: Tensor, bias: Tensor | None, top: int, left: int) -> Tensor:

@@ -365,6 +365,41 @@ INLINE float sigmoid(float v) {
 
 // -------------------------------------------------------------------------------------- what Python calls
 
+// For each pixel, inner = right · x and y = x + inner · left, with a left and a right (rank, size) for each image.
+static void mix(const float* x, const float* left, const float* right, float* inner, float* y, Int pixels, Int size,
+                Int rank) {
+    int channels = size;
+    for (Int i = 0; i < pixels; ++i) {
+        const float* from = x + i * size;
+        float *to = y + i * size, *products = inner + i * rank;
+        for (Int r = 0; r < rank; ++r) {
+            const float* factors = right + r * size;
+            float sum = 0;
+#pragma omp simd reduction(+ : sum)
+            for (int c = 0; c < channels; ++c) sum += factors[c] * from[c];
+            products[r] = sum;
+        }
+        std::memcpy(to, from, size * sizeof(float));
+        for (Int r = 0; r < rank; ++r) {
+            const float *factors = left + r * size, product = products[r];
+#pragma omp simd
+            for (int c = 0; c < channels; ++c) to[c] += product * factors[c];
+        }
+    }
+}
+
+// to (rank, size) = the sum over all pixels of the products of inner (rank) and x (size)
+static void products_with(const float* inner, const float* x, float* to, Int pixels, Int size, Int rank) {
+    int channels = size;
+    std::memset(to, 0, rank * size * sizeof(float));
+    for (Int i = 0; i < pixels; ++i)
+        for (Int r = 0; r < rank; ++r) {
+            float product = inner[i * rank + r], *sums = to + r * size;
+#pragma omp simd
+            for (int c = 0; c < channels; ++c) sums[c] += product * x[i * size + c];
+        }
+}
+
 extern "C" {
 
 int gencls_lanes() { return LANES; }
@@ -448,6 +483,29 @@ void gencls_concat_elu_gradient(const float* x, const float* dy, float* dx, Int 
         float* to = dx + i * size;
 #pragma omp simd
         for (int c = 0; c < channels; ++c) to[c] = both_gradients(from[c], gradients[c], gradients[channels + c]);
+    }
+}
+
+// A linear map of low rank that is added, see `mix` above.
+void gencls_mix(const float* x, const float* left, const float* right, float* inner, float* y, Int images, Int pixels,
+                Int size, Int rank, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (Int image = 0; image < images; ++image) {
+        Int features = image * pixels * size, products = image * pixels * rank, factors = image * rank * size;
+        mix(x + features, left + factors, right + factors, inner + products, y + features, pixels, size, rank);
+    }
+}
+
+// The gradients go the other way round: through left to `dinner`, and from there through right.
+void gencls_mix_gradient(const float* x, const float* left, const float* right, const float* inner, const float* dy,
+                         float* dinner, float* dx, float* dleft, float* dright, Int images, Int pixels, Int size,
+                         Int rank, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (Int image = 0; image < images; ++image) {
+        Int features = image * pixels * size, products = image * pixels * rank, factors = image * rank * size;
+        mix(dy + features, right + factors, left + factors, dinner + products, dx + features, pixels, size, rank);
+        products_with(inner + products, dy + features, dleft + factors, pixels, size, rank);
+        products_with(dinner + products, x + features, dright + factors, pixels, size, rank);
     }
 }
 

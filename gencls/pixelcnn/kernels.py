@@ -170,16 +170,26 @@ PLAIN, FUSED, NATIVE = Plain(), Fused(), Native()
 def _prepared(hidden: Tensor, modulation: Modulation) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Features and what is left to scale and shift them by, for each image of each group: (G, N, F, 1, 1).
 
-    What the kernels cannot do is done: linear maps, maps over positions, and where features become several
-    groups.
+    What the kernels cannot do in one pass with others is done: linear maps, maps over positions, and where
+    features become several groups.
     """
-    hidden = modulation.mixed(hidden)
+    hidden = _mixed(hidden, modulation.mix)
     scale, shift = modulation.scale, modulation.shift
     parts = [part for part in (scale, shift) if part is not None]
     if any(part.shape[-2:] != (1, 1) or part.shape[0] > hidden.shape[0] for part in parts):
         return pointwise.scale_and_shift(hidden, scale, shift), None, None
     scale, shift = (_to_images(each, hidden.shape) for each in (scale, shift))
     return hidden, scale, shift
+
+
+def _mixed(hidden: Tensor, mix: tuple[Tensor, Tensor] | None) -> Tensor:
+    """See `Modulation.mixed`."""
+    if mix is None:
+        return hidden
+    groups = torch.broadcast_shapes(hidden.shape[:2], mix[0].shape[:2])
+    hidden = hidden.expand(*groups, -1, -1, -1)
+    left, right = (part.expand(*groups, -1, -1).flatten(0, 1).float().contiguous() for part in mix)
+    return _grouped(functions.mix(_images(hidden), left, right), hidden)
 
 
 def _to_images(part: Tensor | None, shape: torch.Size) -> Tensor | None:
