@@ -49,10 +49,7 @@ class WeightAveraging(Callback):
 
 
 class CosineSchedule(Callback):
-    """Let the learning rate rise at first and then fall to 0 on a cosine (Loshchilov and Hutter 2017).
-
-    Where no end is planned it stays where it is, once it has risen over the `rising_steps` of the net.
-    """
+    """Let the learning rate rise at first and then fall to 0 on a cosine (Loshchilov and Hutter 2017)."""
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.step_ = 0
@@ -60,10 +57,7 @@ class CosineSchedule(Callback):
     def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         if not training:
             return
-        if net.planned_steps is None:
-            factor = min(1.0, (self.step_ + 1) / net.rising_steps)
-        else:
-            factor = self._factor(net.planned_steps)
+        factor = 1.0 if net.planned_steps is None else self._factor(net.planned_steps)
         for group in net.optimizer_.param_groups:
             group.setdefault("initial_lr", group["lr"])
             group["lr"] = group["initial_lr"] * factor

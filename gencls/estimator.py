@@ -339,9 +339,6 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     ) -> GenerativeBayesClassifier:
         """Train for one epoch on these images, on from where the estimator is, at a constant learning rate.
 
-        When `discriminative_weight` or `discriminative_temperature` has changed, Adam's moments begin anew,
-        and the learning rate rises over this epoch.
-
         Parameters
         ----------
         X, y : array-like

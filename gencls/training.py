@@ -63,7 +63,6 @@ class GenerativeNet(NeuralNet):
     lr: float
     batch_size: int
     discrimination_: Discrimination | None = None
-    objective_is_new_: bool = False
 
     def __init__(
         self, *args: Any, ema_decay: float = 0.999, gradient_clip: float | None = None, **kwargs: Any
@@ -79,14 +78,9 @@ class GenerativeNet(NeuralNet):
         return model
 
     def learn(self, images: LabelledImages, epochs: int, *, schedule: bool = True) -> None:
-        """Train for some epochs, on from where the net is, at learning rates on a cosine if `schedule`.
-
-        Otherwise the rate is constant; but in the first training with another objective it rises to its end.
-        """
+        """Train for some epochs, on from where the net is, at learning rates on a cosine if `schedule`."""
         steps = math.ceil(len(images) / self.batch_size) * epochs
         self.planned_steps = steps if schedule else None
-        self.rising_steps = steps if self.objective_is_new_ else 1
-        self.objective_is_new_ = False
         self.planned_epochs = epochs
         self.partial_fit(images, None, epochs=epochs)
 
@@ -103,11 +97,6 @@ class GenerativeNet(NeuralNet):
         if dropout is not None:
             self.module_.network.drop(dropout)
         self.module_.shift = shift
-        self.objective_is_new_ = bool(
-            self.optimizer_.state and _strength(discrimination) != _strength(self.discrimination_)
-        )
-        if self.objective_is_new_:
-            self.optimizer_.state.clear()  # Adam's moments are those of another objective
         self.discrimination_ = discrimination
         if lr != self.lr:
             self.lr = lr
@@ -197,10 +186,6 @@ class GenerativeNet(NeuralNet):
 
     def _forget_unfinished_epoch(self) -> None:
         del self.history[-1]
-
-
-def _strength(discrimination: Discrimination | None) -> tuple[float, float] | None:
-    return None if discrimination is None else (discrimination.weight, discrimination.temperature)
 
 
 def make_net(

@@ -320,24 +320,6 @@ def test_it_tells_classes_apart_that_the_likelihood_hardly_sees():
 # The estimator
 
 
-def test_the_moments_of_adam_are_those_of_one_objective():
-    """36 images in batches of 8 are five steps; what another objective needs is not what Adam remembers."""
-    X, y = shades()
-    clf = quick()
-
-    def steps(**params):
-        clf.set_params(**params).partial_fit(X, y, classes=[0, 1, 2])
-        return {int(state["step"]) for state in clf.net_.optimizer_.state.values()}
-
-    assert steps() == {5}
-    assert steps(lr=0.002) == {10}
-    assert steps(discriminative_weight=0.1) == {5}
-    assert steps(n_contrasted=2) == {10}
-    assert steps(discriminative_temperature=2.0) == {5}
-    assert steps(discriminative_temperature=2.0) == {10}
-    assert steps(discriminative_weight=0.0) == {5}
-
-
 def test_the_temperature_of_the_objective_is_another_training():
     X, y = shades()
     one, other = (quick(discriminative_weight=0.5, discriminative_temperature=t).fit(X, y) for t in (1, 4.0))

@@ -20,7 +20,6 @@ from torch.optim.swa_utils import AveragedModel
 from gencls import NonFiniteLossError, TrainingInterruptedWarning, callbacks
 from gencls.callbacks import CosineSchedule, EarlyStopping, Progress
 from gencls.metrics import bits_per_dim
-from gencls.objectives import Discrimination
 from gencls.posterior import joint_log_prob, log_posterior
 from gencls.preparation import LabelledImages
 from gencls.scoring import class_log_likelihoods
@@ -163,11 +162,10 @@ def test_gradients_are_clipped():
 # Schedule
 
 
-def rates(planned, n_steps, *, groups=None, schedule=None, rising=1):
+def rates(planned, n_steps, *, groups=None, schedule=None):
     """Learning rates of the steps of one training."""
     groups = [{"lr": 0.1}] if groups is None else groups
-    optimizer = SimpleNamespace(param_groups=groups)
-    net = SimpleNamespace(planned_steps=planned, rising_steps=rising, optimizer_=optimizer)
+    net = SimpleNamespace(planned_steps=planned, optimizer_=SimpleNamespace(param_groups=groups))
     schedule = schedule or CosineSchedule()
     schedule.on_train_begin(net)
     seen = []
@@ -200,10 +198,6 @@ def test_without_a_plan_it_is_constant_and_a_new_plan_starts_at_the_top():
     np.testing.assert_allclose(rates(50, 50, groups=groups, schedule=schedule), rates(50, 50))
 
 
-def test_it_rises_to_what_is_then_constant():
-    np.testing.assert_allclose(rates(None, 6, rising=4), [0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
-
-
 def test_the_net_plans_all_steps():
     seen = []
 
@@ -217,28 +211,6 @@ def test_the_net_plans_all_steps():
     seen.clear()
     net.learn(images(20), 1, schedule=False)
     np.testing.assert_allclose(seen, 1e-3)
-
-
-def test_the_rate_rises_in_the_first_training_with_another_objective():
-    seen = []
-
-    class Rates(Callback):
-        def on_batch_end(self, net, **kwargs):
-            seen.append(net.optimizer_.param_groups[0]["lr"])
-
-    def learn(weight, schedule=False):
-        seen.clear()
-        net.adopt(1e-3, 8, discrimination=weight and Discrimination(weight, PRIOR))
-        net.learn(images(20), 1, schedule=schedule)
-        return np.array(seen) / 1e-3
-
-    net = start(extra=[Rates()])
-    np.testing.assert_allclose(learn(0.1), 1)  # there is nothing yet that could be others' moments
-    np.testing.assert_allclose(learn(0.1), 1)
-    np.testing.assert_allclose(learn(0.2), [1 / 3, 2 / 3, 1])
-    np.testing.assert_allclose(learn(0.2), 1)
-    np.testing.assert_allclose(learn(None), [1 / 3, 2 / 3, 1])
-    np.testing.assert_allclose(learn(0.1, schedule=True), rates(3, 3) / 0.1)
 
 
 # Validation
