@@ -62,14 +62,10 @@ class Recipe:
 
 def phases(likelihood: int, hybrid: int, weight: float = 0.3, temperature: float = 8.0) -> tuple[Phase, ...]:
     """Epochs of maximum likelihood, then of the hybrid objective with its weight and temperature."""
-    objective = {
-        "discriminative_weight": weight,
-        "discriminative_temperature": temperature,
-        "dropout": 0.0,  # it moves the differences between classes, which are what counts now
-    }
+    objective = {"discriminative_weight": weight, "discriminative_temperature": temperature}
     return (
         Phase("maximum likelihood", likelihood, 2e-3),
-        Phase("then hybrid", hybrid, 5e-4, objective),
+        Phase("then hybrid", hybrid, 7e-4, objective),
     )
 
 
@@ -86,8 +82,8 @@ PARAMS = {
 SHORT = Recipe(phases(4, 1), {**PARAMS, "shift": 2})
 RECIPES = {
     "best": {
-        "16×16": Recipe(phases(12, 12), {**PARAMS, "shift": 2}),
-        "32×32": Recipe(phases(12, 10, temperature=20.0), {**PARAMS, "shift": 4}, size=32),
+        "16×16": Recipe(phases(40, 20), {**PARAMS, "shift": 2}),
+        "24×24": Recipe(phases(40, 20, temperature=14.0), {**PARAMS, "shift": 3}, size=24),
     },
     "ablation": {
         "all together": SHORT,
