@@ -1,6 +1,6 @@
 """The best classifiers of CPEN455, and what each part of their recipe brings.
 
-    python benchmarks/classifiers.py best          # CPU: seven hours of one core
+    python benchmarks/classifiers.py best          # CPU: twelve hours of one core, four of them at 16×16
     python benchmarks/classifiers.py ablation      # CPU: four hours of one core
     python benchmarks/classifiers.py best --report-only
 
