@@ -60,12 +60,14 @@ class Recipe:
         return replace(self, params={**self.params, **params})
 
 
-def phases(likelihood: int, hybrid: int, weight: float = 0.3, temperature: float = 8.0) -> tuple[Phase, ...]:
-    """Epochs of maximum likelihood, then of the hybrid objective with its weight and temperature."""
+def phases(
+    likelihood: int, hybrid: int, weight: float = 0.3, temperature: float = 8.0, shift: int = 2
+) -> tuple[Phase, ...]:
+    """Epochs of maximum likelihood, then of the hybrid objective on moved images."""
     objective = {"discriminative_weight": weight, "discriminative_temperature": temperature}
     return (
         Phase("maximum likelihood", likelihood, 2e-3),
-        Phase("then hybrid", hybrid, 7e-4, objective),
+        Phase("then hybrid", hybrid, 7e-4, objective | {"shift": shift}),
     )
 
 
@@ -79,22 +81,22 @@ PARAMS = {
     "precision": "auto",
     "compile": True,
 }
-SHORT = Recipe(phases(4, 1), {**PARAMS, "shift": 2})
+SHORT = Recipe(phases(4, 1), PARAMS)
 RECIPES = {
     "best": {
-        "16×16": Recipe(phases(40, 20), {**PARAMS, "shift": 2}),
-        "24×24": Recipe(phases(40, 20, temperature=14.0), {**PARAMS, "shift": 3}, size=24),
+        "16×16": Recipe(phases(40, 20), PARAMS),
+        "24×24": Recipe(phases(40, 20, temperature=14.0, shift=3), PARAMS, size=24),
     },
     "ablation": {
         "all together": SHORT,
         "`mild` instead of `low-rank`": SHORT.but(conditioner="mild"),
         "no mirror images": SHORT.but(flip=False),
-        "no moved images": SHORT.but(shift=0),
+        "no moved images": replace(SHORT, phases=phases(4, 1, shift=0)),
         "no averaged weights": SHORT.but(ema_decay=0.0),
         "no dropout": SHORT.but(dropout=0.0),
         "64 levels instead of 256": SHORT.but(n_levels=64, pixel_range=(0, 255)),
-        "8×8 images": replace(SHORT.but(shift=1), size=8),
-        "32×32 images": replace(SHORT.but(shift=4), size=32),
+        "8×8 images": replace(SHORT, phases=phases(4, 1, shift=1), size=8),
+        "32×32 images": replace(SHORT, phases=phases(4, 1, shift=4), size=32),
         "hybrid at τ = 1, λ = 0.04": replace(SHORT, phases=phases(4, 1, weight=0.04, temperature=1.0)),
     },
 }

@@ -69,8 +69,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         of those of an image and its mirror image. Scoring takes twice as long.
     shift : int, default=0
         By how many pixels training moves each image at most, up or down and left or right, at random whenever
-        it comes; what moves in repeats the edge. Predictions know nothing of it. An eighth of the size, which
-        is usual for photographs, keeps them from being learned by heart.
+        it comes; what moves in repeats the edge. Predictions know nothing of it. It keeps images from being
+        learned by heart, but the density also learns the repeated edges, and a long training by maximum
+        likelihood gets worse: keep it for a training with `discriminative_weight`.
     image_shape : tuple of int, optional
         How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
         says. Without it a square number of features is a square grey image, any other number a strip of one
