@@ -36,6 +36,8 @@ from zoo_report import summary, with_error
 
 from gencls.callbacks import CosineSchedule
 from gencls.device import seeded
+from gencls.mirroring import mirror_at_random
+from gencls.shifting import shift_at_random
 
 ROOT = Path(__file__).parent.parent
 BATCH_SIZE = 64
@@ -52,30 +54,13 @@ COLUMNS = {
 
 
 class CropAndFlip(nn.Module):
-    """In training, move each image by up to an eighth of its size and mirror every other one.
-
-    What moves in from outside repeats the border.
-    """
+    """In training, mirror every other image and move each by up to an eighth of its size."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) of any dtype."""
         if not self.training:
             return images
-        n_images, n_channels, height, width = images.shape
-        rows = _moved(n_images, height, images.device)
-        columns = _moved(n_images, width, images.device)
-        mirrored = torch.rand(n_images, 1, device=images.device) < 0.5
-        columns = torch.where(mirrored, columns.flip(1), columns)
-        each = torch.arange(n_images, device=images.device)[:, None, None, None]
-        channels = torch.arange(n_channels, device=images.device)[:, None, None]
-        return images[each, channels, rows[:, None, :, None], columns[:, None, None, :]]
-
-
-def _moved(n_images: int, size: int, device: torch.device) -> Tensor:
-    """For each image the positions along an axis, moved by a random number of pixels: (N, size)."""
-    most = size // 8
-    moves = torch.randint(-most, most + 1, (n_images, 1), device=device)
-    return (torch.arange(size, device=device) + moves).clamp(0, size - 1)
+        return shift_at_random(mirror_at_random(images), images.shape[-1] // 8)
 
 
 class Scale(nn.Module):

@@ -69,9 +69,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         of those of an image and its mirror image. Scoring takes twice as long.
     shift : int, default=0
         By how many pixels training moves each image at most, up or down and left or right, at random whenever
-        it comes; what moves in repeats the edge. Predictions know nothing of it. It keeps images from being
-        learned by heart, but the density also learns the repeated edges, and a long training by maximum
-        likelihood gets worse: keep it for a training with `discriminative_weight`.
+        it comes; what moves in repeats the edge. Predictions know nothing of it. It is meant against learning
+        few images by heart; but the density also learns the repeated edges, and a long training by maximum
+        likelihood got worse: keep it for a training with `discriminative_weight`.
     image_shape : tuple of int, optional
         How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
         says. Without it a square number of features is a square grey image, any other number a strip of one
@@ -113,8 +113,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     discriminative_temperature : float, default=1.0
         For `discriminative_weight` above 0: what the joint log-probabilities are divided by before the
         posterior is taken whose cross-entropy counts. That weight should grow with it. The `temperature` that
-        calibrates the model after maximum likelihood is a good value: classes are then told apart by a clear
-        distance, and the chance of dropout does not drown it.
+        calibrates the model after maximum likelihood is a good value: there is then more to learn than that
+        the own class is a few nats ahead.
     n_contrasted : int, optional
         For `discriminative_weight` above 0: with how many classes each image is scored in a step, at least 2,
         its own and others drawn at random that stand for all others. None, or at least K, is all classes.
