@@ -3,9 +3,9 @@
     python benchmarks/pretrained.py digits                                         # CPU: a minute
     python benchmarks/pretrained.py cpen455 --path <folder with train.csv>         # CPU: an hour and a half
 
-The model of CPEN455 is one of `benchmarks/classifiers.py best --only "as shipped"`; what that command has trained
-is not trained again. The weights are kept in half precision if that costs nothing, which is measured; the card
-has both figures.
+The model of CPEN455 is one of `benchmarks/classifiers.py best --only "as shipped"`; what that command has
+trained is not trained again. The weights are kept in half precision if that costs nothing, which is
+measured; the card has both figures.
 """
 
 from __future__ import annotations
