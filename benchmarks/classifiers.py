@@ -34,17 +34,24 @@ from split import Split, load_split
 from zoo_report import summary, with_error
 
 from gencls import GenerativeBayesClassifier
+from gencls.cropping import crop_at_random
 from gencls.datasets import fetch_cpen455
+
+ORIGINAL_SIZE = 64  # rows and columns of the files
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training: at a learning rate that falls from `lr` on a cosine, a step an epoch."""
+    """A part of a training: at a learning rate that falls from `lr` on a cosine, a step an epoch.
+
+    Every epoch sees new windows of the images, whose sides are at least `smallest` of theirs.
+    """
 
     name: str
     epochs: int
     lr: float
     params: Mapping[str, Any] = field(default_factory=dict)
+    smallest: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,15 +67,29 @@ class Recipe:
         return replace(self, params={**self.params, **params})
 
 
+def objective(weight: float, temperature: float) -> dict[str, float]:
+    """The hybrid objective."""
+    return {"discriminative_weight": weight, "discriminative_temperature": temperature}
+
+
+def likelihood(epochs: int) -> Phase:
+    """The first part of all trainings."""
+    return Phase("maximum likelihood", epochs, 2e-3)
+
+
 def phases(
-    likelihood: int, hybrid: int, weight: float = 0.3, temperature: float = 8.0, shift: int = 2
+    n_likelihood: int,
+    n_hybrid: int,
+    n_settled: int = 0,
+    *,
+    weight: float = 1.0,
+    temperature: float = 8.0,
+    smallest: float = 0.8,
 ) -> tuple[Phase, ...]:
-    """Epochs of maximum likelihood, then of the hybrid objective on moved images."""
-    objective = {"discriminative_weight": weight, "discriminative_temperature": temperature}
-    return (
-        Phase("maximum likelihood", likelihood, 2e-3),
-        Phase("then hybrid", hybrid, 7e-4, objective | {"shift": shift}),
-    )
+    """Epochs of maximum likelihood, then of the hybrid objective on crops, then with a fifth of its weight."""
+    hybrid = Phase("then hybrid", n_hybrid, 7e-4, objective(weight, temperature), smallest)
+    settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature), smallest)
+    return tuple(phase for phase in (likelihood(n_likelihood), hybrid, settled) if phase.epochs)
 
 
 PARAMS = {
@@ -84,21 +105,21 @@ PARAMS = {
 SHORT = Recipe(phases(4, 1), PARAMS)
 RECIPES = {
     "best": {
-        "as shipped": Recipe(phases(40, 15, weight=0.1, temperature=1.0, shift=0), PARAMS),
-        "16×16": Recipe(phases(40, 20), PARAMS),
-        "24×24": Recipe(phases(40, 20, temperature=14.0, shift=3), PARAMS, size=24),
+        "as shipped": Recipe((likelihood(40), Phase("then hybrid", 15, 7e-4, objective(0.1, 1.0))), PARAMS),
+        "16×16": Recipe(phases(40, 12, 4), PARAMS),
+        "24×24": Recipe(phases(40, 12, 4, temperature=14.0), PARAMS, size=24),
     },
     "ablation": {
         "all together": SHORT,
         "`mild` instead of `low-rank`": SHORT.but(conditioner="mild"),
         "no mirror images": SHORT.but(flip=False),
-        "no moved images": replace(SHORT, phases=phases(4, 1, shift=0)),
+        "no crops": replace(SHORT, phases=phases(4, 1, smallest=1.0)),
         "no averaged weights": SHORT.but(ema_decay=0.0),
         "no dropout": SHORT.but(dropout=0.0),
         "64 levels instead of 256": SHORT.but(n_levels=64, pixel_range=(0, 255)),
-        "8×8 images": replace(SHORT, phases=phases(4, 1, shift=1), size=8),
-        "32×32 images": replace(SHORT, phases=phases(4, 1, shift=4), size=32),
-        "hybrid at τ = 1, λ = 0.04": replace(SHORT, phases=phases(4, 1, weight=0.04, temperature=1.0)),
+        "8×8 images": replace(SHORT, size=8),
+        "32×32 images": replace(SHORT, size=32),
+        "hybrid at λ = 0.1, τ = 1": replace(SHORT, phases=phases(4, 1, weight=0.1, temperature=1.0)),
     },
 }
 COLUMNS = {
@@ -157,6 +178,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
     epochs = epochs_of(run)
     by_name = {phase.name: phase for phase in recipe.phases}
     images = load_named(recipe.size, path)
+    originals = load_split(ORIGINAL_SIZE, path).X
 
     def begin() -> GenerativeBayesClassifier:
         return GenerativeBayesClassifier(**recipe.params, device=run.device, random_state=run.seed)
@@ -165,7 +187,13 @@ def train(run: Run, results: Path, path: Path | None) -> None:
         phase = by_name[line.phase]
         lr = phase.lr * (1 + math.cos(math.pi * (line.epoch - 0.5) / line.epochs)) / 2
         start, cpu = time.perf_counter(), time.process_time()
-        resumable.train_one_epoch(clf.set_params(lr=lr, **phase.params), images.X, images.y)
+        X = crop_at_random(
+            originals,
+            recipe.size,
+            smallest=phase.smallest,
+            random_state=1000 * line.seed + epochs.index(line),
+        )
+        resumable.train_one_epoch(clf.set_params(lr=lr, **phase.params), X, images.y)
         row = {
             "train_bits_per_dim": float(clf.history_[-1]["train_bpd"]),
             "seconds": time.perf_counter() - start,

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ._decoding import MODES, RESAMPLING, ImageSource, Reading, read_source, some_of, source_name
 from .errors import GenclsError, ImageFileError, InvalidInputError
-from .validation import Rule, check_parameters, choice, either, flag, optional, whole
+from .validation import Rule, check_parameters, choice, either, flag, optional, sides, whole
 
 __all__ = ["ReadImages", "read_image"]
 
@@ -186,17 +186,12 @@ class ReadImages(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _is_size(value: Any) -> bool:
-    side = whole(1).accepts
-    return side(value) or (isinstance(value, tuple | list) and len(value) == 2 and all(map(side, value)))
-
-
 def _is_n_jobs(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and value != 0
 
 
 READING_RULES = {
-    "size": optional(Rule("an int of at least 1, or a pair (height, width) of them", _is_size)),
+    "size": optional(sides()),
     "mode": choice(*MODES),
     "resample": choice(*RESAMPLING),
     "max_pixels": whole(1),

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import InvalidParameterError
 
-__all__ = ["Rule", "check_parameters", "choice", "either", "flag", "optional", "real", "whole"]
+__all__ = ["Rule", "check_parameters", "choice", "either", "flag", "optional", "real", "sides", "whole"]
 
 
 class Rule(NamedTuple):
@@ -32,6 +32,17 @@ def whole(minimum: int, maximum: int | None = None) -> Rule:
 def real(words: str, accepts: Callable[[float], bool]) -> Rule:
     """A real number (bool is none) with a condition."""
     return Rule(words, lambda value: _is(value, Real) and bool(accepts(value)))
+
+
+def sides() -> Rule:
+    """The sides of an image: one number for both, or two."""
+    side = whole(1).accepts
+    return Rule(
+        "an int of at least 1, or a pair (height, width) of them",
+        lambda value: (
+            side(value) or (isinstance(value, tuple | list) and len(value) == 2 and all(map(side, value)))
+        ),
+    )
 
 
 def flag() -> Rule:

@@ -1,0 +1,112 @@
+"""Random windows: where they lie, what they show, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from gencls.cropping import crop_at_random
+from gencls.errors import InvalidInputError, InvalidParameterError
+from gencls.images import ReadImages
+
+
+def ramp(height=40, width=60):
+    """An image that tells where it was cut: its channels grow to 240 along rows and columns."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows * (240 // height), columns * (240 // width)], axis=-1).astype(np.uint8)
+
+
+def noise(*shape):
+    return np.random.RandomState(0).randint(256, size=shape).astype(np.uint8)
+
+
+def windows(n_images, smallest, channel):
+    """Where windows of ramps begin along one axis, and how long they are, in parts of the side."""
+    ramps = np.repeat(ramp()[None], n_images, axis=0)
+    cropped = crop_at_random(ramps, 10, smallest=smallest, random_state=0)
+    line = cropped[:, 1:-1, 1:-1, channel].mean(
+        axis=2 - channel
+    )  # what lies at the border is filtered otherwise
+    step = (line[:, -1] - line[:, 0]) / (line.shape[1] - 1)
+    half_a_pixel = 120 / ramp().shape[channel]
+    return (line[:, 0] + half_a_pixel - 1.5 * step) / 240, step * 10 / 240
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 20, 30), (3, 20, 30, 1), (3, 20, 30, 2), (3, 20, 30, 3), (3, 20, 30, 4)]
+)
+@pytest.mark.parametrize("resample", ["bilinear", "box", "nearest"])
+def test_whole_windows_are_what_is_read(shape, resample):
+    images = noise(*shape)
+    found = crop_at_random(images, (5, 6), smallest=1, resample=resample, random_state=0)
+    assert found.shape == (3, 5, 6, *shape[3:])
+    assert found.dtype == np.uint8
+    for channel in range(shape[3] if len(shape) == 4 else 0):
+        expected = ReadImages(size=(5, 6), mode="L", resample=resample).transform(images[..., channel])
+        if shape[3] in (1, 3):  # what has an alpha channel is weighed with it
+            np.testing.assert_array_equal(found[..., channel], expected)
+    if len(shape) == 3:
+        expected = ReadImages(size=(5, 6), mode="L", resample=resample).transform(images)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_sizes_and_positions_are_uniform(channel):
+    begin, length = windows(2000, 0.5, channel)
+    assert kstest((length - 0.5) / 0.5, "uniform").pvalue > 1e-3
+    has_room = length < 0.8
+    assert kstest(begin[has_room] / (1 - length[has_room]), "uniform").pvalue > 1e-3
+    assert begin.min() > -0.01
+    assert (begin + length).max() < 1.01
+
+
+def test_windows_keep_the_ratio_of_the_sides():
+    (_, rows), (_, columns) = windows(200, 0.5, 0), windows(200, 0.5, 1)
+    np.testing.assert_allclose(rows, columns, atol=0.02)
+
+
+def test_no_pixel_is_made_up():
+    flat = np.full((50, 16, 16, 3), 77, dtype=np.uint8)
+    assert np.unique(crop_at_random(flat, 8, smallest=0.3, random_state=0)) == [77]
+
+
+def test_images_are_cropped_independently_and_the_seed_decides():
+    images = np.repeat(noise(1, 30, 30, 3), 20, axis=0)
+    first, again, other = (crop_at_random(images, 8, random_state=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert len(np.unique(first, axis=0)) == 20
+
+
+def test_images_are_left_as_they_are_and_may_be_read_only():
+    images = noise(4, 20, 20, 3)
+    copy = images.copy()
+    images.setflags(write=False)
+    crop_at_random(images[::2], 8, random_state=0)[...] = 0
+    np.testing.assert_array_equal(images, copy)
+
+
+def test_none_gives_none():
+    assert crop_at_random(np.empty((0, 20, 20, 3), dtype=np.uint8), 8).shape == (0, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "what"),
+    [
+        (np.zeros((4, 8, 8)), "float64"),
+        (np.zeros((8, 8), np.uint8), r"\(8, 8\)"),
+        (np.zeros((4, 8, 8, 5), np.uint8), r"\(4, 8, 8, 5\)"),
+        (np.zeros((4, 0, 8, 3), np.uint8), r"\(4, 0, 8, 3\)"),
+    ],
+)
+def test_what_is_no_images_is_refused(images, what):
+    with pytest.raises(InvalidInputError, match=f"images must be an array of uint8.*{what}"):
+        crop_at_random(images, 8)
+
+
+def test_all_wrong_parameters_are_told_at_once():
+    with pytest.raises(InvalidParameterError) as caught:
+        crop_at_random(noise(1, 8, 8), (4, 0), smallest=1.5, resample="spline")
+    for name in ("size", "smallest", "resample"):
+        assert repr(name) in str(caught.value)
