@@ -86,7 +86,7 @@ def phases(
     temperature: float = 8.0,
     smallest: float = 0.8,
 ) -> tuple[Phase, ...]:
-    """Epochs of maximum likelihood, then of the hybrid objective on crops, then with a fifth of its weight."""
+    """Epochs of maximum likelihood, then hybrid on crops, then with a fifth of the weight."""
     hybrid = Phase("then hybrid", n_hybrid, 7e-4, objective(weight, temperature), smallest)
     settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature), smallest)
     return tuple(phase for phase in (likelihood(n_likelihood), hybrid, settled) if phase.epochs)
@@ -178,7 +178,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
     epochs = epochs_of(run)
     by_name = {phase.name: phase for phase in recipe.phases}
     images = load_named(recipe.size, path)
-    originals = load_split(ORIGINAL_SIZE, path).X
+    originals = load_named(ORIGINAL_SIZE, path).X
 
     def begin() -> GenerativeBayesClassifier:
         return GenerativeBayesClassifier(**recipe.params, device=run.device, random_state=run.seed)

@@ -406,5 +406,6 @@ def test_one_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path, 
     card, clf = read_card(path), GenerativeBayesClassifier.load(path)
     assert clf.classes_.tolist() == ["bright", "dark"]
     assert card["figures"]["accuracy"] == pytest.approx(rows[-1]["accuracy"], abs=1e-3)
-    assert card["training"][1]["params"]["discriminative_weight"] == 0.3
+    assert card["training"][1]["params"]["discriminative_weight"] == 1.0
+    assert card["training"][1]["smallest"] == 0.8
     assert card["fit_seconds"] == round(sum(row["cpu_seconds"] for row in rows))
