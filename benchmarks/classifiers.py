@@ -107,7 +107,7 @@ RECIPES = {
     "best": {
         "as shipped": Recipe((likelihood(40), Phase("then hybrid", 15, 7e-4, objective(0.1, 1.0))), PARAMS),
         "16×16": Recipe(phases(40, 12, 4), PARAMS),
-        "24×24": Recipe(phases(40, 12, 4, temperature=14.0), PARAMS, size=24),
+        "24×24": Recipe(phases(24, 10, 4, temperature=14.0), PARAMS, size=24),
     },
     "ablation": {
         "all together": SHORT,
