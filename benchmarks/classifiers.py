@@ -34,6 +34,7 @@ from split import Split, load_split
 from zoo_report import summary, with_error
 
 from gencls import GenerativeBayesClassifier
+from gencls.conditioners.low_rank import LowRank
 from gencls.cropping import crop_at_random
 from gencls.datasets import fetch_cpen455
 
@@ -86,14 +87,14 @@ def phases(
     temperature: float = 8.0,
     smallest: float = 0.8,
 ) -> tuple[Phase, ...]:
-    """Epochs of maximum likelihood, then hybrid on crops, then with a fifth of the weight."""
+    """Epochs of maximum likelihood, then hybrid on crops, then with a fifth of the weight on whole images."""
     hybrid = Phase("then hybrid", n_hybrid, 7e-4, objective(weight, temperature), smallest)
-    settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature), smallest)
+    settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature))
     return tuple(phase for phase in (likelihood(n_likelihood), hybrid, settled) if phase.epochs)
 
 
 PARAMS = {
-    "conditioner": "low-rank",
+    "conditioner": LowRank(first_stage=3),
     "n_filters": 40,
     "dropout": 0.1,
     "flip": True,
@@ -105,13 +106,16 @@ PARAMS = {
 SHORT = Recipe(phases(4, 1), PARAMS)
 RECIPES = {
     "best": {
-        "as shipped": Recipe((likelihood(40), Phase("then hybrid", 15, 7e-4, objective(0.1, 1.0))), PARAMS),
-        "16×16": Recipe(phases(40, 12, 4), PARAMS),
-        "24×24": Recipe(phases(24, 10, 4, temperature=14.0), PARAMS, size=24),
+        "as shipped": Recipe(
+            (likelihood(40), Phase("then hybrid", 15, 7e-4, objective(0.1, 1.0))),
+            PARAMS | {"conditioner": "low-rank"},
+        ),
+        "16×16": Recipe(phases(80, 12, 4), PARAMS),
     },
     "ablation": {
         "all together": SHORT,
-        "`mild` instead of `low-rank`": SHORT.but(conditioner="mild"),
+        "`low-rank` in all stages": SHORT.but(conditioner="low-rank"),
+        "`mild`": SHORT.but(conditioner="mild"),
         "no mirror images": SHORT.but(flip=False),
         "no crops": replace(SHORT, phases=phases(4, 1, smallest=1.0)),
         "no averaged weights": SHORT.but(ema_decay=0.0),

@@ -19,6 +19,10 @@ class LowRank(Conditioner):
     ----------
     rank : int, default=2
         Columns of L and rows of R, at least 1.
+    first_stage : int, default=0
+        The first of the network's six stages that are told the class: from 0, for all of them, to 5, for the
+        last. What comes before is computed once for all classes; with 3 that is the way down, a third of the
+        network.
 
     References
     ----------
@@ -27,13 +31,15 @@ class LowRank(Conditioner):
     class, trained with the rest.
     """
 
-    def __init__(self, rank: int = 2):
+    def __init__(self, rank: int = 2, first_stage: int = 0):
         super().__init__()
         self.rank = rank
+        self.first_stage = first_stage
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        check_parameters("LowRank", vars(self), {"rank": whole(1)})
-        second = sites.named("second")
+        last = max(site.stage for site in sites.named("second"))
+        check_parameters("LowRank", vars(self), {"rank": whole(1), "first_stage": whole(0, last)})
+        second = sites.named("second").in_stages(range(self.first_stage, last + 1))
         self.bias = per_site(second, lambda site: zero_embedding(n_classes, site.channels))
         self.left = per_site(second, lambda site: zero_embedding(n_classes, site.channels * self.rank))
         self.right = per_site(second, lambda site: nn.Embedding(n_classes, self.rank * site.channels))
