@@ -128,6 +128,13 @@ def test_late_touches_the_last_blocks_of_both_streams(n_blocks, blocks):
     assert len(found) == 2 * len(blocks)
 
 
+@pytest.mark.parametrize("first_stage", range(6))
+def test_low_rank_begins_at_its_first_stage(first_stage):
+    found = touched(LowRank(first_stage=first_stage))
+    assert {site.stage for site in found} == set(range(first_stage, 6))
+    assert set(found) <= set(touched("low-rank"))
+
+
 @pytest.mark.parametrize("name", ["template", "spatial", "spatial-film"])
 def test_maps_differ_from_place_to_place(name):
     built = model(name).conditioner
@@ -139,7 +146,9 @@ def test_maps_differ_from_place_to_place(name):
         assert modulation.shift.std((2, 3)).min() > 0
 
 
-@pytest.mark.parametrize("conditioner", [Embedding(3), LowRank(1), Late(5), Spatial(2), SpatialFilm(3)])
+@pytest.mark.parametrize(
+    "conditioner", [Embedding(3), LowRank(1), LowRank(first_stage=4), Late(5), Spatial(2), SpatialFilm(3)]
+)
 def test_hyper_parameters_keep_the_contract(conditioner):
     check_conditioner(conditioner)
 
@@ -149,6 +158,7 @@ def test_hyper_parameters_keep_the_contract(conditioner):
     [
         (Embedding(0), "'size' of Embedding must be an int of at least 1, got 0"),
         (LowRank("two"), "'rank' of LowRank must be an int of at least 1, got 'two'"),
+        (LowRank(first_stage=6), "'first_stage' of LowRank must be an int from 0 to 5, got 6"),
         (Spatial(1.0), "'n_maps' of Spatial must be an int of at least 1, got 1.0"),
         (SpatialFilm(True), "'n_maps' of SpatialFilm must be an int of at least 1, got True"),
         (Late(0), "'n_blocks' of Late must be an int from 1 to 8, got 0"),
@@ -173,13 +183,21 @@ def test_the_unconditional_classifier_returns_the_priors():
 
 @pytest.mark.parametrize("name", sorted(set(ZOO) - {"unconditional"}))
 def test_what_the_class_does_not_touch_is_computed_once(name):
-    """Counted in convolutions: the shared ones see 1 group, all others K."""
+    assert {"late": 0.5, "head": 0.9}.get(name, 0) <= shared_convolutions(name) < 1
+
+
+def test_low_rank_shares_what_comes_before_its_first_stage():
+    shares = [shared_convolutions(LowRank(first_stage=first)) for first in range(6)]
+    assert shares == sorted(set(shares))
+
+
+def shared_convolutions(conditioner):
+    """The part of the convolutions that see 1 group, as all classes share them; all others see K."""
     groups = []
-    built = model(name)
+    built = model(conditioner)
     for module in built.network.modules():
         if type(module).__name__ == "WeightNormConv2d":
             module.register_forward_hook(lambda _module, inputs, _out: groups.append(len(inputs[0])))
     built.log_prob_per_class(torch.randint(5, (2, 1, 5, 7)), torch.arange(3))
     assert set(groups) == {1, 3}
-    shared = groups.count(1) / len(groups)
-    assert {"late": 0.5, "head": 0.9}.get(name, 0) <= shared < 1
+    return groups.count(1) / len(groups)
