@@ -37,9 +37,10 @@ class LowRank(Conditioner):
         self.first_stage = first_stage
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        last = max(site.stage for site in sites.named("second"))
+        second = sites.named("second")
+        last = max(site.stage for site in second)
         check_parameters("LowRank", vars(self), {"rank": whole(1), "first_stage": whole(0, last)})
-        second = sites.named("second").in_stages(range(self.first_stage, last + 1))
+        second = second.in_stages(range(self.first_stage, last + 1))
         self.bias = per_site(second, lambda site: zero_embedding(n_classes, site.channels))
         self.left = per_site(second, lambda site: zero_embedding(n_classes, site.channels * self.rank))
         self.right = per_site(second, lambda site: nn.Embedding(n_classes, self.rank * site.channels))
