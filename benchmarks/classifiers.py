@@ -87,7 +87,10 @@ def phases(
     temperature: float = 8.0,
     smallest: float = 0.8,
 ) -> tuple[Phase, ...]:
-    """Epochs of maximum likelihood, then hybrid on crops, then with a fifth of the weight on whole images."""
+    """Epochs of maximum likelihood, then hybrid on crops, then with a fifth of the weight on whole images.
+
+    The temperature is that of images of 16×16: classes are apart in proportion to the number of pixels.
+    """
     hybrid = Phase("then hybrid", n_hybrid, 7e-4, objective(weight, temperature), smallest)
     settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature))
     return tuple(phase for phase in (likelihood(n_likelihood), hybrid, settled) if phase.epochs)
@@ -111,6 +114,7 @@ RECIPES = {
             PARAMS | {"conditioner": "low-rank"},
         ),
         "16×16": Recipe(phases(80, 12, 4), PARAMS),
+        "32×32": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32),
     },
     "ablation": {
         "all together": SHORT,
@@ -121,8 +125,8 @@ RECIPES = {
         "no averaged weights": SHORT.but(ema_decay=0.0),
         "no dropout": SHORT.but(dropout=0.0),
         "64 levels instead of 256": SHORT.but(n_levels=64, pixel_range=(0, 255)),
-        "8×8 images": replace(SHORT, size=8),
-        "32×32 images": replace(SHORT, size=32),
+        "8×8 images": Recipe(phases(4, 1, temperature=2.0), PARAMS, size=8),
+        "32×32 images": Recipe(phases(4, 1, temperature=32.0), PARAMS, size=32),
         "hybrid at λ = 0.1, τ = 1": replace(SHORT, phases=phases(4, 1, weight=0.1, temperature=1.0)),
     },
 }
