@@ -35,7 +35,7 @@ from zoo_report import summary, with_error
 
 from gencls import GenerativeBayesClassifier
 from gencls.conditioners.low_rank import LowRank
-from gencls.cropping import crop_at_random
+from gencls.cropping import crop_at_random, six_crops
 from gencls.datasets import fetch_cpen455
 
 ORIGINAL_SIZE = 64  # rows and columns of the files
@@ -186,7 +186,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
     epochs = epochs_of(run)
     by_name = {phase.name: phase for phase in recipe.phases}
     images = load_named(recipe.size, path)
-    originals = load_named(ORIGINAL_SIZE, path).X
+    originals = load_named(ORIGINAL_SIZE, path)
 
     def begin() -> GenerativeBayesClassifier:
         return GenerativeBayesClassifier(**recipe.params, device=run.device, random_state=run.seed)
@@ -196,7 +196,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
         lr = phase.lr * (1 + math.cos(math.pi * (line.epoch - 0.5) / line.epochs)) / 2
         start, cpu = time.perf_counter(), time.process_time()
         X = crop_at_random(
-            originals,
+            originals.X,
             recipe.size,
             smallest=phase.smallest,
             random_state=1000 * line.seed + epochs.index(line),
@@ -208,7 +208,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
             "cpu_seconds": time.process_time() - cpu,
             "torch": torch.__version__,
         }
-        return row | (measure(clf, images) if line.epoch == line.epochs else {})
+        return row | (measure(clf, images, originals) if line.epoch == line.epochs else {})
 
     resumable.follow(
         epochs,
@@ -228,13 +228,20 @@ def load_named(size: int, path: Path | None) -> Split:
     return Split(X, names[y], X_val, names[y_val])
 
 
-def measure(clf: GenerativeBayesClassifier, images: Split) -> Row:
-    """Figures on the validation images."""
+def measure(clf: GenerativeBayesClassifier, images: Split, originals: Split) -> Row:
+    """Figures on the validation images: whole, and over the mean of six windows of their originals."""
     labels = np.searchsorted(clf.classes_, images.y_val)
     joint = clf.predict_joint_log_proba(images.X_val)
+    crops = six_crops(images.X_val.shape[1])
+    mean = np.mean(
+        [clf.predict_joint_log_proba(crop.transform(originals.X_val)) for _, crop in crops], axis=0
+    )
+    over_windows = scores(mean, labels, clf) | calibrated_scores(mean, labels)
+    del over_windows["bits_per_dim"]  # the mean is no density
     return (
         scores(joint, labels, clf)
         | calibrated_scores(joint, labels)
+        | {"over_windows": over_windows}
         | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
     )
 
@@ -266,7 +273,7 @@ def tabulate(found: dict[tuple[str, str], list[Row]]) -> str:
 
 
 def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Row]]:
-    """The rows at the end of each phase of each recipe, with the time until then."""
+    """The rows at the end of each phase of each recipe, with the time until then, and those over windows."""
     found: dict[tuple[str, str], list[Row]] = {}
     lines = read(results)
     for run in runs:
@@ -275,6 +282,8 @@ def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Ro
             spent += row["cpu_seconds"] / 60
             if epoch.epoch == epoch.epochs:
                 found.setdefault((run.recipe, epoch.phase), []).append(row | {"cpu_minutes": spent})
+                windows = f"{epoch.phase}; mean of six windows"
+                found.setdefault((run.recipe, windows), []).append(row["over_windows"])
     return found
 
 

@@ -1,27 +1,35 @@
-"""Random windows of larger images, brought to one size: more training images than there are."""
+"""Windows of larger images, brought to one size: random ones to train on, settled ones to predict from."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
 from ._decoding import RESAMPLING
 from .errors import InvalidInputError
 from .validation import check_parameters, choice, real, sides
 
-__all__ = ["crop_at_random"]
+__all__ = ["CropImages", "crop_at_random", "six_crops"]
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower
 
+PART = real("a number above 0 and at most 1", lambda value: 0 < value <= 1)
+POSITION = real("a number from 0 to 1", lambda value: 0 <= value <= 1)
 RULES = {
     "size": sides(),
-    "smallest": real("a number above 0 and at most 1", lambda value: 0 < value <= 1),
+    "smallest": PART,
+    "factor": PART,
+    "row": POSITION,
+    "column": POSITION,
     "resample": choice(*RESAMPLING),
 }
+CORNERS = {"upper left": (0, 0), "upper right": (0, 1), "lower left": (1, 0), "lower right": (1, 1)}
 
 
 def crop_at_random(
@@ -71,34 +79,189 @@ def crop_at_random(
     >>> crop_at_random(photographs, (16, 12), random_state=0).shape
     (5, 16, 12, 3)
     """
-    check_parameters("crop_at_random", {"size": size, "smallest": smallest, "resample": resample}, RULES)
-    checked = _checked(images)
+    _check("crop_at_random", {"size": size, "smallest": smallest, "resample": resample})
+    checked = _checked("images", images)
+    generator = check_random_state(random_state)
+    factors, rows, columns = generator.uniform(size=(3, len(checked)))
+    boxes = _windows(checked.shape[1:3], smallest + (1 - smallest) * factors, rows, columns)
+    return _cut(checked, boxes, size, resample)
+
+
+class CropImages(TransformerMixin, BaseEstimator):
+    """Cut the same window out of every image, and bring it to a size.
+
+    It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. The
+    window has the ratio of the sides of its image, and may begin between two pixels.
+
+    Parameters
+    ----------
+    size : int or pair of int, default=32
+        Rows and columns of the result: both sides, or (height, width), at least 1.
+    factor : float, default=1.0
+        The sides of the window as a part of those of the image, above 0 and at most 1. With 1 it is the whole
+        image, and the result is what `ReadImages` gives.
+    row, column : float, default=0.5
+        Where the window is, from 0, at the upper or left edge of the image, to 1, at the lower or right one.
+    resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
+        Pillow's filter for the change of size.
+
+    See Also
+    --------
+    six_crops : Several of them, to predict from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gencls.cropping import CropImages
+    >>> photographs = np.zeros((5, 64, 48, 3), dtype=np.uint8)
+    >>> CropImages((16, 12), factor=0.8).transform(photographs).shape
+    (5, 16, 12, 3)
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 32,
+        factor: float = 1.0,
+        row: float = 0.5,
+        column: float = 0.5,
+        resample: str = "bilinear",
+    ) -> None:
+        self.size = size
+        self.factor = factor
+        self.row = row
+        self.column = column
+        self.resample = resample
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Check the parameters; X and y are not looked at.
+
+        Parameters
+        ----------
+        X, y : ignored
+            They are here for the sake of pipelines.
+
+        Returns
+        -------
+        CropImages
+            The transformer itself.
+
+        Raises
+        ------
+        InvalidParameterError
+            A parameter is wrong; all that are wrong are reported.
+        """
+        _check("CropImages", self.get_params())
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
+        """Cut the window out of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
+            Grey images, or images of C = 1 to 4 channels.
+
+        Returns
+        -------
+        ndarray of uint8, of shape (N, height, width) or (N, height, width, C)
+
+        Raises
+        ------
+        InvalidInputError
+            X has another shape or type, or no pixels.
+        InvalidParameterError
+            A parameter is wrong; all that are wrong are reported.
+        """
+        _check("CropImages", self.get_params())
+        checked = _checked("X", X)
+        factors, rows, columns = np.repeat([[self.factor], [self.row], [self.column]], len(checked), axis=1)
+        return _cut(checked, _windows(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def six_crops(
+    size: int | tuple[int, int], *, factor: float = 0.9, resample: str = "bilinear"
+) -> list[tuple[str, CropImages]]:
+    """The whole image, and the middle and the corners of it: windows whose predictions are averaged.
+
+    A classifier that has learned from random windows errs less over the mean of these than on the whole image
+    alone. Krizhevsky, Sutskever and Hinton (2012, section 4.1) take the corners, the middle and their mirror
+    images, which ``flip`` of the classifier does exactly.
+
+    Parameters
+    ----------
+    size : int or pair of int
+        Rows and columns of the results: both sides, or (height, width), at least 1.
+    factor : float, default=0.9
+        The sides of five of the windows as a part of those of the image, above 0 and at most 1; best the mean
+        of the factors in training.
+    resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
+        Pillow's filter for the change of size.
+
+    Returns
+    -------
+    list of (str, CropImages)
+        With names, as scikit-learn's pipelines and ensembles take them.
+
+    Raises
+    ------
+    InvalidParameterError
+        A parameter is wrong; all that are wrong are reported.
+
+    Examples
+    --------
+    >>> from gencls.cropping import six_crops
+    >>> [name for name, crop in six_crops(16)]
+    ['whole', 'middle', 'upper left', 'upper right', 'lower left', 'lower right']
+    """
+    _check("six_crops", {"size": size, "factor": factor, "resample": resample})
+    positions = {"middle": (0.5, 0.5)} | CORNERS
+    return [("whole", CropImages(size, resample=resample))] + [
+        (name, CropImages(size, factor, row, column, resample)) for name, (row, column) in positions.items()
+    ]
+
+
+def _check(owner: str, values: dict[str, Any]) -> None:
+    check_parameters(owner, values, {name: RULES[name] for name in values})
+
+
+def _windows(
+    shape: tuple[int, ...], factors: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]
+) -> list[Box]:
+    """Windows of images of H rows and W columns: their sides and positions, all from 0 to 1."""
+    height, width = shape
+    upper, left = rows * (1 - factors) * height, columns * (1 - factors) * width
+    lower, right = np.minimum(upper + factors * height, height), np.minimum(left + factors * width, width)
+    return list(zip(left.tolist(), upper.tolist(), right.tolist(), lower.tolist(), strict=True))
+
+
+def _cut(
+    images: NDArray[np.uint8], boxes: Iterable[Box], size: int | tuple[int, int], resample: str
+) -> NDArray[np.uint8]:
+    """A window of each image."""
     height, width = size if isinstance(size, tuple | list) else (size, size)
-    boxes = _windows(checked.shape[:3], smallest, check_random_state(random_state))
     method = Image.Resampling[resample.upper()]
-    cropped = np.empty((len(checked), height, width, *checked.shape[3:]), dtype=np.uint8)
-    for image, box, result in zip(checked, boxes, cropped, strict=True):
+    cropped = np.empty((len(images), height, width, *images.shape[3:]), dtype=np.uint8)
+    for image, box, result in zip(images, boxes, cropped, strict=True):
         plain = image[:, :, 0] if image.shape[2:] == (1,) else image
         small = Image.fromarray(plain).resize((width, height), method, box=box)
         result[...] = np.asarray(small).reshape(result.shape)
     return cropped
 
 
-def _windows(shape: tuple[int, ...], smallest: float, generator: np.random.RandomState) -> list[Box]:
-    """A window for each of N images of H rows and W columns."""
-    n_images, height, width = shape
-    factors = generator.uniform(smallest, 1, size=n_images)
-    rows, columns = factors * height, factors * width
-    upper = generator.uniform(size=n_images) * (height - rows)
-    left = generator.uniform(size=n_images) * (width - columns)
-    right, lower = np.minimum(left + columns, width), np.minimum(upper + rows, height)
-    return list(zip(left.tolist(), upper.tolist(), right.tolist(), lower.tolist(), strict=True))
-
-
-def _checked(images: ArrayLike) -> NDArray[np.uint8]:
+def _checked(name: str, images: ArrayLike) -> NDArray[np.uint8]:
     """The images as an array."""
     checked: NDArray[Any] = np.asarray(images)
-    rule = "images must be an array of uint8 of shape (N, H, W) or (N, H, W, C) with 1 to 4 channels"
+    rule = f"{name} must be an array of uint8 of shape (N, H, W) or (N, H, W, C) with 1 to 4 channels"
     if checked.dtype != np.uint8:
         raise InvalidInputError(
             f"{rule}, got the type {checked.dtype}. Scale the values to 0 to 255 and round them."

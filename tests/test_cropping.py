@@ -1,12 +1,20 @@
-"""Random windows: where they lie, what they show, and what is refused."""
+"""Windows: where they lie, what they show, and what is refused."""
 
 from __future__ import annotations
+
+import pickle
 
 import numpy as np
 import pytest
 from scipy.stats import kstest
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from gencls.cropping import crop_at_random
+from gencls.cropping import CropImages, crop_at_random, six_crops
 from gencls.errors import InvalidInputError, InvalidParameterError
 from gencls.images import ReadImages
 
@@ -88,6 +96,47 @@ def test_none_gives_none():
     assert crop_at_random(np.empty((0, 20, 20, 3), dtype=np.uint8), 8).shape == (0, 8, 8, 3)
 
 
+def test_a_window_that_needs_no_filter_is_a_slice():
+    images = noise(3, 20, 40, 3)
+    found = CropImages((10, 20), factor=0.5, row=0.2, column=1).transform(images)
+    np.testing.assert_array_equal(found, images[:, 2:12, 20:])
+
+
+def test_six_crops_are_the_whole_the_middle_and_the_corners():
+    images = noise(2, 20, 20, 3)
+    found = {name: crop.transform(images) for name, crop in six_crops(10, factor=0.5)}
+    np.testing.assert_array_equal(found["whole"], ReadImages(size=10).transform(images))
+    np.testing.assert_array_equal(found["middle"], images[:, 5:15, 5:15])
+    np.testing.assert_array_equal(found["upper left"], images[:, :10, :10])
+    np.testing.assert_array_equal(found["upper right"], images[:, :10, 10:])
+    np.testing.assert_array_equal(found["lower left"], images[:, 10:, :10])
+    np.testing.assert_array_equal(found["lower right"], images[:, 10:, 10:])
+    assert len(found) == 6
+
+
+def test_the_transformer_learns_nothing_and_is_cloned_and_pickled():
+    images, crop = noise(2, 20, 30, 3), CropImages(8).set_params(factor=0.7, row=0.1)
+    for same in (clone(crop), pickle.loads(pickle.dumps(crop)), crop.fit(images)):
+        np.testing.assert_array_equal(same.transform(images), crop.transform(images))
+    tags = crop.__sklearn_tags__()
+    assert not tags.requires_fit
+    assert tags.input_tags.three_d_array
+    assert not tags.input_tags.two_d_array
+
+
+def test_six_crops_of_one_classifier_vote():
+    crops, images, labels = six_crops(4), noise(12, 20, 20), ["dark", "bright"] * 6
+    clf = GaussianNB().fit(crops[0][1].transform(images).reshape(12, 16), labels)
+    flat = FunctionTransformer(lambda small: small.reshape(len(small), -1))
+    members = [(name, make_pipeline(crop, flat, FrozenEstimator(clf))) for name, crop in crops]
+    voting = VotingClassifier(members, voting="soft").fit(images, labels)
+    expected = np.mean(
+        [clf.predict_proba(flat.transform(crop.transform(images))) for _, crop in crops], axis=0
+    )
+    np.testing.assert_allclose(voting.predict_proba(images), expected)
+    assert set(voting.predict(images)) <= {"dark", "bright"}
+
+
 @pytest.mark.parametrize(
     ("images", "what"),
     [
@@ -100,6 +149,8 @@ def test_none_gives_none():
 def test_what_is_no_images_is_refused(images, what):
     with pytest.raises(InvalidInputError, match=f"images must be an array of uint8.*{what}"):
         crop_at_random(images, 8)
+    with pytest.raises(InvalidInputError, match=f"X must be an array of uint8.*{what}"):
+        CropImages(8).transform(images)
 
 
 def test_all_wrong_parameters_are_told_at_once():
@@ -107,3 +158,11 @@ def test_all_wrong_parameters_are_told_at_once():
         crop_at_random(noise(1, 8, 8), (4, 0), smallest=1.5, resample="spline")
     for name in ("size", "smallest", "resample"):
         assert repr(name) in str(caught.value)
+    crop = CropImages(0, factor=0, row=-1, column=2, resample="spline")
+    for check in (crop.fit, lambda: crop.transform(noise(1, 8, 8))):
+        with pytest.raises(InvalidParameterError) as caught:
+            check()
+        for name in ("size", "factor", "row", "column", "resample"):
+            assert repr(name) in str(caught.value)
+    with pytest.raises(InvalidParameterError, match="'factor' of six_crops must be a number above 0"):
+        six_crops(8, factor=1.1)

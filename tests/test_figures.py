@@ -379,6 +379,8 @@ def test_a_recipe_is_trained_once_and_measured_after_each_phase(recipes, modules
     assert [("accuracy" in row) for row in rows] == [False, True, True]
     table = (tmp_path / "classifiers-best.md").read_text()
     assert f"| best | then hybrid | {rows[2]['accuracy']:.4f} |" in table
+    over_windows = rows[2]["over_windows"]["accuracy"]
+    assert f"| best | then hybrid; mean of six windows | {over_windows:.4f} |" in table
     monkeypatch.setattr(modules.resumable, "train_one_epoch", None)
     recipes()
     recipes("--report-only")
@@ -408,4 +410,6 @@ def test_one_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path, 
     assert card["figures"]["accuracy"] == pytest.approx(rows[-1]["accuracy"], abs=1e-3)
     assert card["training"][1]["params"]["discriminative_weight"] == 1.0
     assert card["training"][1]["smallest"] == 0.8
+    over_windows = card["figures_over_the_mean_of_six_windows"]
+    assert over_windows["accuracy"] == pytest.approx(rows[-1]["over_windows"]["accuracy"], abs=1e-4)
     assert card["fit_seconds"] == round(sum(row["cpu_seconds"] for row in rows))
