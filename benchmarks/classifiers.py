@@ -109,10 +109,6 @@ PARAMS = {
 SHORT = Recipe(phases(4, 1), PARAMS)
 RECIPES = {
     "best": {
-        "as shipped": Recipe(
-            (likelihood(40), Phase("then hybrid", 15, 7e-4, objective(0.1, 1.0))),
-            PARAMS | {"conditioner": "low-rank"},
-        ),
         "16×16": Recipe(phases(80, 12, 4), PARAMS),
         "32×32": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32),
     },

@@ -3,9 +3,9 @@
     python benchmarks/pretrained.py digits                                         # CPU: a minute
     python benchmarks/pretrained.py cpen455 --path <folder with train.csv>         # CPU: an hour and a half
 
-The model of CPEN455 is one of `benchmarks/classifiers.py best --only "as shipped"`; what that command has
-trained is not trained again. The weights are kept in half precision if that costs nothing, which is
-measured; the card has both figures.
+The model of CPEN455 is one of `benchmarks/classifiers.py best --only 16×16`; what that command has trained is
+not trained again. The weights are kept in half precision if that costs nothing, which is measured; the card
+has both figures.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gencls import GenerativeBayesClassifier, __version__
 MODELS = ROOT / "gencls" / "_models"
 
 DIGITS = {"n_filters": 24, "max_epochs": 15, "lr": 3e-3, "random_state": 0}  # parameters of the estimator
-BEST = classifiers.Run("best", "as shipped", seed=1, device="cpu")  # of three seeds the best on these images
+BEST = classifiers.Run("best", "16×16", seed=1, device="cpu")
 OVER_WINDOWS = (
     "accuracy",
     "log_loss_calibrated",
@@ -83,7 +83,9 @@ def cpen455(options: argparse.Namespace) -> Task:
     def fit() -> tuple[GenerativeBayesClassifier, dict[str, Any]]:
         classifiers.train(BEST, options.results, options.path)
         kept = BEST.checkpoint(options.results.parent / "checkpoints")
-        clf = pickle.loads(kept.read_bytes()).calibrate(images.X_val, images.y_val)
+        clf = pickle.loads(kept.read_bytes())
+        clf.set_params(compile=False)  # the user's machine may have no compiler
+        clf.calibrate(images.X_val, images.y_val)
         rows = list(records.finished(records.read(options.results), classifiers.epochs_of(BEST)).values())
         over_windows = {name: round(rows[-1]["over_windows"][name], 4) for name in OVER_WINDOWS}
         return clf, {
@@ -97,7 +99,7 @@ def cpen455(options: argparse.Namespace) -> Task:
         "shovon-b/conditional_pixelCNN",
         "licence": "data: none is stated in its repository; model BSD-3-Clause",
         "held_out": f"fetch_cpen455(subset='validation', size={size}); the temperature was learned on them, "
-        "and the model is the best of three seeds on them, whose accuracies were 0.884 to 0.921",
+        "and of the seeds 0 and 1 this one has the lower log-loss on them",
         "parameters": {**BEST.definition.params, "conditioner": str(BEST.definition.params["conditioner"])},
         "training": [asdict(phase) for phase in BEST.definition.phases],
     }
