@@ -1,7 +1,7 @@
 """The best classifiers of CPEN455, and what each part of their recipe brings.
 
-    python benchmarks/classifiers.py best          # CPU: about nine hours of one core
-    python benchmarks/classifiers.py ablation      # CPU: four hours of one core
+    python benchmarks/classifiers.py best          # CPU: about seven hours of one core
+    python benchmarks/classifiers.py ablation      # CPU: about five hours of one core
     python benchmarks/classifiers.py best --report-only
 
 A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
@@ -89,7 +89,7 @@ def phases(
 ) -> tuple[Phase, ...]:
     """Epochs of maximum likelihood, then hybrid on crops, then with a fifth of the weight on whole images.
 
-    The temperature is that of images of 16×16: classes are apart in proportion to the number of pixels.
+    The default temperature is for images of 16×16: classes are apart in proportion to the number of pixels.
     """
     hybrid = Phase("then hybrid", n_hybrid, 7e-4, objective(weight, temperature), smallest)
     settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature))
@@ -181,7 +181,6 @@ def train(run: Run, results: Path, path: Path | None) -> None:
     recipe = run.definition
     epochs = epochs_of(run)
     by_name = {phase.name: phase for phase in recipe.phases}
-    images = load_named(recipe.size, path)
     originals = load_named(ORIGINAL_SIZE, path)
 
     def begin() -> GenerativeBayesClassifier:
@@ -197,14 +196,14 @@ def train(run: Run, results: Path, path: Path | None) -> None:
             smallest=phase.smallest,
             random_state=1000 * line.seed + epochs.index(line),
         )
-        resumable.train_one_epoch(clf.set_params(lr=lr, **phase.params), X, images.y)
+        resumable.train_one_epoch(clf.set_params(lr=lr, **phase.params), X, originals.y)
         row = {
             "train_bits_per_dim": float(clf.history_[-1]["train_bpd"]),
             "seconds": time.perf_counter() - start,
             "cpu_seconds": time.process_time() - cpu,
             "torch": torch.__version__,
         }
-        return row | (measure(clf, images, originals) if line.epoch == line.epochs else {})
+        return row | (measure(clf, originals, recipe.size) if line.epoch == line.epochs else {})
 
     resumable.follow(
         epochs,
@@ -224,19 +223,17 @@ def load_named(size: int, path: Path | None) -> Split:
     return Split(X, names[y], X_val, names[y_val])
 
 
-def measure(clf: GenerativeBayesClassifier, images: Split, originals: Split) -> Row:
-    """Figures on the validation images: whole, and over the mean of six windows of their originals."""
-    labels = np.searchsorted(clf.classes_, images.y_val)
-    joint = clf.predict_joint_log_proba(images.X_val)
-    crops = six_crops(images.X_val.shape[1])
-    mean = np.mean(
-        [clf.predict_joint_log_proba(crop.transform(originals.X_val)) for _, crop in crops], axis=0
-    )
+def measure(clf: GenerativeBayesClassifier, originals: Split, size: int) -> Row:
+    """Figures on the validation images: whole, and over the mean of six windows of them."""
+    labels = np.searchsorted(clf.classes_, originals.y_val)
+    views = [crop.transform(originals.X_val) for _, crop in six_crops(size)]
+    joints = [clf.predict_joint_log_proba(view) for view in views]
+    whole, mean = joints[0], np.mean(joints, axis=0)
     over_windows = scores(mean, labels, clf) | calibrated_scores(mean, labels)
     del over_windows["bits_per_dim"]  # the mean is no density
     return (
-        scores(joint, labels, clf)
-        | calibrated_scores(joint, labels)
+        scores(whole, labels, clf)
+        | calibrated_scores(whole, labels)
         | {"over_windows": over_windows}
         | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
     )

@@ -35,12 +35,7 @@ MODELS = ROOT / "gencls" / "_models"
 
 DIGITS = {"n_filters": 24, "max_epochs": 15, "lr": 3e-3, "random_state": 0}  # parameters of the estimator
 BEST = classifiers.Run("best", "16×16", seed=1, device="cpu")
-OVER_WINDOWS = (
-    "accuracy",
-    "log_loss_calibrated",
-    "ece_calibrated",
-    "temperature",
-)  # what its card has of them
+OVER_WINDOWS = ["accuracy", "log_loss_calibrated", "ece_calibrated", "temperature"]  # what the card says
 COSTS_NOTHING = 0.001  # by how much half precision may change a figure
 
 

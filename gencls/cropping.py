@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 
 from ._decoding import RESAMPLING
 from .errors import InvalidInputError
+from .stateless import StatelessTransformer
 from .validation import check_parameters, choice, real, sides
 
 __all__ = ["CropImages", "crop_at_random", "six_crops"]
@@ -20,16 +20,22 @@ __all__ = ["CropImages", "crop_at_random", "six_crops"]
 Box = tuple[float, float, float, float]  # left, upper, right, lower
 
 PART = real("a number above 0 and at most 1", lambda value: 0 < value <= 1)
-POSITION = real("a number from 0 to 1", lambda value: 0 <= value <= 1)
+PLACE = real("a number from 0 to 1", lambda value: 0 <= value <= 1)
 RULES = {
     "size": sides(),
     "smallest": PART,
     "factor": PART,
-    "row": POSITION,
-    "column": POSITION,
+    "row": PLACE,
+    "column": PLACE,
     "resample": choice(*RESAMPLING),
 }
-CORNERS = {"upper left": (0, 0), "upper right": (0, 1), "lower left": (1, 0), "lower right": (1, 1)}
+POSITIONS = {  # of the windows beside the whole image: row and column
+    "middle": (0.5, 0.5),
+    "upper left": (0.0, 0.0),
+    "upper right": (0.0, 1.0),
+    "lower left": (1.0, 0.0),
+    "lower right": (1.0, 1.0),
+}
 
 
 def crop_at_random(
@@ -87,7 +93,7 @@ def crop_at_random(
     return _cut(checked, boxes, size, resample)
 
 
-class CropImages(TransformerMixin, BaseEstimator):
+class CropImages(StatelessTransformer):
     """Cut the same window out of every image, and bring it to a size.
 
     It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. The
@@ -132,27 +138,6 @@ class CropImages(TransformerMixin, BaseEstimator):
         self.column = column
         self.resample = resample
 
-    def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Check the parameters; X and y are not looked at.
-
-        Parameters
-        ----------
-        X, y : ignored
-            They are here for the sake of pipelines.
-
-        Returns
-        -------
-        CropImages
-            The transformer itself.
-
-        Raises
-        ------
-        InvalidParameterError
-            A parameter is wrong; all that are wrong are reported.
-        """
-        _check("CropImages", self.get_params())
-        return self
-
     def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
         """Cut the window out of each image.
 
@@ -172,20 +157,13 @@ class CropImages(TransformerMixin, BaseEstimator):
         InvalidParameterError
             A parameter is wrong; all that are wrong are reported.
         """
-        _check("CropImages", self.get_params())
+        self._check()
         checked = _checked("X", X)
         factors, rows, columns = np.repeat([[self.factor], [self.row], [self.column]], len(checked), axis=1)
         return _cut(checked, _windows(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
-        return tags
+    def _check(self) -> None:
+        _check("CropImages", self.get_params())
 
 
 def six_crops(
@@ -224,9 +202,9 @@ def six_crops(
     ['whole', 'middle', 'upper left', 'upper right', 'lower left', 'lower right']
     """
     _check("six_crops", {"size": size, "factor": factor, "resample": resample})
-    positions = {"middle": (0.5, 0.5)} | CORNERS
-    return [("whole", CropImages(size, resample=resample))] + [
-        (name, CropImages(size, factor, row, column, resample)) for name, (row, column) in positions.items()
+    whole = ("whole", CropImages(size, resample=resample))
+    return [whole] + [
+        (name, CropImages(size, factor, row, column, resample)) for name, (row, column) in POSITIONS.items()
     ]
 
 

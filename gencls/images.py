@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.base import BaseEstimator, TransformerMixin
 from tqdm import tqdm
 
 from ._decoding import MODES, RESAMPLING, ImageSource, Reading, read_source, some_of, source_name
 from .errors import GenclsError, ImageFileError, InvalidInputError
+from .stateless import StatelessTransformer
 from .validation import Rule, check_parameters, choice, either, flag, optional, sides, whole
 
 __all__ = ["ReadImages", "read_image"]
@@ -82,7 +82,7 @@ def read_image(
     return read_source(source, reading, "the image")
 
 
-class ReadImages(TransformerMixin, BaseEstimator):
+class ReadImages(StatelessTransformer):
     """Turn paths or images into one array of images: the first step of a pipeline.
 
     It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. See
@@ -127,27 +127,6 @@ class ReadImages(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Check the parameters; X and y are not looked at.
-
-        Parameters
-        ----------
-        X, y : ignored
-            They are here for the sake of pipelines.
-
-        Returns
-        -------
-        ReadImages
-            The transformer itself.
-
-        Raises
-        ------
-        InvalidParameterError
-            A parameter is wrong; all that are wrong are reported.
-        """
-        _check_reading("ReadImages", self.get_params())
-        return self
-
     def transform(self, X: Iterable[ImageSource]) -> NDArray[np.uint8]:
         """Read the images.
 
@@ -171,18 +150,14 @@ class ReadImages(TransformerMixin, BaseEstimator):
         InvalidParameterError
             A parameter is wrong; all that are wrong are reported.
         """
-        reading = _check_reading("ReadImages", self.get_params())
-        return _read_all(_listed(X), reading, n_jobs=self.n_jobs, verbose=self.verbose)
+        return _read_all(_listed(X), self._check(), n_jobs=self.n_jobs, verbose=self.verbose)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
+    def _check(self) -> Reading:
+        return _check_reading("ReadImages", self.get_params())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.requires_fit = False
         tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.input_tags.three_d_array = True
         return tags
 
 

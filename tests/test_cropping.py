@@ -130,9 +130,8 @@ def test_six_crops_of_one_classifier_vote():
     flat = FunctionTransformer(lambda small: small.reshape(len(small), -1))
     members = [(name, make_pipeline(crop, flat, FrozenEstimator(clf))) for name, crop in crops]
     voting = VotingClassifier(members, voting="soft").fit(images, labels)
-    expected = np.mean(
-        [clf.predict_proba(flat.transform(crop.transform(images))) for _, crop in crops], axis=0
-    )
+    views = [flat.transform(crop.transform(images)) for _, crop in crops]
+    expected = np.mean([clf.predict_proba(view) for view in views], axis=0)
     np.testing.assert_allclose(voting.predict_proba(images), expected)
     assert set(voting.predict(images)) <= {"dark", "bright"}
 

@@ -1,0 +1,50 @@
+"""What transformers of images have in common that learn nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator, TransformerMixin
+
+__all__ = ["StatelessTransformer"]
+
+
+class StatelessTransformer(TransformerMixin, BaseEstimator):
+    """A transformer that learns nothing: `transform` may be called without `fit`, which checks parameters.
+
+    A subclass has `transform`, and `_check`, which raises an InvalidParameterError.
+    """
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Check the parameters; X and y are not looked at.
+
+        Parameters
+        ----------
+        X, y : ignored
+            They are here for the sake of pipelines.
+
+        Returns
+        -------
+        self
+            The transformer itself.
+
+        Raises
+        ------
+        InvalidParameterError
+            A parameter is wrong; all that are wrong are reported.
+        """
+        self._check()
+        return self
+
+    def _check(self) -> Any:
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
