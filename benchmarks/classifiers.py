@@ -57,11 +57,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained: parameters of the estimator, on images of `size` rows and columns."""
+    """What is trained: parameters of the estimator, on images of `size` rows and columns.
+
+    It is measured on whole images and, with `windows`, over the mean of six windows of each, too.
+    """
 
     phases: tuple[Phase, ...]
     params: Mapping[str, Any]
     size: int = 16
+    windows: bool = False
 
     def but(self, **params: Any) -> Recipe:
         """The same recipe with other parameters."""
@@ -109,8 +113,8 @@ PARAMS = {
 SHORT = Recipe(phases(4, 1), PARAMS)
 RECIPES = {
     "best": {
-        "16×16": Recipe(phases(80, 12, 4), PARAMS),
-        "32×32": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32),
+        "16×16": Recipe(phases(80, 12, 4), PARAMS, windows=True),
+        "32×32": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32, windows=True),
     },
     "ablation": {
         "all together": SHORT,
@@ -203,7 +207,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
             "cpu_seconds": time.process_time() - cpu,
             "torch": torch.__version__,
         }
-        return row | (measure(clf, originals, recipe.size) if line.epoch == line.epochs else {})
+        return row | (measure(clf, originals, recipe) if line.epoch == line.epochs else {})
 
     resumable.follow(
         epochs,
@@ -223,20 +227,20 @@ def load_named(size: int, path: Path | None) -> Split:
     return Split(X, names[y], X_val, names[y_val])
 
 
-def measure(clf: GenerativeBayesClassifier, originals: Split, size: int) -> Row:
-    """Figures on the validation images: whole, and over the mean of six windows of them."""
+def measure(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) -> Row:
+    """Figures on the validation images."""
     labels = np.searchsorted(clf.classes_, originals.y_val)
-    views = [crop.transform(originals.X_val) for _, crop in six_crops(size)]
-    joints = [clf.predict_joint_log_proba(view) for view in views]
-    whole, mean = joints[0], np.mean(joints, axis=0)
-    over_windows = scores(mean, labels, clf) | calibrated_scores(mean, labels)
-    del over_windows["bits_per_dim"]  # the mean is no density
-    return (
-        scores(whole, labels, clf)
-        | calibrated_scores(whole, labels)
-        | {"over_windows": over_windows}
-        | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
-    )
+    crops = [crop for _, crop in six_crops(recipe.size)]  # the first is the whole image
+    joints = [
+        clf.predict_joint_log_proba(crop.transform(originals.X_val))
+        for crop in (crops if recipe.windows else crops[:1])
+    ]
+    row = scores(joints[0], labels, clf) | calibrated_scores(joints[0], labels)
+    if recipe.windows:
+        mean = np.mean(joints, axis=0)
+        row["over_windows"] = scores(mean, labels, clf) | calibrated_scores(mean, labels)
+        del row["over_windows"]["bits_per_dim"]  # the mean is no density
+    return row | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
 
 
 def complete(runs: list[Run], args: argparse.Namespace) -> None:
@@ -275,8 +279,9 @@ def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Ro
             spent += row["cpu_seconds"] / 60
             if epoch.epoch == epoch.epochs:
                 found.setdefault((run.recipe, epoch.phase), []).append(row | {"cpu_minutes": spent})
-                windows = f"{epoch.phase}; mean of six windows"
-                found.setdefault((run.recipe, windows), []).append(row["over_windows"])
+                if run.definition.windows:
+                    windows = f"{epoch.phase}; mean of six windows"
+                    found.setdefault((run.recipe, windows), []).append(row["over_windows"])
     return found
 
 
