@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -362,10 +363,13 @@ def recipes(modules, images, monkeypatch, tmp_path):
     named = modules.split.Split(images.X, names[images.y], images.X_val, names[images.y_val])
     monkeypatch.setattr(script, "load_named", lambda size, path: named)
     params = script.PARAMS | {"n_filters": 2, "n_mixtures": 1}
-    tiny = script.Recipe(script.phases(2, 1), params, size=4)
+    tiny = script.Recipe(script.phases(2, 1), params, size=4, windows=True)
     monkeypatch.setitem(script.RECIPES, "best", {"best": tiny})
+    monkeypatch.setitem(script.RECIPES, "ablation", {"plain": replace(tiny, windows=False)})
     folders = ["--results", str(tmp_path / "fits.jsonl"), "--docs", str(tmp_path)]
-    return lambda *options: script.main(["best", "--seeds", "1", "--jobs", "1", *folders, *options])
+    return lambda *options, table="best": script.main(
+        [table, "--seeds", "1", "--jobs", "1", *folders, *options]
+    )
 
 
 def test_a_recipe_is_trained_once_and_measured_after_each_phase(recipes, modules, tmp_path, monkeypatch):
@@ -386,6 +390,14 @@ def test_a_recipe_is_trained_once_and_measured_after_each_phase(recipes, modules
     recipes("--report-only")
     assert lines(tmp_path / "fits.jsonl") == rows
     assert (tmp_path / "classifiers-best.md").read_text() == table
+
+
+def test_windows_are_measured_where_they_are_asked_for(recipes, tmp_path):
+    recipes(table="ablation")
+    assert not any("over_windows" in row for row in lines(tmp_path / "fits.jsonl"))
+    table = (tmp_path / "classifiers-ablation.md").read_text()
+    assert "| plain | then hybrid |" in table
+    assert "windows" not in table
 
 
 def test_all_recipes_are_settings_of_the_estimator(modules):
