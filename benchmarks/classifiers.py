@@ -111,6 +111,11 @@ PARAMS = {
     "compile": True,
 }
 SHORT = Recipe(phases(4, 1), PARAMS)
+NONE = Recipe(
+    phases(4, 1, smallest=1.0),
+    PARAMS | {"conditioner": "mild", "flip": False, "ema_decay": 0.0, "dropout": 0.0},
+)
+ALONE = replace(NONE, phases=phases(4, 0))
 RECIPES = {
     "best": {
         "16×16": Recipe(phases(80, 12, 4), PARAMS, windows=True),
@@ -128,6 +133,11 @@ RECIPES = {
         "8×8 images": Recipe(phases(4, 1, temperature=2.0), PARAMS, size=8),
         "32×32 images": Recipe(phases(4, 1, temperature=32.0), PARAMS, size=32),
         "hybrid at λ = 0.1, τ = 1": replace(SHORT, phases=phases(4, 1, weight=0.1, temperature=1.0)),
+        "none of it": NONE,
+        "`low-rank` alone": ALONE.but(conditioner=PARAMS["conditioner"]),
+        "mirror images alone": ALONE.but(flip=True),
+        "averaged weights alone": ALONE.but(ema_decay=0.999),
+        "dropout alone": ALONE.but(dropout=0.1),
     },
 }
 COLUMNS = {
