@@ -64,11 +64,11 @@ class CropAndFlip(nn.Module):
 
 
 class Scale(nn.Module):
-    """Pixels from 0 to 255, to -1 to 1."""
+    """Pixels from 0 to 255, to -1 to 1, in the order in memory that convolutions on a CPU like best."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Images of any dtype, as float32."""
-        return images.float() / 127.5 - 1
+        return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 class Block(nn.Module):
@@ -109,6 +109,7 @@ class ResidualNetwork(nn.Module):
             *(nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         )
         self.head = nn.Linear(widths[-1], n_classes)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the classes."""
