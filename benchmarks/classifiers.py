@@ -1,7 +1,7 @@
 """The best classifiers of CPEN455, and what each part of their recipe brings.
 
     python benchmarks/classifiers.py best          # CPU: about seven hours of one core
-    python benchmarks/classifiers.py ablation      # CPU: about five hours of one core
+    python benchmarks/classifiers.py ablation      # CPU: about six hours of one core
     python benchmarks/classifiers.py best --report-only
 
 A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
