@@ -135,9 +135,9 @@ RECIPES = {
         "hybrid at λ = 0.1, τ = 1": replace(SHORT, phases=phases(4, 1, weight=0.1, temperature=1.0)),
         "none of it": NONE,
         "`low-rank` alone": ALONE.but(conditioner=PARAMS["conditioner"]),
-        "mirror images alone": ALONE.but(flip=True),
-        "averaged weights alone": ALONE.but(ema_decay=0.999),
-        "dropout alone": ALONE.but(dropout=0.1),
+        "mirror images alone": ALONE.but(flip=PARAMS["flip"]),
+        "averaged weights alone": ALONE.but(ema_decay=PARAMS["ema_decay"]),
+        "dropout alone": ALONE.but(dropout=PARAMS["dropout"]),
     },
 }
 COLUMNS = {
@@ -240,11 +240,8 @@ def load_named(size: int, path: Path | None) -> Split:
 def measure(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) -> Row:
     """Figures on the validation images."""
     labels = np.searchsorted(clf.classes_, originals.y_val)
-    crops = [crop for _, crop in six_crops(recipe.size)]  # the first is the whole image
-    joints = [
-        clf.predict_joint_log_proba(crop.transform(originals.X_val))
-        for crop in (crops if recipe.windows else crops[:1])
-    ]
+    crops = six_crops(recipe.size)[: None if recipe.windows else 1]  # the first is the whole image
+    joints = [clf.predict_joint_log_proba(crop.transform(originals.X_val)) for _, crop in crops]
     row = scores(joints[0], labels, clf) | calibrated_scores(joints[0], labels)
     if recipe.windows:
         mean = np.mean(joints, axis=0)
