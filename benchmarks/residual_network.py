@@ -50,6 +50,7 @@ COLUMNS = {
     "ece_calibrated": ".3f",
     "epochs_trained": ".0f",
     "fit_seconds": ".0f",
+    "cpu_seconds": ".0f",
 }
 
 
@@ -157,9 +158,9 @@ def channels_first(X: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def measure(fit: Fit, images: Split) -> Row:
     """Train and score one network."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     net = train(images, epochs=fit.epochs, seconds=fit.seconds, device=fit.device, seed=fit.seed)
-    seconds = time.perf_counter() - start
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     X_val = channels_first(images.X_val)
     after = scores(calibrate(net, X_val, images.y_val), images.y_val)
     return (
@@ -169,6 +170,7 @@ def measure(fit: Fit, images: Split) -> Row:
         | {
             "epochs_trained": len(net.history),
             "fit_seconds": seconds,
+            "cpu_seconds": cpu_seconds,
             "n_parameters": count(net.module_),
             "n_held_out": len(X_val),
             "torch": torch.__version__,

@@ -400,6 +400,22 @@ def test_windows_are_measured_where_they_are_asked_for(recipes, tmp_path):
     assert "windows" not in table
 
 
+def test_the_residual_network_stands_in_the_table_of_the_best(
+    recipes, modules, images, tmp_path, monkeypatch
+):
+    network = modules.residual_network
+    monkeypatch.setattr(network, "load_split", lambda *args: images)
+    fit = ["--size", "4", "--seeds", "2", "--epochs", "2"]
+    network.main([*fit, "--results", str(tmp_path / "residual_network.jsonl")])
+    accuracies = [row["accuracy"] for row in lines(tmp_path / "residual_network.jsonl")]
+    recipes("--report-only")
+    row = (tmp_path / "classifiers-best.md").read_text().splitlines()[-1]
+    assert row.startswith(f"| residual network, 4×4 | labels alone, 2 epochs | {np.mean(accuracies):.4f} ± ")
+    assert row.endswith(" | 2 |")
+    recipes("--report-only", table="ablation")
+    assert "residual" not in (tmp_path / "classifiers-ablation.md").read_text()
+
+
 def test_all_recipes_are_settings_of_the_estimator(modules):
     for recipes in modules.classifiers.RECIPES.values():
         for recipe in recipes.values():
