@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def digits():
     X, y = load_digits(n_class=3, return_X_y=True)
-    return train_test_split(X, y, stratify=y, random_state=0)
+    return train_test_split(X, y, train_size=300, test_size=100, stratify=y, random_state=0)
 
 
 def fit(digits, **params):
