@@ -7,8 +7,9 @@
 A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
 in benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is
 started again, at most one epoch of each training is lost, and what is finished is not trained again. A recipe
-that changes needs another name. At the end of each phase the model is measured on the validation images; the
-test images are left alone. Writes docs/classifiers-best.md or docs/classifiers-ablation.md.
+that changes needs another name. At the end of each phase the model is measured on the validation images, and
+in the end all seeds of `best` together; the test images are left alone. Writes docs/classifiers-best.md or
+docs/classifiers-ablation.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import pickle
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -29,7 +31,8 @@ import numpy as np
 import resumable
 import torch
 from figures import ROOT
-from records import Row, finished, read
+from numpy.typing import NDArray
+from records import Row, append, finished, read
 from scores import calibrated_scores, count, scores
 from split import Split, load_split
 from zoo_report import summary, with_error
@@ -181,6 +184,16 @@ class Epoch(Run):
     epochs: int
 
 
+@dataclass(frozen=True)
+class Together:
+    """One line of the results: several seeds of a recipe, by the mean of their joint log-probabilities."""
+
+    table: str
+    recipe: str
+    n_seeds: int
+    device: str
+
+
 def epochs_of(run: Run) -> list[Epoch]:
     """The lines of a training."""
     return [
@@ -238,16 +251,26 @@ def load_named(size: int, path: Path | None) -> Split:
     return Split(X, names[y], X_val, names[y_val])
 
 
+def joints_of(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) -> NDArray[np.float64]:
+    """log p(x, c) of the validation images, whole, and of their windows where a recipe asks for them."""
+    crops = six_crops(recipe.size)[: None if recipe.windows else 1]  # the first is the whole image
+    return np.stack([clf.predict_joint_log_proba(crop.transform(originals.X_val)) for _, crop in crops])
+
+
+def figures(joints: NDArray[np.float64], labels: NDArray[np.int64], clf: GenerativeBayesClassifier) -> Row:
+    """Figures of whole images, and those over windows."""
+    row = scores(joints[0], labels, clf) | calibrated_scores(joints[0], labels)
+    if len(joints) > 1:
+        mean = joints.mean(axis=0)
+        row["over_windows"] = scores(mean, labels, clf) | calibrated_scores(mean, labels)
+        del row["over_windows"]["bits_per_dim"]  # the mean is no density
+    return row
+
+
 def measure(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) -> Row:
     """Figures on the validation images."""
     labels = np.searchsorted(clf.classes_, originals.y_val)
-    crops = six_crops(recipe.size)[: None if recipe.windows else 1]  # the first is the whole image
-    joints = [clf.predict_joint_log_proba(crop.transform(originals.X_val)) for _, crop in crops]
-    row = scores(joints[0], labels, clf) | calibrated_scores(joints[0], labels)
-    if recipe.windows:
-        mean = np.mean(joints, axis=0)
-        row["over_windows"] = scores(mean, labels, clf) | calibrated_scores(mean, labels)
-        del row["over_windows"]["bits_per_dim"]  # the mean is no density
+    row = figures(joints_of(clf, originals, recipe), labels, clf)
     return row | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
 
 
@@ -263,6 +286,23 @@ def complete(runs: list[Run], args: argparse.Namespace) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
         list(pool.map(work, missing))
+
+
+def measure_together(runs: list[Run], args: argparse.Namespace) -> None:
+    """Measure the seeds of a recipe together, if they are finished and kept, and were not measured before."""
+    together = Together(runs[0].table, runs[0].recipe, len(runs), runs[0].device)
+    kept = [run.checkpoint(args.results.parent / "checkpoints") for run in runs]
+    if finished(read(args.results), [together]) or not all(path.exists() for path in kept):
+        return
+    classifiers = [pickle.loads(path.read_bytes()) for path in kept]
+    if any(clf.n_iter_ < len(epochs_of(run)) for clf, run in zip(classifiers, runs, strict=True)):
+        return
+    originals, definition = load_named(ORIGINAL_SIZE, args.path), runs[0].definition
+    joints = np.mean([joints_of(clf, originals, definition) for clf in classifiers], axis=0)
+    labels = np.searchsorted(classifiers[0].classes_, originals.y_val)
+    row = figures(joints, labels, classifiers[0])
+    del row["bits_per_dim"]
+    append(asdict(together) | row | {"n_held_out": len(labels)}, args.results)
 
 
 def tabulate(found: dict[tuple[str, str], list[Row]]) -> str:
@@ -293,6 +333,18 @@ def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Ro
     return found
 
 
+def of_several(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Row]]:
+    """The rows of several seeds together."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    cells = [Together(run.table, run.recipe, n, run.device) for run in runs for n in range(2, len(runs) + 1)]
+    for together, row in finished(read(results), cells).items():
+        training = f"{together.n_seeds} seeds together"
+        found[together.recipe, training] = [row]
+        if "over_windows" in row:
+            found[together.recipe, f"{training}; mean of six windows"] = [row["over_windows"]]
+    return found
+
+
 def alternatives(results: Path) -> dict[tuple[str, str], list[Row]]:
     """What one would take instead for labels alone, as far as `residual_network.py` has measured it."""
     found: dict[tuple[str, str], list[Row]] = {}
@@ -316,9 +368,11 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     if not args.report_only:
         complete(runs, args)
+        for recipe in {run.recipe for run in runs} if args.table == "best" and args.seeds > 1 else ():
+            measure_together([run for run in runs if run.recipe == recipe], args)
     rows = by_training(runs, args.results)
     if args.table == "best":
-        rows |= alternatives(args.results.parent / "residual_network.jsonl")
+        rows |= of_several(runs, args.results) | alternatives(args.results.parent / "residual_network.jsonl")
     table = tabulate(rows)
     args.docs.mkdir(parents=True, exist_ok=True)
     (args.docs / f"classifiers-{args.table}.md").write_text(table, encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -390,6 +392,24 @@ def test_a_recipe_is_trained_once_and_measured_after_each_phase(recipes, modules
     recipes("--report-only")
     assert lines(tmp_path / "fits.jsonl") == rows
     assert (tmp_path / "classifiers-best.md").read_text() == table
+
+
+def test_seeds_are_measured_together(recipes, images, tmp_path):
+    recipes("--seeds", "2")
+    row = lines(tmp_path / "fits.jsonl")[-1]
+    assert (row["recipe"], row["n_seeds"]) == ("best", 2)
+    kept = [tmp_path / f"checkpoints/best-0-{seed}-cpu.pickle" for seed in range(2)]
+    joints = [pickle.loads(path.read_bytes()).predict_joint_log_proba(images.X_val) for path in kept]
+    expected = np.array(["bright", "dark"])[np.mean(joints, axis=0).argmax(axis=1)]
+    right = expected == np.array(["dark", "bright"])[images.y_val]
+    assert row["accuracy"] == right.mean()
+    table = (tmp_path / "classifiers-best.md").read_text()
+    assert f"| best | 2 seeds together | {right.mean():.4f} | " in table
+    windows = row["over_windows"]["log_loss"]
+    assert re.search(rf"\| 2 seeds together; mean of six windows \| [\d.]+ \| {windows:.3f} \|", table)
+    recipes("--seeds", "2")
+    assert lines(tmp_path / "fits.jsonl")[-1] == row
+    assert len(lines(tmp_path / "fits.jsonl")) == 7
 
 
 def test_windows_are_measured_where_they_are_asked_for(recipes, tmp_path):
