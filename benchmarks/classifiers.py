@@ -313,7 +313,7 @@ def tabulate(found: dict[tuple[str, str], list[Row]]) -> str:
         cells = [
             with_error(*summary(rows, key), style) if key in rows[0] else "" for key, style in COLUMNS.items()
         ]
-        lines.append(f"| {model} | {training} | {' | '.join(cells)} | {len(rows)} |")
+        lines.append(f"| {model} | {training} | {' | '.join(cells)} | {rows[0].get('n_seeds', len(rows))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -336,12 +336,14 @@ def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Ro
 def of_several(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Row]]:
     """The rows of several seeds together."""
     found: dict[tuple[str, str], list[Row]] = {}
-    cells = [Together(run.table, run.recipe, n, run.device) for run in runs for n in range(2, len(runs) + 1)]
+    cells = [Together(run.table, run.recipe, run.seed + 1, run.device) for run in runs if run.seed]
     for together, row in finished(read(results), cells).items():
         training = f"{together.n_seeds} seeds together"
         found[together.recipe, training] = [row]
         if "over_windows" in row:
-            found[together.recipe, f"{training}; mean of six windows"] = [row["over_windows"]]
+            found[together.recipe, f"{training}; mean of six windows"] = [
+                row["over_windows"] | {"n_seeds": row["n_seeds"]}
+            ]
     return found
 
 
@@ -349,11 +351,10 @@ def alternatives(results: Path) -> dict[tuple[str, str], list[Row]]:
     """What one would take instead for labels alone, as far as `residual_network.py` has measured it."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(read(results), key=itemgetter("size")):
-        key = (
-            f"residual network, {row['size']}×{row['size']}",
-            f"labels alone, {row['epochs_trained']} epochs",
+        model, training = f"residual network, {row['size']}×{row['size']}", f"{row['epochs_trained']} epochs"
+        found.setdefault((model, f"labels alone, {training}"), []).append(
+            row | {"cpu_minutes": row["cpu_seconds"] / 60}
         )
-        found.setdefault(key, []).append(row | {"cpu_minutes": row["cpu_seconds"] / 60})
     return found
 
 
