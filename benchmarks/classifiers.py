@@ -365,12 +365,12 @@ def main(arguments: list[str] | None = None) -> None:
         Run(args.table, recipe, seed, args.device)
         for seed in range(args.seeds)
         for recipe in RECIPES[args.table]
-        if args.only is None or recipe in args.only
     ]
     if not args.report_only:
-        complete(runs, args)
-        for recipe in {run.recipe for run in runs} if args.table == "best" and args.seeds > 1 else ():
-            measure_together([run for run in runs if run.recipe == recipe], args)
+        chosen = [run for run in runs if args.only is None or run.recipe in args.only]
+        complete(chosen, args)
+        for recipe in {run.recipe for run in chosen} if args.table == "best" and args.seeds > 1 else ():
+            measure_together([run for run in chosen if run.recipe == recipe], args)
     rows = by_training(runs, args.results)
     if args.table == "best":
         rows |= of_several(runs, args.results) | alternatives(args.results.parent / "residual_network.jsonl")
@@ -386,7 +386,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table", choices=RECIPES)
-    parser.add_argument("--only", nargs="+", metavar="RECIPE", help="these rows instead of all")
+    parser.add_argument("--only", nargs="+", metavar="RECIPE", help="train these rows instead of all")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each recipe (default: 3)")
     parser.add_argument("--jobs", type=int, default=4, help="side by side, of one thread each (default: 4)")
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
@@ -394,7 +394,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--report-only", action="store_true", help="train nothing; write what is finished")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks/results/classifiers.jsonl")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if unknown := set(args.only or ()).difference(RECIPES[args.table]):
+        parser.error(f"--only: no row {unknown.pop()!r}; there are {', '.join(map(repr, RECIPES[args.table]))}")
+    return args
 
 
 if __name__ == "__main__":

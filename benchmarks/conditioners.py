@@ -171,6 +171,8 @@ def main(arguments: list[str] | None = None) -> None:
             progress.update()
             progress.write(f"{cell.dataset} {cell.conditioner}, seed {cell.seed}: {in_words(result)}")
     rows = list(finished(read(args.results), cells).values())
+    if not rows:
+        raise SystemExit("Nothing has been measured yet; the table stays as it is.")
     suffix = "" if args.scale == "small" else f"-{args.scale}"
     zoo_report.write_table(rows, args.docs / f"zoo-table{suffix}.md", picture=f"images/zoo{suffix}.png")
     zoo_report.draw(rows, args.docs / f"images/zoo{suffix}.png")

@@ -1,6 +1,6 @@
 """Train a model that comes with the package, measure it on images held out, and write its file with a card.
 
-    python benchmarks/pretrained.py digits                                         # CPU: a minute
+    python benchmarks/pretrained.py digits                                         # CPU: two minutes
     python benchmarks/pretrained.py cpen455 --path <folder with train.csv>         # CPU: an hour and a half
 
 The model of CPEN455 is one of `benchmarks/classifiers.py best --only 16×16`; what that command has trained is

@@ -67,11 +67,9 @@ def write_table(rows: list[Row], path: Path, *, picture: str) -> None:
         Where the picture lies, seen from the table.
     """
     sections = [section(zoo) for zoo in by_dataset(rows).values()]
-    if sections:
-        sections.append(f"![Error rate and log-loss of every conditioner, with standard errors]({picture})")
-    text = "\n\n".join(sections or ["Nothing has been measured yet."])
+    sections.append(f"![Error rate and log-loss of every conditioner, with standard errors]({picture})")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
 def title(zoo: dict[str, list[Row]]) -> str:

@@ -414,6 +414,20 @@ def test_seeds_are_measured_together(recipes, images, tmp_path):
     assert len(lines(tmp_path / "fits.jsonl")) == 7
 
 
+def test_rows_can_be_chosen_and_others_stay_in_the_table(recipes, modules, tmp_path, monkeypatch, capsys):
+    script = modules.classifiers
+    tiny = script.RECIPES["ablation"]["plain"]
+    monkeypatch.setitem(script.RECIPES, "ablation", {"plain": tiny, "bare": tiny.but(flip=False)})
+    for name in ("plain", "bare"):
+        recipes("--only", name, table="ablation")
+    table = (tmp_path / "classifiers-ablation.md").read_text()
+    assert [table.count(f"| {name} | then hybrid |") for name in ("plain", "bare")] == [1, 1]
+    with pytest.raises(SystemExit):
+        recipes("--only", "bear", table="ablation")
+    assert "no row 'bear'; there are 'plain', 'bare'" in capsys.readouterr().err
+    assert (tmp_path / "classifiers-ablation.md").read_text() == table
+
+
 def test_windows_are_measured_where_they_are_asked_for(recipes, tmp_path):
     recipes(table="ablation")
     assert not any("over_windows" in row for row in lines(tmp_path / "fits.jsonl"))
