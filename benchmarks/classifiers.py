@@ -396,7 +396,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     args = parser.parse_args(arguments)
     if unknown := set(args.only or ()).difference(RECIPES[args.table]):
-        parser.error(f"--only: no row {unknown.pop()!r}; there are {', '.join(map(repr, RECIPES[args.table]))}")
+        known = ", ".join(map(repr, RECIPES[args.table]))
+        parser.error(f"--only: no row {unknown.pop()!r}; there are {known}")
     return args
 
 

@@ -128,13 +128,13 @@ class EarlyStopping(Callback):
 
     Parameters
     ----------
-    monitor : str
-        A key of `MONITORS`.
-    patience : int
+    monitor : str, optional
+        A key of `MONITORS`; None never stops.
+    patience : int, default=10
         Epochs without a new best before training stops.
     """
 
-    def __init__(self, monitor: str, patience: int):
+    def __init__(self, monitor: str | None = None, patience: int = 10):
         self.monitor = monitor
         self.patience = patience
 
@@ -143,6 +143,8 @@ class EarlyStopping(Callback):
         self.weights_: list[Any] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        if self.monitor is None:
+            return
         key, smaller_is_better = MONITORS[self.monitor]
         value = net.history[-1][key] * (1 if smaller_is_better else -1)
         if value < self.best_:
@@ -161,11 +163,19 @@ class EarlyStopping(Callback):
 
 
 class Progress(Callback):
-    """Show how far training is: a bar on a terminal, a line an epoch in a log."""
+    """Show how far training is: a bar on a terminal, a line an epoch in a log.
+
+    Parameters
+    ----------
+    shown : bool, default=False
+    """
+
+    def __init__(self, shown: bool = False):
+        self.shown = shown
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.epochs_ = 0
-        self.bar_ = _bar(net.planned_epochs) if sys.stderr.isatty() else None
+        self.bar_ = _bar(net.planned_epochs) if self.shown and sys.stderr.isatty() else None
 
     def on_batch_end(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         if training and self.bar_ is not None:
@@ -175,6 +185,8 @@ class Progress(Callback):
         self.n_images_ = len(dataset_train)
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        if not self.shown:
+            return
         self.epochs_ += 1
         row = net.history[-1]
         words = f"{row['train_bpd']:.4f} bits/dim"

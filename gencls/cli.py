@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sample = _add(commands, _sample, "sample", "draw images of every class into a picture", model=True)
     sample.add_argument("--n", type=_count, default=8, help="images of each class (default: 8)")
-    sample.add_argument("--seed", type=int, help="draw the same images again")
+    sample.add_argument("--seed", type=_seed, help="draw the same images again")
     sample.add_argument("--out", type=_picture, required=True, help=f"file: {', '.join(PICTURES)}")
     return parser
 
@@ -80,6 +80,12 @@ def _add(
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**32 - 1, got {text!r}")
     return int(text)
 
 

@@ -31,8 +31,8 @@ class ImageCodec:
     pixel_range : "auto" or tuple of float, default="auto"
         The lowest and the highest value. ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
     n_levels : "auto" or int, default="auto"
-        L, 2 to 256. ``"auto"`` is 256 for uint8 and for values that are not whole; for whole numbers, how
-        many of them the range has (at most 256).
+        L, 2 to 256. ``"auto"`` is, for whole numbers, how many of them the range has (at most 256), and 256
+        for other values.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ class ImageCodec:
         if self.n_levels != "auto":
             return int(self.n_levels)
         whole = flat.dtype.kind in "biu" or bool((flat == np.rint(flat)).all())
-        if flat.dtype == np.uint8 or not whole or not (self.low_.is_integer() and self.high_.is_integer()):
+        if not whole or not (self.low_.is_integer() and self.high_.is_integer()):
             return MAX_LEVELS
         return int(min(max(self.high_ - self.low_ + 1, 2), MAX_LEVELS))
 

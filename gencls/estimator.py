@@ -81,8 +81,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     pixel_range : "auto" or tuple of float, default="auto"
         Lowest and highest pixel value; ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
     n_levels : "auto" or int, default="auto"
-        Levels to which pixels are quantised, 2 to 256; ``"auto"`` is 256 for uint8 and for values that are
-        not whole, for whole numbers how many the range has.
+        Levels to which pixels are quantised, 2 to 256; ``"auto"`` is, for whole numbers, how many of them the
+        range has (at most 256), and 256 for other values.
     priors : array-like of shape (K,), optional
         Probabilities of the sorted classes; without it their frequencies in `fit`.
     temperature : float or "auto", default=1.0
@@ -128,8 +128,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Epochs without a new best after which early stopping stops.
     net_params : dict, optional
         Anything that `skorch.NeuralNet` can do more, by its own names: ``{"optimizer": torch.optim.AdamW,
-        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__num_workers": 2}``. Callbacks
-        are added.
+        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__drop_last": True}``. Callbacks
+        are added; ``"callbacks__schedule": None`` leaves the learning rate to one of them. The images lie on
+        the device already, so that workers have nothing to do.
     device : str, default="auto"
         A torch device; ``"auto"`` is a GPU where there is one.
     precision : {"float32", "auto", "bfloat16"}, default="float32"
@@ -148,9 +149,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     verbose : int, default=0
         1 shows progress, of training and of sampling.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the `fit` before; `lr`, `batch_size`, `max_epochs`,
-        `dropout`, `shift`, `discriminative_weight`, `discriminative_temperature` and `n_contrasted` may be
-        others then, the network, the device and what watches over training stay.
+        Whether `fit` goes on from the weights of the `fit` before. The network, the images' layout, range and
+        levels, the classes, the device and `net_params` stay; all other parameters may be others then.
 
     Attributes
     ----------
@@ -321,14 +321,17 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         resume = self.warm_start and hasattr(self, "net_")
         self._check_parameters()
         with self._unchanged_by_errors():
-            samples = self._read_samples(X, y, sample_weight, reset=not resume)
             if resume:
                 self._check_same_model()
+            samples = self._read_samples(X, y, sample_weight, reset=not resume)
             self._count_classes(samples, before=0.0)
-            train, held_out = self._split(merge_duplicates(samples), X_val, y_val)
+            if resume:
+                self._check_no_class_left()
+            train, held_out = self._split(merge_duplicates(samples), X_val, y_val, resume)
             if not resume:
                 self._start(train)
-        self._train(train, held_out, self.max_epochs, schedule=True)
+        epochs = (self.net_params or {}).get("max_epochs", self.max_epochs)
+        self._train(train, held_out, epochs, schedule=True)
         return self._learn_temperature(held_out)
 
     def partial_fit(
@@ -361,10 +364,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
                 "classes must be given in the first call of partial_fit: all classes there will be."
             )
         with self._unchanged_by_errors():
-            samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
             if not first:
                 self._check_same_model()
                 check_same_classes(classes, self.classes_)
+            samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
             self._count_classes(samples, before=0.0 if first else self.class_count_)
             samples = merge_duplicates(samples)
             if first:
@@ -391,8 +394,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ----------
         C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On Calibration of Modern Neural Networks".
         """
-        joint = self.predict_joint_log_proba(X)
-        self.temperature_ = fit_temperature(joint, encode_labels(y, self.classes_, len(joint)))
+        levels, codes = self._encode_labelled(X, y)
+        self.temperature_ = self._best_temperature(levels, codes)
         return self
 
     def predict_joint_log_proba(self, X: ArrayLike) -> Floats:
@@ -454,9 +457,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (N,)
         """
-        log_likelihoods = self._log_likelihoods(X)
-        codes = encode_labels(y, self.classes_, len(log_likelihoods))
-        return log_likelihoods[np.arange(len(codes)), codes]
+        levels, codes = self._encode_labelled(X, y)
+        return class_log_likelihoods(self.net_.averaged_model, levels)[np.arange(len(codes)), codes]
 
     def bits_per_dim(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         """Average bits per dimension of p(image | its class), or of p(image) without y; lower is better.
@@ -576,6 +578,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             If classes, images or weights are such that a file cannot hold them.
         """
         check_is_fitted(self)
+        check_parameters(type(self).__name__, self.get_params(deep=False), RULES)
         if changed := self._changed_parameters():
             raise InvalidParameterError(
                 f"The network can only be saved with the parameters that it was built with, but: {changed}. "
@@ -692,8 +695,17 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self.class_count_ = before + np.bincount(samples.labels, samples.weights, len(self.classes_))
         self.class_prior_ = class_prior(self.priors, self.class_count_)
 
+    def _check_no_class_left(self) -> None:
+        """Raise if a warm start has no image of a class that the first fit saw."""
+        if self.priors is None and not self.class_count_.all():
+            missing = self.classes_[self.class_count_ == 0].tolist()
+            raise InvalidInputError(
+                f"y must have all classes of the fit before, as warm_start=True, but has none of {missing}. "
+                "Their frequencies would be 0: give priors, or images of all classes."
+            )
+
     def _split(
-        self, samples: Samples, X_val: ArrayLike | None, y_val: ArrayLike | None
+        self, samples: Samples, X_val: ArrayLike | None, y_val: ArrayLike | None, resume: bool
     ) -> tuple[Samples, Samples | None]:
         """Training and held-out samples."""
         if (X_val is None) != (y_val is None):
@@ -704,8 +716,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             return samples, Samples(self.codec_.encode(flat), codes, np.ones(len(codes)))
         if not self.early_stopping and self.temperature != "auto":
             return samples, None
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        return hold_out(samples, self.validation_fraction, seed)
+        if not (resume and hasattr(self, "_split_seed")):  # a warm start holds out the same images again
+            self._split_seed = check_random_state(self.random_state).randint(2**31 - 1)
+        return hold_out(samples, self.validation_fraction, self._split_seed)
 
     def _start(self, samples: Samples) -> None:
         """Build the net and initialise its weights by the training images."""
@@ -721,21 +734,23 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def _train(
         self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool
     ) -> GenerativeBayesClassifier:
-        net = self.net_
+        net, device = self.net_, torch.device(self.net_.device)
         extra = self.net_params or {}
         net.adopt(
             extra.get("lr", self.lr),
             extra.get("batch_size", int(self.batch_size)),
-            self.dropout,
-            int(self.shift),
-            self._make_discrimination(),
+            dropout=self.dropout,
+            ema_decay=extra.get("ema_decay", self.ema_decay),
+            gradient_clip=extra.get("gradient_clip", self.gradient_clip),
+            shift=int(self.shift),
+            discrimination=self._make_discrimination(),
         )
         net.compute_with(self.precision, compile=self.compile, checkpoint=self.checkpoint)
-        device = torch.device(net.device)
-        validation = dict(net.callbacks_)["validation"]
-        validation.images = None if held_out is None else held_out.to_torch(device)
-        validation.prior = self.class_prior_
-        validation.temperature = self.temperature
+        images = None if held_out is None else held_out.to_torch(device)
+        net.tell("validation", images=images, prior=self.class_prior_, temperature=self.temperature)
+        monitor = None if images is None else self._monitored()
+        net.tell("early_stopping", monitor=monitor, patience=self.n_iter_no_change)
+        net.tell("progress", shown=bool(self.verbose))
         with seeded(self._draw_seed(), device):
             net.learn(train.to_torch(device), epochs, schedule=schedule)
         return self
@@ -745,11 +760,12 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         if self.temperature != "auto":
             self.temperature_ = float(self.temperature)
         elif held_out is not None:
-            levels = torch.from_numpy(held_out.levels)
-            scores = class_log_likelihoods(self.net_.averaged_model, levels)
-            joint = joint_log_prob(scores, self.class_prior_)
-            self.temperature_ = fit_temperature(joint, held_out.labels)
+            self.temperature_ = self._best_temperature(torch.from_numpy(held_out.levels), held_out.labels)
         return self
+
+    def _best_temperature(self, levels: torch.Tensor, codes: NDArray[np.int64]) -> float:
+        scores = class_log_likelihoods(self.net_.averaged_model, levels)
+        return fit_temperature(joint_log_prob(scores, self.class_prior_), codes)
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))
@@ -763,13 +779,24 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _changed_parameters(self) -> str:
-        """Which parameters that shape the network are others than in the first fit."""
-        built = self.net_.get_params_for("module")
-        return "; ".join(
-            f"{name} was {built[name]!r} and is {value!r}"
+        """Which parameters that shape the network or its images are others than in the first fit."""
+        codec, built = self.codec_, self.net_.get_params_for("module")
+        found = [
+            (name, built[name], value)
             for name, value in self._model_params().items()
             if name != "dropout" and repr(value) != repr(built[name])
-        )
+        ]
+        settled = {
+            "image_shape": codec.image_shape_,
+            "channel_axis": codec.channel_axis,
+            "pixel_range": (codec.low_, codec.high_),
+            "n_levels": codec.n_levels_,
+        }
+        for name, value in settled.items():
+            given = getattr(self, name)
+            if given is not None and given != "auto" and not np.array_equal(given, value):
+                found.append((name, value, given))
+        return "; ".join(f"{name} was {before!r} and is {now!r}" for name, before, now in found)
 
     def _model_params(self) -> dict[str, Any]:
         return {
@@ -785,8 +812,6 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         }
 
     def _make_net(self) -> GenerativeNet:
-        stopping = self.early_stopping
-        monitor = stopping if isinstance(stopping, str) else "bits_per_dim" if stopping else None
         return make_net(
             self._model_params(),
             device=resolve_device(self.device),
@@ -795,11 +820,14 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             max_epochs=self.max_epochs,
             ema_decay=self.ema_decay,
             gradient_clip=self.gradient_clip,
-            monitor=monitor,
-            patience=self.n_iter_no_change,
-            verbose=self.verbose,
             net_params=self.net_params or {},
         )
+
+    def _monitored(self) -> str | None:
+        """What early stopping watches: a key of `callbacks.MONITORS`."""
+        if isinstance(self.early_stopping, str):
+            return self.early_stopping
+        return "bits_per_dim" if self.early_stopping else None
 
     def _make_discrimination(self) -> Discrimination | None:
         if self.discriminative_weight == 0:
@@ -844,7 +872,14 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _encode_images(self, X: ArrayLike) -> torch.Tensor:
         """Levels (N, C, H, W)."""
-        return torch.from_numpy(self.codec_.encode(self._validate_images(X)))
+        levels = self.codec_.encode(self._validate_images(X))
+        return torch.from_numpy(np.require(levels, requirements="W"))  # torch warns of read-only ones
+
+    def _encode_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Levels and positions of the classes, before anything is scored."""
+        check_is_fitted(self)
+        levels = self._encode_images(X)
+        return levels, encode_labels(y, self.classes_, len(levels))
 
     def _validate_images(self, X: ArrayLike) -> NDArray[Any]:
         flat, sample_shape = flatten_images(X)

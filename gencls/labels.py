@@ -65,7 +65,8 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
             f"y must have the shape ({n_samples},), a class for each image, got {y.shape}."
         )
     check_none_missing(y)
-    unknown = np.setdiff1d(y, classes)
+    # Words and numbers never match; numpy would take 10 for "10", and sort it before "2".
+    unknown = np.setdiff1d(y, classes) if _are_words(y) == _are_words(classes) else np.unique(y)
     if len(unknown):
         raise InvalidInputError(
             f"y must have classes that fit saw ({_listed(classes)}), got also {_listed(unknown)}."
@@ -101,6 +102,11 @@ def draw_labels(
     if y is not None:
         return encode_labels_for(n_samples, y, classes)
     return rng.choice(len(classes), size=n_samples, p=prior)
+
+
+def _are_words(labels: NDArray[Any]) -> bool:
+    some = labels[:1].tolist()
+    return bool(some) and isinstance(some[0], str | bytes)
 
 
 def _is_missing(label: Any) -> bool:

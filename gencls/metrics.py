@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
 
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
 from .validation import whole
@@ -95,10 +96,27 @@ def expected_calibration_error(
 def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = None) -> float:
     """Negative bits per dimension of p(x | y), or of p(x) without y: a scorer, larger is better.
 
+    Parameters
+    ----------
+    estimator : GenerativeBayesClassifier or Pipeline
+        Fitted. Of a pipeline that ends with the classifier, the bits are those of the images that the steps
+        before it give.
+    X : array-like
+        Images.
+    y : array-like of shape (N,), optional
+        Their classes.
+
+    Returns
+    -------
+    float
+
     Examples
     --------
     ``GridSearchCV(clf, grid, scoring=neg_bits_per_dim_scorer)``
     """
+    if isinstance(estimator, Pipeline):
+        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+        estimator = estimator[-1]
     return -float(estimator.bits_per_dim(X, y))
 
 

@@ -25,11 +25,12 @@ def _is_range(value: Any) -> bool:
 
 
 def _is_net_params(value: Any) -> bool:
-    """Whether it is a dict, and leaves the callbacks alone without which nothing is learned or recorded."""
+    """Whether it is a dict that leaves alone what is set elsewhere, and what training cannot do without."""
     if not isinstance(value, dict):
         return False
     switched_off = {f"callbacks__{name}" for name in NEEDED_CALLBACKS} & value.keys()
-    return value.get("callbacks") != "disable" and not switched_off
+    set_elsewhere = [key for key in value if key == "iterator_train__batch_size" or key.startswith("module")]
+    return value.get("callbacks") != "disable" and not switched_off and not set_elsewhere
 
 
 NOT_NEGATIVE = real("a number of at least 0", lambda value: 0 <= value < float("inf"))
@@ -61,7 +62,11 @@ RULES: dict[str, Rule] = {
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
     "n_iter_no_change": whole(1),
     "net_params": optional(
-        Rule(f"a dict that leaves the callbacks {' and '.join(NEEDED_CALLBACKS)} alone", _is_net_params)
+        Rule(
+            f"a dict that leaves the callbacks {' and '.join(NEEDED_CALLBACKS)} alone, and module, its "
+            "parameters and iterator_train__batch_size to the parameters of the estimator",
+            _is_net_params,
+        )
     ),
     "precision": choice(*PRECISIONS),
     "compile": flag(),

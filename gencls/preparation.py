@@ -130,7 +130,7 @@ def merge_duplicates(samples: Samples) -> Samples:
 
 
 def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
-    """Split into training and validation samples, with every class in both.
+    """Split into training and validation samples, stratified by class.
 
     Raises
     ------

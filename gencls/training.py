@@ -88,20 +88,30 @@ class GenerativeNet(NeuralNet):
         self,
         lr: float,
         batch_size: int,
-        dropout: float | None = None,
+        *,
+        dropout: float,
+        ema_decay: float,
+        gradient_clip: float | None,
         shift: int = 0,
         discrimination: Discrimination | None = None,
     ) -> None:
-        """Take over settings that may change between two trainings; without a `dropout` it stays."""
+        """Take over settings that may change between two trainings."""
         self.batch_size = batch_size
-        if dropout is not None:
-            self.module_.network.drop(dropout)
+        self.ema_decay = self.averaged_.multi_avg_fn.decay = ema_decay  # type: ignore[union-attr]
+        self.gradient_clip = gradient_clip
+        self.module_.network.drop(dropout)
         self.module_.shift = shift
         self.discrimination_ = discrimination
         if lr != self.lr:
             self.lr = lr
             for group in self.optimizer_.param_groups:
                 group["initial_lr"] = lr
+
+    def tell(self, callback: str, **settings: Any) -> None:
+        """Give one of the callbacks its settings for the next training, unless it was switched off."""
+        found = dict(self.callbacks_).get(callback)
+        if found is not None:
+            found.set_params(**settings)
 
     def compute_with(self, precision: str, *, compile: bool, checkpoint: bool) -> None:
         """Say how, not what, the model and its average compute; see the estimator's parameters."""
@@ -165,7 +175,7 @@ class GenerativeNet(NeuralNet):
         return likelihood + self.discrimination_.weight * cross_entropy
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> GenerativeNet:
-        """Train; an interruption ends training, and what was learned is kept."""
+        """Train; an interruption ends training, and what was learned is kept, as it is after an error."""
         before = len(self.history)
         try:
             super().fit_loop(X, y, epochs=epochs, **fit_params)
@@ -178,8 +188,9 @@ class GenerativeNet(NeuralNet):
                     TrainingInterruptedWarning,
                     stacklevel=2,
                 )
-        except NonFiniteLossError:
-            self._forget_unfinished_epoch()
+        except Exception:
+            if len(self.history) > before and "train_bpd" not in self.history[-1]:
+                self._forget_unfinished_epoch()
             self.notify("on_train_end", X=X, y=y)
             raise
         return self
@@ -197,9 +208,6 @@ def make_net(
     max_epochs: int,
     ema_decay: float,
     gradient_clip: float | None,
-    monitor: str | None,
-    patience: int,
-    verbose: int,
     net_params: Mapping[str, Any],
 ) -> GenerativeNet:
     """Assemble the net.
@@ -211,12 +219,6 @@ def make_net(
     device : torch.device
     lr, batch_size, max_epochs, ema_decay, gradient_clip
         As in the estimator.
-    monitor : str, optional
-        What early stopping watches: a key of `callbacks.MONITORS`.
-    patience : int
-        Of early stopping.
-    verbose : int
-        Whether progress is shown.
     net_params : mapping
         What the user wants otherwise of `skorch.NeuralNet`; callbacks are added to ours.
 
@@ -231,11 +233,9 @@ def make_net(
         ("cross_entropy", PassthroughScoring("train_cross_entropy", lower_is_better=None, on_train=True)),
         ("averaging", WeightAveraging()),
         ("validation", Validation(n_dimensions)),
+        ("progress", Progress()),
+        ("early_stopping", EarlyStopping()),
     ]
-    if verbose:
-        callbacks.append(("progress", Progress()))
-    if monitor is not None:
-        callbacks.append(("early_stopping", EarlyStopping(monitor, patience)))
     params: dict[str, Any] = {f"module__{name}": value for name, value in model.items()} | {
         "criterion": NegativeLogLikelihood,
         "criterion__n_dimensions": n_dimensions,

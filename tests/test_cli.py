@@ -125,6 +125,8 @@ def test_sample_draws_a_picture(run, colours):
         ("sample digits --out samples.txt", "must end with .pdf or .png or .svg, got 'samples.txt'"),
         ("sample digits --out missing/samples.png", "must be in a folder that is there"),
         ("sample digits --n 0 --out samples.png", "must be a whole number of at least 1, got '0'"),
+        ("sample digits --seed -1 --out samples.png", "must be a whole number from 0 to 2**32 - 1, got '-1'"),
+        ("sample digits --seed 4294967296 --out samples.png", "from 0 to 2**32 - 1, got '4294967296'"),
         ("", "the following arguments are required: COMMAND"),
     ],
 )

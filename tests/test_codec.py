@@ -198,7 +198,7 @@ def test_range_and_levels_are_learned(values, dtype, expected):
     [
         ([0, 7], np.float64, (0, 16), "auto", (0, 16, 17)),
         ([0, 7], np.float64, (0, 16), 9, (0, 16, 9)),
-        ([0, 7], np.uint8, (0, 15), "auto", (0, 15, 256)),
+        ([0, 7], np.uint8, (0, 15), "auto", (0, 15, 16)),
         ([0, 7], np.uint8, (0, 15), 16, (0, 15, 16)),
         ([0, 7], np.uint8, "auto", 8, (0, 255, 8)),
         ([1, 2], np.int64, (0.5, 2.5), "auto", (0.5, 2.5, 256)),

@@ -9,6 +9,7 @@ import pickle
 import re
 import subprocess
 import sys
+import warnings
 from copy import deepcopy
 
 import joblib
@@ -35,6 +36,7 @@ from gencls import (
     NonFiniteLossError,
     PixelClippingWarning,
     TrainingInterruptedWarning,
+    estimator,
     list_conditioners,
     neg_bits_per_dim_scorer,
     objectives,
@@ -150,6 +152,9 @@ def test_bits_per_dimension(fitted, unseen):
     assert fitted.bits_per_dim(X) == pytest.approx(-fitted.score_samples(X).mean() / nats, rel=1e-12)
     assert neg_bits_per_dim_scorer(fitted, X, y) == -fitted.bits_per_dim(X, y)
     assert neg_bits_per_dim_scorer(fitted, X) == -fitted.bits_per_dim(X)
+    pipeline = make_pipeline(FunctionTransformer(lambda X: X[:, ::-1]), fitted)
+    assert neg_bits_per_dim_scorer(pipeline, X, y) == -fitted.bits_per_dim(X[:, ::-1], y)
+    assert neg_bits_per_dim_scorer(make_pipeline(fitted), X) == -fitted.bits_per_dim(X)
 
 
 def test_an_image_is_scored_the_same_alone_and_among_others(fitted, unseen):
@@ -180,6 +185,11 @@ def test_read_only_images_will_do(unseen):
     clf = quick().fit(X, y)
     assert clf.predict(X).shape == (30,)
     assert clf.fit(X.astype(np.uint8)[::-1], y[::-1]).sample(2)[0].dtype == np.uint8
+    X = X.astype(np.uint8)
+    X.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert clf.set_params(pixel_range=(0, 255)).fit(X, y).predict(X).shape == (30,)
 
 
 def test_what_is_fitted(fitted):
@@ -444,6 +454,35 @@ def test_a_warm_start_goes_on():
     assert clf.history_[-1]["train_bpd"] < clf.history_[1]["train_bpd"]
 
 
+def test_what_training_is_like_may_be_another_after_a_warm_start(capsys):
+    X, y = shades()
+    clf = quick(warm_start=True).fit(X, y)
+    others = {"ema_decay": 0.25, "gradient_clip": None, "early_stopping": "accuracy", "n_iter_no_change": 1}
+    clf.set_params(**others, validation_fraction=0.4, max_epochs=40, verbose=1).fit(X, y)
+    assert clf.net_.averaged_.multi_avg_fn.decay == 0.25
+    assert clf.net_.gradient_clip is None
+    assert "valid_accuracy" in clf.history_[-1]
+    assert clf.n_iter_ < 41
+    assert "epoch 1/40" in capsys.readouterr().err
+    clf.set_params(early_stopping=False, max_epochs=1).fit(X, y)
+    assert "valid_accuracy" not in clf.history_[-1]
+
+
+@pytest.mark.parametrize("random_state", [None, 0, np.random.RandomState(0)], ids=str)
+def test_a_warm_start_holds_out_the_same_images_again(random_state, monkeypatch):
+    X, y = shades()
+    held_out, split = [], estimator.hold_out
+
+    def watched(*args):
+        held_out.append(split(*args)[1].levels)
+        return split(*args)
+
+    monkeypatch.setattr(estimator, "hold_out", watched)
+    clf = quick(random_state=random_state, warm_start=True, temperature="auto", validation_fraction=0.3)
+    clf.fit(X, y).fit(X, y)
+    np.testing.assert_array_equal(*held_out)
+
+
 def test_without_a_warm_start_fitting_begins_anew():
     X, y = shades()
     clf = quick(max_epochs=2).fit(X, y)
@@ -483,6 +522,16 @@ def test_a_partial_fit_after_a_fit_goes_on():
     clf = quick(max_epochs=2).fit(X, y)
     clf.partial_fit(X, y)
     assert clf.n_iter_ == 3
+
+
+def test_a_partial_fit_holds_nothing_out_and_never_stops_early():
+    X, y = shades()
+    clf = quick(early_stopping=True, n_iter_no_change=1, temperature="auto", validation_fraction=0.4)
+    for each in (clf, clone(clf).fit(X, y)):
+        before = getattr(each, "n_iter_", 0)
+        each.partial_fit(X, y, classes=[0, 1, 2])
+        assert each.n_iter_ == before + 1
+        assert "valid_bpd" not in each.history_[-1]
 
 
 # Priors
@@ -597,8 +646,10 @@ def test_other_optimizers_and_more_callbacks():
 
 
 def test_net_params_come_before_parameters_of_the_same_name():
-    clf = quick(net_params={"lr": 0.25, "batch_size": 7}).fit(*shades())
-    assert (clf.net_.lr, clf.net_.batch_size) == (0.25, 7)
+    others = {"lr": 0.25, "batch_size": 7, "ema_decay": 0.5, "gradient_clip": 9.0, "max_epochs": 2}
+    clf = quick(net_params=others, max_epochs=1).fit(*shades())
+    assert {name: getattr(clf.net_, name) for name in others} == others
+    assert clf.n_iter_ == 2
 
 
 def test_an_optimizer_is_tuned_without_another():
@@ -728,7 +779,11 @@ BAD_PARAMETERS = {
     "early_stopping": ("loss", "True or False or 'bits_per_dim' or 'log_loss' or 'accuracy'"),
     "validation_fraction": (0, "a number above 0 and below 1"),
     "n_iter_no_change": ("5", "an int of at least 1"),
-    "net_params": ([], "None or a dict that leaves the callbacks averaging and validation alone"),
+    "net_params": (
+        [],
+        "None or a dict that leaves the callbacks averaging and validation alone, and module, its parameters "
+        "and iterator_train__batch_size to the parameters of the estimator",
+    ),
     "verbose": (-1, "True or False or an int of at least 0"),
     "warm_start": (1, "True or False"),
 }
@@ -736,6 +791,9 @@ ALSO_BAD = [
     ("net_params", {"callbacks": "disable"}),
     ("net_params", {"callbacks__averaging": None}),
     ("net_params", {"callbacks__validation": None}),
+    ("net_params", {"module__n_filters": 8}),
+    ("net_params", {"module": torch.nn.Linear}),
+    ("net_params", {"iterator_train__batch_size": 8}),
     ("lr", math.inf),
     ("lr", math.nan),
     ("lr", "fast"),
@@ -1146,6 +1204,44 @@ def test_a_warm_start_needs_the_classes_of_before():
     message = "y must have classes that fit saw (0, 1, 2), got also 3."
     with pytest.raises(InvalidInputError, match=whole(message)):
         clf.fit(X, y + 1)
+
+
+def test_a_warm_start_needs_images_of_all_classes_or_priors():
+    X, y = shades()
+    clf = quick(warm_start=True).fit(X, y)
+    message = (
+        "y must have all classes of the fit before, as warm_start=True, but has none of [2]. Their "
+        "frequencies would be 0: give priors, or images of all classes."
+    )
+    with pytest.raises(InvalidInputError, match=whole(message)):
+        clf.fit(X[y < 2], y[y < 2])
+    np.testing.assert_allclose(clf.class_prior_, 1 / 3)
+    clf.set_params(priors=[0.2, 0.3, 0.5]).fit(X[y < 2], y[y < 2])
+    np.testing.assert_array_equal(clf.class_prior_, [0.2, 0.3, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        ("pixel_range", (0, 9), "pixel_range was (0.0, 8.0) and is (0, 9)"),
+        ("n_levels", 5, "n_levels was 9 and is 5"),
+        ("image_shape", (1, 9), "image_shape was (3, 3) and is (1, 9)"),
+        ("channel_axis", 1, "channel_axis was -1 and is 1"),
+    ],
+)
+def test_going_on_with_other_images_is_refused(parameter, value, message):
+    X, y = shades()
+    clf = quick(warm_start=True).fit(X, y)
+    clf.set_params(pixel_range=[0, 8], n_levels=9, image_shape=[3, 3]).fit(X, y)
+    with pytest.raises(InvalidParameterError, match=re.escape(message)):
+        clf.set_params(**{parameter: value}).fit(X, y)
+
+
+@pytest.mark.parametrize("method", ["log_likelihood", "bits_per_dim", "calibrate"])
+def test_classes_are_checked_before_anything_is_scored(method, fitted, unseen, monkeypatch):
+    monkeypatch.setattr(estimator, "class_log_likelihoods", None)
+    with pytest.raises(InvalidInputError, match="got also 'dog'"):
+        getattr(fitted, method)(unseen[0][:2], ["ant", "dog"])
 
 
 def test_values_outside_the_range_of_fit_are_clipped_with_a_warning(fitted):

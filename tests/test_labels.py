@@ -41,6 +41,17 @@ def test_unknown_ones_are_named_up_to_ten():
         encode_labels([99], many, 1)
 
 
+@pytest.mark.parametrize("kind", [str, object])
+def test_words_are_no_numbers_however_many_classes_there_are(kind):
+    numbers = np.arange(12)
+    words = np.sort(numbers.astype(str)).astype(kind)
+    with pytest.raises(InvalidInputError, match=r"got also '10', '2'\."):
+        encode_labels(np.array(["2", "10"], dtype=kind), numbers, 2)
+    with pytest.raises(InvalidInputError, match=r"got also 10\."):
+        encode_labels([10], words, 1)
+    assert encode_labels(["10"], words, 1).tolist() == [2]
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
 def test_missing_ones_are_counted_and_the_first_is_found(missing):
     y = np.array(["ant", missing, "bee", missing], dtype=object)

@@ -355,6 +355,14 @@ def test_weights_that_could_not_be_loaded_are_not_saved(spoil, half, message, mi
     assert not path.exists()
 
 
+def test_parameters_that_could_not_be_loaded_leave_the_file_as_it_was(mine, path):
+    mine.save(path)
+    before = path.read_bytes()
+    with pytest.raises(InvalidParameterError, match="'early_exit'"):
+        mine.set_params(early_exit=0).save(path)
+    assert path.read_bytes() == before
+
+
 def test_parameters_that_changed_since_fit(mine, path):
     mine.set_params(n_filters=8)
     with pytest.raises(InvalidParameterError, match=r"but: n_filters was 4 and is 8\. Set them back"):

@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 from torch.optim.swa_utils import AveragedModel
 
 from gencls import NonFiniteLossError, TrainingInterruptedWarning, callbacks
-from gencls.callbacks import CosineSchedule, EarlyStopping, Progress
+from gencls.callbacks import CosineSchedule, EarlyStopping
 from gencls.metrics import bits_per_dim
 from gencls.posterior import joint_log_prob, log_posterior
 from gencls.preparation import LabelledImages
@@ -41,9 +41,6 @@ OPTIONS = {
     "max_epochs": 5,
     "ema_decay": 0.9,
     "gradient_clip": 5.0,
-    "monitor": None,
-    "patience": 2,
-    "verbose": 0,
     "net_params": {},
 }
 
@@ -53,14 +50,15 @@ def images(n=20, seed=0):
     return LabelledImages(make_levels(model, n, seed).to(torch.uint8), make_labels(model, n), torch.ones(n))
 
 
-def start(held_out=None, extra=(), **options):
+def start(held_out=None, extra=(), *, monitor=None, patience=2, verbose=0, **options):
     """A net with its weights set, and callbacks that watch it."""
     net = make_net(MODEL, **{**OPTIONS, "net_params": {"callbacks": list(extra)}, **options})
     torch.manual_seed(0)
     net.initialize()
     net.initialise_weights(images())
-    validation = dict(net.callbacks_)["validation"]
-    validation.images, validation.prior = held_out, PRIOR
+    net.tell("validation", images=held_out, prior=PRIOR)
+    net.tell("early_stopping", monitor=monitor, patience=patience)
+    net.tell("progress", shown=bool(verbose))
     return net
 
 
@@ -380,6 +378,18 @@ def test_a_net_pickles_after_it(terminal, monkeypatch):
     assert dict(net.callbacks_)["validation"].images is None
 
 
+def test_after_any_other_error_the_net_is_whole_and_goes_on():
+    recorder = Recorder(at_step=5, do=lambda: 1 / 0)
+    net = start(images(seed=1), extra=[recorder])
+    with pytest.raises(ZeroDivisionError):
+        net.learn(images(), 3)
+    assert len(net.history) == 1
+    assert_same_weights(net.module_, recorder.steps[-1])
+    assert dict(net.callbacks_)["validation"].images is None
+    net.learn(images(), 2)
+    assert len(net.history) == 3
+
+
 # Interruptions
 
 
@@ -481,7 +491,6 @@ def test_silence_is_the_default(capsys):
     net.learn(images(), 2)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "")
-    assert not any(isinstance(callback, Progress) for _, callback in net.callbacks_)
 
 
 # The net
