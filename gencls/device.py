@@ -39,7 +39,7 @@ def resolve_device(device: str | torch.device, owner: str = "GenerativeBayesClas
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        if device is None or torch.empty(0, device=device).is_meta:
+        if device is None or torch.empty(0, dtype=torch.float64, device=device).is_meta:
             raise TypeError("nothing can be computed there")
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
@@ -73,8 +73,14 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Let torch's random numbers follow from `seed` in here, and leave its own stream as it was."""
+    """Let torch's random numbers follow from `seed` in here, on the CPU and the device.
+
+    Its own streams are as they were afterwards, and those of other devices are never touched.
+    """
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         yield

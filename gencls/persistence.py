@@ -37,6 +37,7 @@ FITTED = ("classes_", "class_count_", "class_prior_", "temperature_", "n_feature
 NOT_KEPT = ("conditioner", "device", "compile", "net_params")
 
 MOST_MISTAKES = 3  # that one message lists
+TENSORS_A_LAYER = 72  # at least: two convolutions of three tensors in each of twelve blocks
 
 
 class Snapshot(NamedTuple):
@@ -137,7 +138,7 @@ def check_weights(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> No
         The parameters of `ConditionalPixelCNN`.
     weights : mapping of str to Tensor
     """
-    if model["n_layers"] > len(weights):
+    if TENSORS_A_LAYER * model["n_layers"] > len(weights):
         raise ModelFileError(f"{len(weights)} tensors are too few for n_layers={model['n_layers']}.")
     expected = _empty_weights(model)
     mistakes = [
@@ -154,7 +155,7 @@ def _empty_weights(model: Mapping[str, Any]) -> dict[str, Tensor]:
     """The weights of a model without their memory."""
     try:
         with torch.device("meta"):
-            return ConditionalPixelCNN(**model).state_dict()
+            return ConditionalPixelCNN(**model).float().state_dict()
     except Exception as error:  # of a conditioner that others wrote
         raise ModelFileError(
             f"The model cannot be built on torch's device 'meta' ({type(error).__name__}: {error}). The "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, MissingPackageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,6 +139,11 @@ class SampleGridDisplay:
             raise InvalidInputError(f"X must hold at least one pixel to draw, got shape {pixels.shape}.")
         names = list(np.unique(labels) if classes is None else classes)
         rows = [images[labels == name][:n_per_class] for name in names]
+        if not any(map(len, rows)):
+            raise InvalidInputError(
+                f"There must be an image to draw, got none of the classes {names} for "
+                f"n_per_class={n_per_class}."
+            )
         return cls(rows, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> SampleGridDisplay:
@@ -286,7 +291,7 @@ def _axes(owner: str, ax: Axes | None, figsize: tuple[float, float]) -> Axes:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'{owner} needs matplotlib, which is not installed. Install it with: pip install "gencls[plot]"'
         ) from error
     axes: Axes = plt.subplots(figsize=figsize, layout="constrained")[1]

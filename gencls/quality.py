@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .codec import ImageCodec
 from .device import resolve_device, seeded
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
+from .validation import whole
 
 __all__ = ["frechet_inception_distance", "kernel_inception_distance"]
 
@@ -217,14 +218,15 @@ def _inception(features: Any, device: str) -> nn.Module:
 def _extract(network: nn.Module, images: NDArray[np.uint8], batch_size: int) -> Tensor:
     """Features (N, D) in float64, computed in evaluation mode."""
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         with torch.inference_mode():
             batches = torch.from_numpy(images).split(batch_size)
             found = [network(batch.to(device)).double().cpu() for batch in batches]
     finally:
-        network.train(was_training)
+        for module, training in modes.items():
+            module.training = training
     if any(
         each.shape != (len(batch), found[0].shape[-1]) for each, batch in zip(found, batches, strict=True)
     ):
@@ -247,10 +249,10 @@ def _check_covariance(real: Tensor, generated: Tensor) -> None:
 
 def _subset_size(wanted: int | None, n_images: int) -> int:
     size = min(KERNEL_SUBSET, n_images) if wanted is None else wanted
-    if not 2 <= size <= n_images:
+    if not whole(2, n_images).accepts(size):
         raise InvalidParameterError(
-            f"The parameter 'subset_size' must be from 2 to {n_images}, the images of the smaller set, got "
-            f"{size!r}."
+            f"The parameter 'subset_size' must be an int from 2 to {n_images}, the images of the smaller set, "
+            f"got {size!r}."
         )
     return size
 

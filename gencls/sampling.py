@@ -70,7 +70,7 @@ def draw_noise(
     _, height, width = model.image_shape
     noise = random_state.random_sample((n_samples, height, width, _noise_per_pixel(model)))
     tiny = np.finfo(np.float32).eps / 2  # keeps the logarithms finite in float32
-    return noise.clip(tiny, 1 - tiny)
+    return noise.clip(tiny, 1 - tiny, out=noise)
 
 
 def _noise_per_pixel(model: ConditionalPixelCNN) -> int:
@@ -162,12 +162,8 @@ def _choose_mirrored(
 
 
 def _is_mirrored(model: ConditionalPixelCNN, labels: Tensor, coins: Tensor, known: Tensor) -> Tensor:
-    levels, n_rows = _blank(model, labels), known.shape[2]
-    levels[:, :, :n_rows] = known  # those below make no difference
-    modulations = model.modulate_images(labels)
-    as_is, mirrored = (
-        model.log_prob_as_is(each, modulations, n_rows)[0] for each in (levels, mirror(levels))
-    )
+    modulations, n_rows = model.modulate_images(labels), known.shape[2]
+    as_is, mirrored = (model.log_prob_as_is(each, modulations, n_rows)[0] for each in (known, mirror(known)))
     return coins < torch.sigmoid(mirrored - as_is)
 
 

@@ -41,9 +41,9 @@ def class_log_likelihoods(
     model.eval()
     scores = np.empty((model.n_classes, len(levels)))
     with torch.inference_mode(), model.weights_resolved():
-        for part in classes.split(n_classes):
-            modulations = model.modulate_classes(part)  # once, for all images
-            rows = scores[int(part[0]) : int(part[-1]) + 1]
+        for first in range(0, model.n_classes, n_classes):
+            part = slice(first, first + n_classes)
+            modulations, rows = model.modulate_classes(classes[part]), scores[part]  # once, for all images
             for start in range(0, len(levels), n_images):
                 batch = levels[start : start + n_images].to(model.device)
                 filled = torch.cat([batch, batch[:1].expand(n_images - len(batch), -1, -1, -1)])

@@ -121,7 +121,7 @@ class GenerativeNet(NeuralNet):
         for model in models:
             model.precision = resolve_precision(precision, device)
             model.network.checkpoint(checkpoint)
-            model.network.compile_blocks(compiled)
+            model.network.compiled = compiled
 
     def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
         """Be where another net was that was trained: at its averaged weights, with a fresh optimiser."""
@@ -139,6 +139,7 @@ class GenerativeNet(NeuralNet):
     def initialize_module(self) -> GenerativeNet:
         """Build the model and its average."""
         super().initialize_module()
+        self.module_.float()  # whatever torch's default is
         self.averaged_ = AveragedModel(self.module_, multi_avg_fn=MovingAverage(self.ema_decay))
         self.averaged_.requires_grad_(False)
         return self

@@ -170,7 +170,7 @@ def test_the_model_is_the_same(conditioner, image_shape):
     levels, labels = make_levels(model), make_labels(model)
     found = []
     for compiled in (False, True):
-        model.network.compile_blocks(compiled)
+        model.network.compiled = compiled
         model.zero_grad()
         log_prob = model(levels, labels)
         log_prob.sum().backward()
@@ -185,7 +185,7 @@ def test_the_model_is_the_same(conditioner, image_shape):
 @needs_compiler
 def test_a_checkpointed_model_loses_the_same_features_again():
     model = make_model((3, 8, 8), 256, n_filters=6, dropout=0.4).float().train()
-    model.network.compile_blocks(True)
+    model.network.compiled = True
     levels, labels = make_levels(model), make_labels(model)
     found = []
     for checkpointed in (False, True):
@@ -200,7 +200,7 @@ def test_a_checkpointed_model_loses_the_same_features_again():
 @needs_compiler
 def test_no_pixel_depends_on_a_later_one_by_more_than_rounding():
     model = make_model((3, 9, 9), 256, n_filters=8).float()
-    model.network.compile_blocks(True)
+    model.network.compiled = True
     levels = make_levels(model)
     modulations = model.modulate_images(make_labels(model))
     changed = levels.clone()
@@ -228,6 +228,39 @@ def test_what_a_conditioner_gives_in_another_precision_or_for_one_channel_is_rea
 
 
 @needs_compiler
+def test_another_default_precision_makes_no_difference():
+    model = make_model((1, 5, 5), 17).float()
+    levels, labels = make_levels(model), make_labels(model)
+    model.network.compiled = True
+    functions._constant.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = model(levels, labels)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(model(levels, labels), found)
+
+
+@needs_compiler
+def test_no_images_have_no_gradient():
+    model = make_model((1, 5, 5), 17).float()
+    model.network.compiled = True
+    model(make_levels(model)[:0], make_labels(model)[:0]).sum().backward()
+    assert not any(each.grad.any() for each in model.parameters() if each.grad is not None)
+
+
+@needs_compiler
+def test_weights_are_initialised_as_without_compiled_kernels():
+    plain, compiled = (make_model((1, 5, 5), 17).float() for _ in range(2))
+    compiled.network.compiled = True
+    for model in (plain, compiled):
+        model.initialise(make_levels(model), make_labels(model))
+    assert compiled.network.compiled
+    for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@needs_compiler
 def test_numbers_of_another_kind_are_never_read():
     with pytest.raises(TypeError, match=r"float32 on the CPU, got torch\.float64 on cpu"):
         functions.concat_elu(noise(1, 2, 2, 3).double())
@@ -246,7 +279,7 @@ def test_a_compiled_model_works_where_there_is_no_compiler(monkeypatch):
     model = make_model((1, 5, 5), 17).float()
     levels, labels = make_levels(model), make_labels(model)
     expected = model(levels, labels)
-    model.network.compile_blocks(True)
+    model.network.compiled = True
     monkeypatch.setattr(kernels.native, "obstacle", lambda: "no compiler")
     assert torch.equal(pickle.loads(pickle.dumps(model))(levels, labels), expected)
 

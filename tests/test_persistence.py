@@ -244,6 +244,21 @@ def test_the_average_remembers_the_steps_before(fitted, path):
     np.testing.assert_allclose(loaded.predict_joint_log_proba(X), before, rtol=1e-6)
 
 
+def test_weights_are_single_precision_whatever_is_the_default(fitted, path):
+    X = shades()[0]
+    fitted.save(path)
+    expected = fitted.predict_joint_log_proba(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(load(path).predict_joint_log_proba(X), expected)
+        again = clone(fitted).fit(X, shades()[1])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {each.dtype for each in again.net_.averaged_model.parameters()} == {torch.float32}
+    again.save(path)
+    np.testing.assert_array_equal(load(path).predict_joint_log_proba(X), again.predict_joint_log_proba(X))
+
+
 # Conditioners
 
 
@@ -407,6 +422,7 @@ def set_parameter(name, value):
         (set_parameter("n_filters", 10**6), "must have"),
         (set_parameter("n_filters", 10**30), "cannot be built"),
         (set_parameter("n_layers", 10**9), "too few for n_layers=1000000000"),
+        (set_parameter("n_layers", 3), "tensors are too few for n_layers=3"),
         (set_parameter("n_mixtures", 10**8), "must have"),
         (set_parameter("dropout", 2), "'dropout' of GenerativeBayesClassifier must be"),
         (

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from gencls.errors import InvalidInputError
+from gencls.errors import InvalidInputError, MissingPackageError
 from gencls.plotting import SampleGridDisplay, TrainingHistoryDisplay
 
 HISTORY = [
@@ -191,6 +191,12 @@ def test_epochs_without_a_validation_are_left_out():
     np.testing.assert_array_equal(display.ax_.lines[1].get_xydata(), [[2, 2.5]])
 
 
+@pytest.mark.parametrize("options", [{"classes": []}, {"classes": [7]}, {"n_per_class": 0}], ids=str)
+def test_nothing_to_draw_is_told(options):
+    with pytest.raises(InvalidInputError, match="There must be an image to draw, got none of the classes"):
+        SampleGridDisplay.from_images(np.zeros((2, 3, 3)), [0, 1], **options)
+
+
 def test_an_empty_history_is_refused():
     with pytest.raises(InvalidInputError, match=r"^history must hold at least one epoch, got none\.$"):
         TrainingHistoryDisplay.from_history([])
@@ -198,7 +204,7 @@ def test_an_empty_history_is_refused():
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError) as caught:
+    with pytest.raises(MissingPackageError) as caught:
         TrainingHistoryDisplay.from_history(HISTORY)
     assert str(caught.value) == (
         "TrainingHistoryDisplay needs matplotlib, which is not installed. "

@@ -141,6 +141,18 @@ def test_images_that_do_not_fit_are_refused(images):
         distance(real / 255, np.full(generated.shape, np.nan), MeanColours())
 
 
+def test_the_parts_of_a_network_are_left_in_their_modes(images):
+    network = nn.Sequential(MeanColours(), nn.BatchNorm1d(6).eval())
+    frechet_inception_distance(*images, network)
+    assert [module.training for module in network.modules()] == [True, True, False]
+
+
+@pytest.mark.parametrize("size", ["3", 2.5, True, 1])
+def test_a_subset_of_another_size_is_refused(size, images):
+    with pytest.raises(InvalidParameterError, match="'subset_size' must be an int from 2 to 40"):
+        kernel_inception_distance(*images, MeanColours(), subset_size=size)
+
+
 def test_a_network_of_another_kind_is_refused(images):
     class Maps(nn.Module):
         def forward(self, images):

@@ -345,7 +345,7 @@ def _operand(values: Tensor | None, otherwise: float, channels: int) -> tuple[Te
 
 @cache
 def _constant(value: float, channels: int) -> Tensor:
-    return torch.full((channels,), value)
+    return torch.full((channels,), value, dtype=torch.float32, device="cpu")
 
 
 def _zeros_like(values: Tensor | None) -> Tensor | None:
@@ -379,7 +379,7 @@ def _padded(channels: int) -> int:
 
 def _threads(n_items: int) -> int:
     """As many as torch has, but no more than have a block of tiles or positions to work on."""
-    return min(torch.get_num_threads(), -(-n_items // _block()))
+    return max(1, min(torch.get_num_threads(), -(-n_items // _block())))
 
 
 def _call(name: str, *arguments: Any, n_threads: int | None = None) -> None:

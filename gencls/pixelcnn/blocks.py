@@ -24,7 +24,7 @@ class Features:
     ----------
     values : Tensor of shape (G, N, F, H, W)
     compiled : bool
-        Whether the activation is a compiled kernel.
+        Whether compiled kernels compute with them.
     """
 
     def __init__(self, values: Tensor, compiled: bool = False):
@@ -73,8 +73,6 @@ class GatedResidualBlock(nn.Module):
     ----------
     checkpointed : bool
         Whether what backward needs is computed again there instead of being kept (Chen et al. 2016).
-    compiled : bool
-        Whether it is computed by compiled kernels.
     """
 
     def __init__(
@@ -90,7 +88,6 @@ class GatedResidualBlock(nn.Module):
     ):
         super().__init__()
         self.checkpointed = False
-        self.compiled = False
         kernel = KERNELS[stream]
         self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel)
         self.shortcut = ShortcutConv2d(n_shortcuts, channels) if n_shortcuts else None
@@ -103,14 +100,15 @@ class GatedResidualBlock(nn.Module):
         """Map (G, N, F, H, W) to the same shape; G grows from 1 to K where the class first enters."""
         if self.checkpointed and torch.is_grad_enabled():
             values = [each.values for each in (features, *shortcuts)]
+            arguments = features.compiled, modulations, *values
             return Features(
-                checkpoint(self._recomputable, modulations, *values, use_reentrant=False), self.compiled
+                checkpoint(self._recomputable, *arguments, use_reentrant=False), features.compiled
             )
-        return Features(self._compute(features, modulations, *shortcuts), self.compiled)
+        return Features(self._compute(features, modulations, *shortcuts), features.compiled)
 
-    def _recomputable(self, modulations: Modulations, *values: Tensor) -> Tensor:
+    def _recomputable(self, compiled: bool, modulations: Modulations, *values: Tensor) -> Tensor:
         """The same from values alone: activations that are kept elsewhere are not used."""
-        features, *shortcuts = (Features(each, self.compiled) for each in values)
+        features, *shortcuts = (Features(each, compiled) for each in values)
         return self._compute(features, modulations, *shortcuts)
 
     def _compute(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Tensor:

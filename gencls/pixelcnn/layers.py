@@ -205,9 +205,10 @@ def data_dependent_init(network: nn.Module) -> Iterator[None]:
     """While this is open, each weight-normalised layer sets itself by the batch that passes through it.
 
     The outputs of a layer get mean 0 and standard deviation `init_scale` in each channel (Salimans and Kingma
-    2016, equation 6). A channel that hardly varies over the batch is not blown up to that: its gain grows to
-    ``init_scale / SMALLEST_STD`` at most, so that constant or tiny images make neither NaN nor huge gains.
-    Run one forward pass inside; no gradients are recorded.
+    2016, equation 6), over all positions, also those in the padding that are cut off afterwards. A channel
+    that hardly varies over the batch is not blown up to that: its gain grows to ``init_scale / SMALLEST_STD``
+    at most, so that constant or tiny images make neither NaN nor huge gains. Run one forward pass inside; no
+    gradients are recorded.
     """
 
     def normalise(layer: Any, _inputs: object, out: Tensor) -> Tensor:

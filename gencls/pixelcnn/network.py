@@ -47,6 +47,8 @@ class PixelCNN(nn.Module):
     ----------
     sites : Sites
         Where a class can enter, in the order of the forward pass.
+    compiled : bool
+        Whether the blocks are computed by compiled kernels; False at first, and may be set at any time.
     """
 
     def __init__(
@@ -119,22 +121,18 @@ class PixelCNN(nn.Module):
         for block in self._blocks():
             block.dropout = probability
 
-    def compile_blocks(self, wanted: bool) -> None:
-        """Whether the blocks are computed by compiled kernels."""
-        self.compiled = wanted
-        for block in self._blocks():
-            block.compiled = wanted
-
     def _blocks(self) -> Iterator[GatedResidualBlock]:
         return (module for module in self.modules() if isinstance(module, GatedResidualBlock))
 
     @torch.no_grad()
     def initialise(self, images: Tensor, modulations: Modulations) -> None:
         """Set gains and biases by one batch of images; see `data_dependent_init`."""
-        training = self.training
+        training, compiled = self.training, self.compiled
         self.eval()
+        self.compiled = False  # compiled kernels go past the layers
         with data_dependent_init(self):
             self(images, modulations)
+        self.compiled = compiled
         self.train(training)
 
     def _enter(self, images: Tensor, modulations: Modulations) -> Streams:

@@ -24,11 +24,16 @@ N_BITS = 16  # of chance for each feature that may be dropped
 MOST_VARIANTS = 64  # of a compiled function: with and without gradients, short-cuts, scales, maps, groups ...
 
 
-@cache
 def fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The same function as one kernel, for all sizes; it is compiled when it is first called."""
     settings = import_module("torch._dynamo").config  # slow to import, and needed here alone
-    settings.cache_size_limit = max(settings.cache_size_limit, MOST_VARIANTS)  # past it, nothing is compiled
+    if settings.cache_size_limit < MOST_VARIANTS:  # past it, nothing is compiled; each thread has its own
+        settings.cache_size_limit = MOST_VARIANTS
+    return _compiled(function)
+
+
+@cache
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return torch.compile(function, dynamic=True)
 
 
