@@ -101,7 +101,18 @@ class ImageCodec:
         return np.ascontiguousarray(images.reshape(-1, channels, height, width))
 
     def decode(self, levels: NDArray[Any]) -> NDArray[Any]:
-        """Turn levels (N, C, H, W) into images of the user's own shape, dtype and range; undoes `encode`."""
+        """Turn levels into images of the user's own shape, dtype and range; undoes `encode`.
+
+        Parameters
+        ----------
+        levels : ndarray of shape (N, C, H, W)
+            Integers from 0 to L - 1.
+
+        Returns
+        -------
+        ndarray of shape (N, ...)
+            Shaped as the images that `fit` saw.
+        """
         if self._channels_last:
             levels = np.moveaxis(levels, 1, -1)
         values = self._level_values()[levels]
@@ -110,7 +121,17 @@ class ImageCodec:
         return values.astype(self.dtype_).reshape(-1, *self.sample_shape_)
 
     def check_sample_shape(self, sample_shape: tuple[int, ...]) -> None:
-        """Raise unless samples have this shape in `fit`, as flat rows or as images."""
+        """Raise unless samples had this shape in `fit`, as flat rows or as images.
+
+        Parameters
+        ----------
+        sample_shape : tuple of int
+            Of one sample.
+
+        Raises
+        ------
+        InvalidInputError
+        """
         if sample_shape not in {self.image_shape_, (prod(self.image_shape_),)}:
             raise InvalidInputError(
                 f"X must have images of shape {self.image_shape_} as in fit, or flat rows of "

@@ -136,7 +136,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     precision : {"float32", "auto", "bfloat16"}, default="float32"
         Of the network's features; the weights, the likelihood and sampling are always in float32. ``"auto"``
         trains in bfloat16 where the hardware has instructions for it, and predicts in float32;
-        ``"bfloat16"`` predicts in it too.
+        ``"bfloat16"`` predicts in it too. On a GPU, torch rounds what goes into convolutions in float32 to 10
+        bits (TF32) unless ``torch.backends.cudnn.allow_tf32`` is False.
     compile : bool, default=False
         Whether compiled kernels make training and predictions faster, up to rounding with the same results; a
         compiler is needed. On a CPU in float32 they are our own, compiled within seconds the first time and
@@ -145,7 +146,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     checkpoint : bool, default=False
         Whether training computes features twice instead of keeping them: a third slower, in less memory.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same result on one device.
+        The same int gives the same result on one device; on a GPU, as far as torch's own kernels do.
     verbose : int, default=0
         1 shows progress, of training and of sampling.
     warm_start : bool, default=False
@@ -356,6 +357,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         -------
         GenerativeBayesClassifier
             This estimator.
+
+        Raises
+        ------
+        InvalidParameterError, InvalidInputError, NonFiniteLossError
+            As in `fit`.
         """
         first = not hasattr(self, "net_")
         self._check_parameters()
@@ -416,21 +422,45 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def predict_log_proba(self, X: ArrayLike) -> Floats:
         """Log p(class | image) by Bayes' theorem at `temperature_`, in nats.
 
-        X is as in `predict_joint_log_proba`, the result (N, K).
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+
+        Returns
+        -------
+        ndarray of shape (N, K)
+            Columns in the order of `classes_`.
         """
         return log_posterior(self.predict_joint_log_proba(X), self.temperature_)
 
     def predict_proba(self, X: ArrayLike) -> Floats:
         """p(class | image) by Bayes' theorem at `temperature_`.
 
-        X is as in `predict_joint_log_proba`, the result (N, K).
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+
+        Returns
+        -------
+        ndarray of shape (N, K)
+            Columns in the order of `classes_`; rows sum to 1.
         """
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class of each image; X as in `predict_joint_log_proba`, the result (N,).
+        """The most probable class of each image; with `early_exit`, of those that were not dropped.
 
-        With `early_exit` it is the most probable one of those that were not dropped.
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+            Of `classes_`.
         """
         check_is_fitted(self)
         check_parameters(
@@ -440,7 +470,17 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[most_probable(model, levels, self.class_prior_, self.early_exit)]
 
     def score_samples(self, X: ArrayLike) -> Floats:
-        """Log p(image) over all classes, in nats; X as in `predict_joint_log_proba`, the result (N,)."""
+        """Log p(image) over all classes, in nats.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+        """
         return log_evidence(self.predict_joint_log_proba(X))
 
     def log_likelihood(self, X: ArrayLike, y: ArrayLike) -> Floats:
@@ -498,6 +538,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             Images in the layout, dtype and range of the training images.
         y : ndarray of shape (n_samples,)
             Their classes.
+
+        Raises
+        ------
+        InvalidParameterError, InvalidInputError
+            If `n_samples` is no int of at least 1, or `fit` saw no such class.
         """
         check_is_fitted(self)
         # Two streams, so that the first images are the same however many are drawn.
@@ -533,6 +578,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             Images in the layout, dtype and range of the training images.
         y : ndarray of shape (N,)
             Their classes.
+
+        Raises
+        ------
+        InvalidParameterError, InvalidInputError
+            If `n_rows` is no int from 0 to H, or images or classes do not fit.
         """
         check_is_fitted(self)
         height = self.codec_.tensor_shape_[1]

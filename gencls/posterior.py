@@ -62,21 +62,52 @@ def class_prior(priors: ArrayLike | None, class_count: ArrayLike) -> Array:
 
 
 def joint_log_prob(log_likelihood: Array, prior: Array) -> Array:
-    """log p(x, c) = log p(x | c) + log p(c), in nats: (N, K), and (K,) or (N, K), give (N, K)."""
+    """log p(x, c) = log p(x | c) + log p(c), in nats.
+
+    Parameters
+    ----------
+    log_likelihood : ndarray of shape (N, K)
+        log p(x | c), nats.
+    prior : ndarray of shape (K,) or (N, K)
+        p(c), from 0 to 1; a prior of 0 gives -inf.
+
+    Returns
+    -------
+    ndarray of shape (N, K)
+    """
     with np.errstate(divide="ignore"):  # a prior of 0 is log-probability -inf
         return log_likelihood + np.log(prior)
 
 
 def log_evidence(joint: Array) -> Array:
-    """log p(x), the sum of the joint probability over the classes: (N, K) gives (N,)."""
+    """log p(x), the sum of the joint probability over the classes, in nats.
+
+    Parameters
+    ----------
+    joint : ndarray of shape (N, K)
+        log p(x, c), nats.
+
+    Returns
+    -------
+    ndarray of shape (N,)
+    """
     return np.asarray(logsumexp(joint, axis=1))
 
 
 def log_posterior(joint: Array, temperature: float = 1.0) -> Array:
-    """Log p(c | x) in nats, (N, K): the joint log-probability at a temperature, less its evidence.
+    """Log p(c | x): the joint log-probability at a temperature, less its evidence, in nats.
 
-    A temperature of 1 is Bayes' theorem, a higher one makes the classes more equal; none changes which is the
-    most probable one.
+    Parameters
+    ----------
+    joint : ndarray of shape (N, K)
+        log p(x, c), nats.
+    temperature : float, default=1.0
+        Above 0. 1 is Bayes' theorem, a higher one makes the classes more equal; none changes which is the
+        most probable one.
+
+    Returns
+    -------
+    ndarray of shape (N, K)
     """
     tempered = joint / temperature
     return tempered - log_evidence(tempered)[:, None]

@@ -251,8 +251,8 @@ def _subset_size(wanted: int | None, n_images: int) -> int:
     size = min(KERNEL_SUBSET, n_images) if wanted is None else wanted
     if not whole(2, n_images).accepts(size):
         raise InvalidParameterError(
-            f"The parameter 'subset_size' must be an int from 2 to {n_images}, the images of the smaller set, "
-            f"got {size!r}."
+            f"The parameter 'subset_size' must be an int from 2 to {n_images}, the images of the smaller "
+            f"set, got {size!r}."
         )
     return size
 
