@@ -34,13 +34,12 @@ from figures import ROOT
 from numpy.typing import NDArray
 from records import Row, append, finished, read
 from scores import calibrated_scores, count, scores
-from split import Split, load_split
+from split import Split, load_named
 from zoo_report import summary, with_error
 
 from gencls import GenerativeBayesClassifier
 from gencls.conditioners.low_rank import LowRank
 from gencls.cropping import crop_at_random, six_crops
-from gencls.datasets import fetch_cpen455
 
 ORIGINAL_SIZE = 64  # rows and columns of the files
 
@@ -242,13 +241,6 @@ def train(run: Run, results: Path, path: Path | None) -> None:
         done=finished(read(results), epochs),
         name=f"{run.recipe}, seed {run.seed}",
     )
-
-
-def load_named(size: int, path: Path | None) -> Split:
-    """The images with the names of their classes."""
-    names = np.array(fetch_cpen455(subset="validation", size=size, path=path).target_names)
-    X, y, X_val, y_val = load_split(size, path)
-    return Split(X, names[y], X_val, names[y_val])
 
 
 def joints_of(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) -> NDArray[np.float64]:

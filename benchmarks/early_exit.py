@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from classifiers import load_named
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from split import load_named
 
 from gencls import GenerativeBayesClassifier, load_pretrained
 from gencls.posterior import joint_log_prob
@@ -65,7 +65,7 @@ def cpen455(options: argparse.Namespace) -> Case:
     """The validation images, at the size of the model."""
     of_package = options.cpen455 == "cpen455"
     clf = (load_pretrained if of_package else GenerativeBayesClassifier.load)(options.cpen455, device="cpu")
-    split = load_named(clf.image_shape_[0], path=None)
+    split = load_named(clf.image_shape_[0])
     return Case("CPEN455", clf, split.X_val[: options.images], split.y_val[: options.images])
 
 

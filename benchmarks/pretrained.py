@@ -1,7 +1,7 @@
 """Train a model that comes with the package, measure it on images held out, and write its file with a card.
 
     python benchmarks/pretrained.py digits                                         # CPU: two minutes
-    python benchmarks/pretrained.py cpen455 --path <folder with train.csv>         # CPU: an hour and a half
+    python benchmarks/pretrained.py cpen455 --path <folder with train.csv>         # CPU: two hours
 
 The model of CPEN455 is one of `benchmarks/classifiers.py best --only 16×16`; what that command has trained is
 not trained again. The weights are kept in half precision if that costs nothing, which is measured; the card

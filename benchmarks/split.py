@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,9 @@ class Split(NamedTuple):
     """Images (N, H, W, 3), uint8, and classes (N,), to train on and to validate with."""
 
     X: NDArray[np.uint8]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     X_val: NDArray[np.uint8]
-    y_val: NDArray[np.int64]
+    y_val: NDArray[Any]
 
 
 @cache
@@ -41,3 +41,10 @@ def load_split(size: int, path: Path | None = None, n_images: int | None = None)
         y[chosen],
         *fetch_cpen455(subset="validation", size=size, path=path, return_X_y=True),
     )
+
+
+def load_named(size: int, path: Path | None = None) -> Split:
+    """The images with the names of their classes."""
+    names = np.array(fetch_cpen455(subset="validation", size=size, path=path).target_names)
+    X, y, X_val, y_val = load_split(size, path)
+    return Split(X, names[y], X_val, names[y_val])

@@ -45,6 +45,8 @@ class ImageCodec:
     n_levels_ : int
     dtype_ : numpy.dtype
         Of the images that `fit` saw; decoded images have it too.
+    settled_ : dict
+        What the parameters came to in `fit`, by their names.
     """
 
     def __init__(
@@ -119,6 +121,16 @@ class ImageCodec:
         if not np.issubdtype(self.dtype_, np.floating):
             values = np.rint(values)
         return values.astype(self.dtype_).reshape(-1, *self.sample_shape_)
+
+    @property
+    def settled_(self) -> dict[str, Any]:
+        """What the parameters came to in `fit`, by their names."""
+        return {
+            "image_shape": self.image_shape_,
+            "channel_axis": self.channel_axis,
+            "pixel_range": (self.low_, self.high_),
+            "n_levels": self.n_levels_,
+        }
 
     def check_sample_shape(self, sample_shape: tuple[int, ...]) -> None:
         """Raise unless samples had this shape in `fit`, as flat rows or as images.

@@ -327,12 +327,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             samples = self._read_samples(X, y, sample_weight, reset=not resume)
             self._count_classes(samples, before=0.0)
             if resume:
-                self._check_no_class_left()
+                self._check_no_class_is_missing()
             train, held_out = self._split(merge_duplicates(samples), X_val, y_val, resume)
             if not resume:
                 self._start(train)
-        epochs = (self.net_params or {}).get("max_epochs", self.max_epochs)
-        self._train(train, held_out, epochs, schedule=True)
+        self._train(train, held_out, self._setting("max_epochs"), schedule=True)
         return self._learn_temperature(held_out)
 
     def partial_fit(
@@ -745,7 +744,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self.class_count_ = before + np.bincount(samples.labels, samples.weights, len(self.classes_))
         self.class_prior_ = class_prior(self.priors, self.class_count_)
 
-    def _check_no_class_left(self) -> None:
+    def _check_no_class_is_missing(self) -> None:
         """Raise if a warm start has no image of a class that the first fit saw."""
         if self.priors is None and not self.class_count_.all():
             missing = self.classes_[self.class_count_ == 0].tolist()
@@ -785,13 +784,12 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self, train: Samples, held_out: Samples | None, epochs: int, *, schedule: bool
     ) -> GenerativeBayesClassifier:
         net, device = self.net_, torch.device(self.net_.device)
-        extra = self.net_params or {}
         net.adopt(
-            extra.get("lr", self.lr),
-            extra.get("batch_size", int(self.batch_size)),
+            self._setting("lr"),
+            int(self._setting("batch_size")),
             dropout=self.dropout,
-            ema_decay=extra.get("ema_decay", self.ema_decay),
-            gradient_clip=extra.get("gradient_clip", self.gradient_clip),
+            ema_decay=self._setting("ema_decay"),
+            gradient_clip=self._setting("gradient_clip"),
             shift=int(self.shift),
             discrimination=self._make_discrimination(),
         )
@@ -830,19 +828,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _changed_parameters(self) -> str:
         """Which parameters that shape the network or its images are others than in the first fit."""
-        codec, built = self.codec_, self.net_.get_params_for("module")
+        built = self.net_.get_params_for("module")
         found = [
             (name, built[name], value)
             for name, value in self._model_params().items()
             if name != "dropout" and repr(value) != repr(built[name])
         ]
-        settled = {
-            "image_shape": codec.image_shape_,
-            "channel_axis": codec.channel_axis,
-            "pixel_range": (codec.low_, codec.high_),
-            "n_levels": codec.n_levels_,
-        }
-        for name, value in settled.items():
+        for name, value in self.codec_.settled_.items():
             given = getattr(self, name)
             if given is not None and given != "auto" and not np.array_equal(given, value):
                 found.append((name, value, given))
@@ -872,6 +864,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             gradient_clip=self.gradient_clip,
             net_params=self.net_params or {},
         )
+
+    def _setting(self, name: str) -> Any:
+        """A parameter, or what `net_params` says instead."""
+        return (self.net_params or {}).get(name, getattr(self, name))
 
     def _monitored(self) -> str | None:
         """What early stopping watches: a key of `callbacks.MONITORS`."""

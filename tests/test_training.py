@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 from torch.optim.swa_utils import AveragedModel
 
 from gencls import NonFiniteLossError, TrainingInterruptedWarning, callbacks
-from gencls.callbacks import CosineSchedule, EarlyStopping
+from gencls.callbacks import CosineSchedule, EarlyStopping, Progress
 from gencls.metrics import bits_per_dim
 from gencls.posterior import joint_log_prob, log_posterior
 from gencls.preparation import LabelledImages
@@ -491,6 +491,7 @@ def test_silence_is_the_default(capsys):
     net.learn(images(), 2)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "")
+    assert not Progress().shown
 
 
 # The net
