@@ -92,12 +92,12 @@ def same_predictions(one, other, X):
 @parametrize_with_checks(
     [
         GenerativeBayesClassifier(
-            n_filters=8,
+            n_filters=4,
             n_mixtures=1,
             dropout=0.0,
-            max_epochs=6,
+            max_epochs=4,
             batch_size=16,
-            lr=0.003,
+            lr=0.01,
             gradient_clip=1.0,
             random_state=0,
         )
