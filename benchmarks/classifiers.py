@@ -2,7 +2,7 @@
 
     python benchmarks/classifiers.py best          # CPU: about eight hours of one core
     python benchmarks/classifiers.py ablation      # CPU: about six hours of one core
-    python benchmarks/classifiers.py best --report-only
+    python benchmarks/classifiers.py best --seeds 5 --report-only   # the table in docs/, of all its seeds
 
 A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
 in benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is
