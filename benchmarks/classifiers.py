@@ -62,13 +62,15 @@ class Phase:
 class Recipe:
     """What is trained: parameters of the estimator, on images of `size` rows and columns.
 
-    It is measured on whole images and, with `windows`, over the mean of six windows of each, too.
+    It is measured on whole images and, with `windows`, over the mean of six windows of each, too. `after` is
+    the recipe of the same table whose classifier it goes on with, at its own size.
     """
 
     phases: tuple[Phase, ...]
     params: Mapping[str, Any]
     size: int = 16
     windows: bool = False
+    after: str | None = None
 
     def but(self, **params: Any) -> Recipe:
         """The same recipe with other parameters."""
@@ -80,9 +82,9 @@ def objective(weight: float, temperature: float) -> dict[str, float]:
     return {"discriminative_weight": weight, "discriminative_temperature": temperature}
 
 
-def likelihood(epochs: int) -> Phase:
+def likelihood(epochs: int, lr: float = 2e-3) -> Phase:
     """The first part of all trainings."""
-    return Phase("maximum likelihood", epochs, 2e-3)
+    return Phase("maximum likelihood", epochs, lr, {"discriminative_weight": 0.0})
 
 
 def phases(
@@ -101,6 +103,11 @@ def phases(
     hybrid = Phase("then hybrid", n_hybrid, 7e-4, objective(weight, temperature), smallest)
     settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature))
     return tuple(phase for phase in (likelihood(n_likelihood), hybrid, settled) if phase.epochs)
+
+
+def larger(n_likelihood: int, n_hybrid: int, n_settled: int, temperature: float) -> tuple[Phase, ...]:
+    """The same parts on larger images, for a classifier that has learned smaller ones."""
+    return (likelihood(n_likelihood, lr=1e-3), *phases(0, n_hybrid, n_settled, temperature=temperature))
 
 
 PARAMS = {
@@ -122,6 +129,7 @@ ALONE = replace(NONE, phases=phases(4, 0))
 RECIPES = {
     "best": {
         "16×16": Recipe(phases(80, 12, 4), PARAMS, windows=True),
+        "24×24": Recipe(larger(10, 12, 3, 16.0), PARAMS, size=24, windows=True, after="16×16"),
         "32×32": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32, windows=True),
     },
     "ablation": {
@@ -168,6 +176,12 @@ class Run:
         """What is to be done."""
         return RECIPES[self.table][self.recipe]
 
+    @property
+    def source(self) -> Run | None:
+        """The training that it goes on from."""
+        after = self.definition.after
+        return None if after is None else replace(self, recipe=after)
+
     def checkpoint(self, folder: Path) -> Path:
         """Where the classifier is kept while it is trained."""
         number = list(RECIPES[self.table]).index(self.recipe)
@@ -202,16 +216,25 @@ def epochs_of(run: Run) -> list[Epoch]:
     ]
 
 
+def history_of(run: Run) -> list[Epoch]:
+    """The lines of a training, after those of all that it goes on from."""
+    return (history_of(run.source) if run.source else []) + epochs_of(run)
+
+
 def train(run: Run, results: Path, path: Path | None) -> None:
-    """Train a classifier to its end, on from where it is."""
+    """Train a classifier to its end, on from where it is, after that from which it goes on."""
     torch.set_num_threads(1)
-    recipe = run.definition
-    epochs = epochs_of(run)
+    recipe, source, kept = run.definition, run.source, results.parent / "checkpoints"
+    epochs, before = epochs_of(run), len(history_of(source)) if source else 0
     by_name = {phase.name: phase for phase in recipe.phases}
     originals = load_named(ORIGINAL_SIZE, path)
 
     def begin() -> GenerativeBayesClassifier:
-        return GenerativeBayesClassifier(**recipe.params, device=run.device, random_state=run.seed)
+        if source is None:
+            return GenerativeBayesClassifier(**recipe.params, device=run.device, random_state=run.seed)
+        train(source, results, path)
+        clf: GenerativeBayesClassifier = pickle.loads(source.checkpoint(kept).read_bytes())
+        return clf.resize(recipe.size).set_params(**recipe.params)
 
     def advance(clf: GenerativeBayesClassifier, line: Epoch) -> Row:
         phase = by_name[line.phase]
@@ -221,7 +244,7 @@ def train(run: Run, results: Path, path: Path | None) -> None:
             originals.X,
             recipe.size,
             smallest=phase.smallest,
-            random_state=1000 * line.seed + epochs.index(line),
+            random_state=1000 * line.seed + before + epochs.index(line),
         )
         resumable.train_one_epoch(clf.set_params(lr=lr, **phase.params), X, originals.y)
         row = {
@@ -236,9 +259,10 @@ def train(run: Run, results: Path, path: Path | None) -> None:
         epochs,
         begin,
         advance,
-        checkpoint=run.checkpoint(results.parent / "checkpoints"),
+        checkpoint=run.checkpoint(kept),
         results=results,
         done=finished(read(results), epochs),
+        before=before,
         name=f"{run.recipe}, seed {run.seed}",
     )
 
@@ -270,6 +294,8 @@ def complete(runs: list[Run], args: argparse.Namespace) -> None:
     """Train what is missing, several side by side in processes of their own."""
     done = finished(read(args.results), [epoch for run in runs for epoch in epochs_of(run)])
     missing = [run for run in runs if any(epoch not in done for epoch in epochs_of(run))]
+    sources = {run.source for run in missing}
+    missing = [run for run in missing if run not in sources]  # they train what they go on from
     work = partial(train, results=args.results, path=args.path)
     if args.jobs == 1:
         for run in missing:
@@ -287,7 +313,7 @@ def measure_together(runs: list[Run], args: argparse.Namespace) -> None:
     if finished(read(args.results), [together]) or not all(path.exists() for path in kept):
         return
     classifiers = [pickle.loads(path.read_bytes()) for path in kept]
-    if any(clf.n_iter_ < len(epochs_of(run)) for clf, run in zip(classifiers, runs, strict=True)):
+    if any(clf.n_iter_ < len(history_of(run)) for clf, run in zip(classifiers, runs, strict=True)):
         return
     originals, definition = load_named(ORIGINAL_SIZE, args.path), runs[0].definition
     joints = np.mean([joints_of(clf, originals, definition) for clf in classifiers], axis=0)
@@ -315,9 +341,9 @@ def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Ro
     lines = read(results)
     for run in runs:
         spent = 0.0
-        for epoch, row in finished(lines, epochs_of(run)).items():
+        for epoch, row in finished(lines, history_of(run)).items():
             spent += row["cpu_seconds"] / 60
-            if epoch.epoch == epoch.epochs:
+            if epoch.recipe == run.recipe and epoch.epoch == epoch.epochs:
                 found.setdefault((run.recipe, epoch.phase), []).append(row | {"cpu_minutes": spent})
                 if run.definition.windows:
                     windows = f"{epoch.phase}; mean of six windows"

@@ -28,6 +28,7 @@ def follow(
     checkpoint: Path,
     results: Path,
     done: Collection[Any] = (),
+    before: int = 0,
     name: str = "",
 ) -> None:
     """Train a classifier to its end, on from where it is.
@@ -37,18 +38,20 @@ def follow(
     epochs : sequence of dataclass
         What is trained, an epoch after another; each is the beginning of its line.
     begin : callable
-        Gives a classifier that has learned nothing.
+        Gives the classifier to train.
     advance : callable
         Trains it for one of the epochs, and gives the rest of the line.
     checkpoint, results : Path
         Files.
     done : collection
         The epochs that have a line already.
+    before : int
+        Epochs that the classifier to train has behind it.
     name : str
         What the progress bar says.
     """
-    clf = _resume(epochs, checkpoint, done) or begin()
-    n_done = getattr(clf, "n_iter_", 0)
+    clf = _resume(epochs, checkpoint, done, before) or begin()
+    n_done = getattr(clf, "n_iter_", 0) - before
     with tqdm(total=len(epochs), initial=n_done, desc=name, unit="epoch") as progress:
         for epoch in epochs[n_done:]:
             row = asdict(epoch) | advance(clf, epoch)
@@ -74,10 +77,10 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def _resume(
-    epochs: Sequence[Any], checkpoint: Path, done: Collection[Any]
+    epochs: Sequence[Any], checkpoint: Path, done: Collection[Any], before: int
 ) -> GenerativeBayesClassifier | None:
     """The classifier as it was kept, if the lines of all its epochs are there."""
     clf = pickle.loads(checkpoint.read_bytes()) if checkpoint.exists() else None
-    if clf is None or any(epoch not in done for epoch in epochs[: clf.n_iter_]):
+    if clf is None or any(epoch not in done for epoch in epochs[: clf.n_iter_ - before]):
         return None
     return clf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from math import isfinite, isqrt, prod
 from typing import Any, Literal
 
@@ -131,6 +132,28 @@ class ImageCodec:
             "pixel_range": (self.low_, self.high_),
             "n_levels": self.n_levels_,
         }
+
+    def resized(self, height: int, width: int) -> ImageCodec:
+        """The codec for images of another size, else the same.
+
+        Parameters
+        ----------
+        height, width : int
+
+        Returns
+        -------
+        ImageCodec
+        """
+        channels = self.tensor_shape_[0]
+        shapes = {2: (height, width), -1: (height, width, channels), 1: (channels, height, width)}
+        image_shape = shapes[2 if len(self.image_shape_) == 2 else self.channel_axis]
+        flat = len(self.sample_shape_) == 1
+        other = copy(self)
+        other.image_shape = None if self.image_shape is None else image_shape
+        other.image_shape_ = image_shape
+        other.sample_shape_ = (prod(image_shape),) if flat else image_shape
+        other.tensor_shape_ = (channels, height, width)
+        return other
 
     def check_sample_shape(self, sample_shape: tuple[int, ...]) -> None:
         """Raise unless samples had this shape in `fit`, as flat rows or as images.

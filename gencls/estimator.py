@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,13 @@ from .codec import ImageCodec
 from .conditioners import Conditioner, make_conditioner
 from .device import resolve_device, seeded
 from .early_exit import most_probable
-from .errors import GenclsError, InvalidInputError, InvalidParameterError
+from .errors import (
+    ConditionerError,
+    GenclsError,
+    InvalidInputError,
+    InvalidParameterError,
+    ModelFileError,
+)
 from .labels import (
     check_classes,
     check_none_missing,
@@ -37,7 +44,7 @@ from .preparation import Samples, check_sample_weight, flatten_images, hold_out,
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
-from .validation import check_parameters, whole
+from .validation import check_parameters, sides, whole
 
 __all__ = ["GenerativeBayesClassifier"]
 
@@ -401,6 +408,58 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         """
         levels, codes = self._encode_labelled(X, y)
         self.temperature_ = self._best_temperature(levels, codes)
+        return self
+
+    def resize(self, size: int | tuple[int, int]) -> GenerativeBayesClassifier:
+        """Go on with images of another size, by the weights that there are.
+
+        All that the network learns are convolutions, which fit images of any size. A model of small images,
+        which learns fast, so begins to learn larger ones with most of what it knows of them.
+
+        Parameters
+        ----------
+        size : int or pair of int
+            Rows and columns of the images from now on: both sides, or (height, width), at least 1.
+
+        Returns
+        -------
+        GenerativeBayesClassifier
+            This estimator, with other `image_shape_` and `n_features_in_`, without `feature_names_in_`; where
+            `image_shape` is given, it changes, too. Training by `partial_fit`, or by `fit` with `warm_start`,
+            goes on from the averaged weights with a fresh optimiser. The temperature stays as it is, though
+            classes are the further apart the more pixels there are: `calibrate` again.
+
+        Raises
+        ------
+        InvalidParameterError
+            If `size` is none, or parameters that shape the network are others than in the first `fit`.
+        ConditionerError
+            If the conditioner learns something for every place of an image, as ``"spatial"`` does.
+
+        References
+        ----------
+        M. Tan, Q. V. Le (2021), "EfficientNetV2: Smaller Models and Faster Training", section 4.
+        """
+        check_is_fitted(self)
+        check_parameters("resize", {"size": size}, {"size": sides()})
+        self._check_same_model()
+        height, width = size if isinstance(size, tuple | list) else (size, size)
+        snapshot = self._snapshot()
+        with self._unchanged_by_errors():
+            codec = snapshot.codec.resized(int(height), int(width))
+            self.image_shape = codec.image_shape
+            self.n_features_in_ = prod(codec.image_shape_)
+            self.__dict__.pop("feature_names_in_", None)
+            self.codec_ = codec
+            try:
+                check_weights(self._model_params(), snapshot.weights)
+            except ModelFileError as mistake:
+                raise ConditionerError(
+                    f"A network with the conditioner {self.conditioner!r} has weights for images of one size "
+                    f"alone. {mistake} Fit it anew on images of the other size, or take a conditioner that "
+                    "is the same in all places."
+                ) from mistake
+            self._build(snapshot)
         return self
 
     def predict_joint_log_proba(self, X: ArrayLike) -> Floats:
@@ -903,6 +962,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self.__dict__.update(snapshot.fitted)
         check_weights(self._model_params(), snapshot.weights)
         self._random_state = check_random_state(self.random_state)
+        return self._build(snapshot)
+
+    def _build(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
+        """Build a net that goes on from the weights and the history of the snapshot."""
         net = self._make_net()
         with seeded(0, torch.device(net.device)):
             net.initialize()

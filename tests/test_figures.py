@@ -418,6 +418,30 @@ def test_seeds_are_measured_together(recipes, images, tmp_path):
     assert len(lines(tmp_path / "fits.jsonl")) == 7
 
 
+def test_a_recipe_goes_on_from_another_on_larger_images(recipes, modules, tmp_path, monkeypatch):
+    script = modules.classifiers
+    best = script.RECIPES["best"]["best"]
+    larger = replace(best, phases=script.larger(1, 1, 1, 2.0), size=6, after="best")
+    monkeypatch.setitem(script.RECIPES, "best", {"best": best, "larger": larger})
+    recipes("--only", "larger")  # trains the other one, too
+    rows = lines(tmp_path / "fits.jsonl")
+    assert [row["recipe"] for row in rows] == 3 * ["best"] + 3 * ["larger"]
+    clf = pickle.loads((tmp_path / "checkpoints/best-1-0-cpu.pickle").read_bytes())
+    assert (clf.image_shape_, clf.n_iter_) == ((6, 6, 3), 6)
+    discriminative = ["train_cross_entropy" in row for row in clf.history_]
+    assert discriminative == [False, False, True, False, True, True]
+    minutes = sum(row["cpu_seconds"] for row in rows) / 60
+    table = (tmp_path / "classifiers-best.md").read_text()
+    assert re.search(rf"\| larger \| then milder \| .* \| {minutes:.0f} \| 1 \|", table)
+    shorter = (tmp_path / "fits.jsonl").read_text().splitlines(keepends=True)[:-1]
+    (tmp_path / "fits.jsonl").write_text("".join(shorter))
+    recipes()  # one epoch has no line: the classifier it began with is there
+    again = lines(tmp_path / "fits.jsonl")
+    assert [row["phase"] for row in again[-3:]] == ["maximum likelihood", "then hybrid", "then milder"]
+    assert again[:5] == rows[:5]
+    assert len(again) == 8
+
+
 def test_rows_can_be_chosen_and_others_stay_in_the_table(recipes, modules, tmp_path, monkeypatch, capsys):
     script = modules.classifiers
     tiny = script.RECIPES["ablation"]["plain"]
