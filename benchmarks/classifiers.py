@@ -82,9 +82,9 @@ def objective(weight: float, temperature: float) -> dict[str, float]:
     return {"discriminative_weight": weight, "discriminative_temperature": temperature}
 
 
-def likelihood(epochs: int, lr: float = 2e-3) -> Phase:
+def likelihood(epochs: int) -> Phase:
     """The first part of all trainings."""
-    return Phase("maximum likelihood", epochs, lr, {"discriminative_weight": 0.0})
+    return Phase("maximum likelihood", epochs, 2e-3, {"discriminative_weight": 0.0})
 
 
 def phases(
@@ -103,11 +103,6 @@ def phases(
     hybrid = Phase("then hybrid", n_hybrid, 7e-4, objective(weight, temperature), smallest)
     settled = Phase("then milder", n_settled, 4e-4, objective(weight / 5, temperature))
     return tuple(phase for phase in (likelihood(n_likelihood), hybrid, settled) if phase.epochs)
-
-
-def larger(n_likelihood: int, n_hybrid: int, n_settled: int, temperature: float) -> tuple[Phase, ...]:
-    """The same parts on larger images, for a classifier that has learned smaller ones."""
-    return (likelihood(n_likelihood, lr=1e-3), *phases(0, n_hybrid, n_settled, temperature=temperature))
 
 
 PARAMS = {
@@ -129,7 +124,7 @@ ALONE = replace(NONE, phases=phases(4, 0))
 RECIPES = {
     "best": {
         "16×16": Recipe(phases(80, 12, 4), PARAMS, windows=True),
-        "24×24": Recipe(larger(10, 12, 3, 16.0), PARAMS, size=24, windows=True, after="16×16"),
+        "24×24": Recipe(phases(0, 14, 2, temperature=18.0), PARAMS, size=24, windows=True, after="16×16"),
         "32×32": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32, windows=True),
     },
     "ablation": {

@@ -421,7 +421,7 @@ def test_seeds_are_measured_together(recipes, images, tmp_path):
 def test_a_recipe_goes_on_from_another_on_larger_images(recipes, modules, tmp_path, monkeypatch):
     script = modules.classifiers
     best = script.RECIPES["best"]["best"]
-    larger = replace(best, phases=script.larger(1, 1, 1, 2.0), size=6, after="best")
+    larger = replace(best, phases=script.phases(1, 1, 1), size=6, after="best")
     monkeypatch.setitem(script.RECIPES, "best", {"best": best, "larger": larger})
     recipes("--only", "larger")  # trains the other one, too
     rows = lines(tmp_path / "fits.jsonl")
