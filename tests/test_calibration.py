@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from copy import deepcopy
+from copy import copy, deepcopy
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def unseen():
 
 def at(clf, temperature):
     """A copy with another temperature."""
-    other = deepcopy(clf)
+    other = copy(clf)
     other.temperature_ = temperature
     return other
 
@@ -99,7 +99,7 @@ def test_a_number_is_taken_as_it_is(plain, unseen):
 @pytest.mark.parametrize("prior", [None, [0.5, 0, 0.5]], ids=str)
 def test_the_predicted_class_is_always_the_most_probable_one(prior, plain, unseen):
     X, _ = unseen
-    clf = deepcopy(plain)
+    clf = copy(plain)
     clf.class_prior_ = clf.class_prior_ if prior is None else np.array(prior)
     chosen = np.searchsorted(clf.classes_, clf.predict(X))
     for temperature in (1e-2, 1.0, 1e4):
@@ -140,7 +140,7 @@ def test_early_stopping_watches_the_log_loss_of_the_predictions():
 
 
 def test_calibrating_changes_the_temperature_alone(plain, unseen):
-    clf = deepcopy(plain)
+    clf = copy(plain)
     assert clf.calibrate(*HELD_OUT) is clf
     assert clf.temperature_ == best_temperature(plain, *HELD_OUT) != 1
     assert clf.temperature == 1
