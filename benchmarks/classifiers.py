@@ -4,11 +4,12 @@
     python benchmarks/classifiers.py ablation      # CPU: about six hours of one core
     python benchmarks/classifiers.py best --seeds 5 --report-only   # the table in docs/, of all its seeds
 
-A recipe trains by maximum likelihood first, and then goes on with the hybrid objective. Every epoch is a line
-in benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is
-started again, at most one epoch of each training is lost, and what is finished is not trained again. A recipe
-that changes needs another name. At the end of each phase the model is measured on the validation images, and
-in the end all seeds of `best` together; the test images are left alone. Writes docs/classifiers-best.md or
+A recipe trains by maximum likelihood first, or goes on from another recipe at its own size, which is trained
+where it is missing; then comes the hybrid objective. Every epoch is a line in
+benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is started
+again, at most one epoch of each training is lost, and what is finished is not trained again. A recipe that
+changes needs another name. At the end of each phase the model is measured on the validation images, and in
+the end all seeds of `best` together; the test images are left alone. Writes docs/classifiers-best.md or
 docs/classifiers-ablation.md.
 """
 
@@ -83,7 +84,7 @@ def objective(weight: float, temperature: float) -> dict[str, float]:
 
 
 def likelihood(epochs: int) -> Phase:
-    """The first part of all trainings."""
+    """The first part of a training from the start."""
     return Phase("maximum likelihood", epochs, 2e-3, {"discriminative_weight": 0.0})
 
 

@@ -145,13 +145,13 @@ class ImageCodec:
         ImageCodec
         """
         channels = self.tensor_shape_[0]
-        shapes = {2: (height, width), -1: (height, width, channels), 1: (channels, height, width)}
-        image_shape = shapes[2 if len(self.image_shape_) == 2 else self.channel_axis]
-        flat = len(self.sample_shape_) == 1
+        image_shape: tuple[int, ...] = (height, width)
+        if len(self.image_shape_) == 3:
+            image_shape = (height, width, channels) if self._channels_last else (channels, height, width)
         other = copy(self)
         other.image_shape = None if self.image_shape is None else image_shape
         other.image_shape_ = image_shape
-        other.sample_shape_ = (prod(image_shape),) if flat else image_shape
+        other.sample_shape_ = (prod(image_shape),) if len(self.sample_shape_) == 1 else image_shape
         other.tensor_shape_ = (channels, height, width)
         return other
 

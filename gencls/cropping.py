@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from ._decoding import RESAMPLING
 from .errors import InvalidInputError
 from .stateless import StatelessTransformer
-from .validation import check_parameters, choice, real, sides
+from .validation import both_sides, check_parameters, choice, real, sides
 
 __all__ = ["CropImages", "crop_at_random", "six_crops"]
 
@@ -226,7 +226,7 @@ def _cut(
     images: NDArray[np.uint8], boxes: Iterable[Box], size: int | tuple[int, int], resample: str
 ) -> NDArray[np.uint8]:
     """A window of each image."""
-    height, width = size if isinstance(size, tuple | list) else (size, size)
+    height, width = both_sides(size)
     method = Image.Resampling[resample.upper()]
     cropped = np.empty((len(images), height, width, *images.shape[3:]), dtype=np.uint8)
     for image, box, result in zip(images, boxes, cropped, strict=True):

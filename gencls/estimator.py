@@ -44,7 +44,7 @@ from .preparation import Samples, check_sample_weight, flatten_images, hold_out,
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
-from .validation import check_parameters, sides, whole
+from .validation import both_sides, check_parameters, sides, whole
 
 __all__ = ["GenerativeBayesClassifier"]
 
@@ -443,10 +443,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         check_parameters("resize", {"size": size}, {"size": sides()})
         self._check_same_model()
-        height, width = size if isinstance(size, tuple | list) else (size, size)
         snapshot = self._snapshot()
         with self._unchanged_by_errors():
-            codec = snapshot.codec.resized(int(height), int(width))
+            codec = snapshot.codec.resized(*both_sides(size))
             self.image_shape = codec.image_shape
             self.n_features_in_ = prod(codec.image_shape_)
             self.__dict__.pop("feature_names_in_", None)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ._decoding import MODES, RESAMPLING, ImageSource, Reading, read_source, some_of, source_name
 from .errors import GenclsError, ImageFileError, InvalidInputError
 from .stateless import StatelessTransformer
-from .validation import Rule, check_parameters, choice, either, flag, optional, sides, whole
+from .validation import Rule, both_sides, check_parameters, choice, either, flag, optional, sides, whole
 
 __all__ = ["ReadImages", "read_image"]
 
@@ -178,7 +178,7 @@ READING_RULES = {
 def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
     check_parameters(owner, values, {name: READING_RULES[name] for name in values})
     size = values["size"]
-    height_width = size if size is None or isinstance(size, tuple | list) else (size, size)
+    height_width = None if size is None else both_sides(size)
     return Reading(
         size=None if height_width is None else (int(height_width[0]), int(height_width[1])),
         mode=values["mode"],

@@ -10,7 +10,18 @@ import numpy as np
 
 from .errors import InvalidParameterError
 
-__all__ = ["Rule", "check_parameters", "choice", "either", "flag", "optional", "real", "sides", "whole"]
+__all__ = [
+    "Rule",
+    "both_sides",
+    "check_parameters",
+    "choice",
+    "either",
+    "flag",
+    "optional",
+    "real",
+    "sides",
+    "whole",
+]
 
 
 class Rule(NamedTuple):
@@ -43,6 +54,12 @@ def sides() -> Rule:
             side(value) or (isinstance(value, tuple | list) and len(value) == 2 and all(map(side, value)))
         ),
     )
+
+
+def both_sides(size: int | tuple[int, int] | list[int]) -> tuple[int, int]:
+    """Height and width of what `sides` accepts."""
+    height, width = size if isinstance(size, tuple | list) else (size, size)
+    return int(height), int(width)
 
 
 def flag() -> Rule:
