@@ -178,9 +178,8 @@ READING_RULES = {
 def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
     check_parameters(owner, values, {name: READING_RULES[name] for name in values})
     size = values["size"]
-    height_width = None if size is None else both_sides(size)
     return Reading(
-        size=None if height_width is None else (int(height_width[0]), int(height_width[1])),
+        size=None if size is None else both_sides(size),
         mode=values["mode"],
         resample=Image.Resampling[values["resample"].upper()],
         max_pixels=int(values["max_pixels"]),
