@@ -93,7 +93,8 @@ def cpen455(options: argparse.Namespace) -> Task:
         f"{size}×{size} pixels, and their mirror images. From the public repository "
         "shovon-b/conditional_pixelCNN",
         "licence": "data: none is stated in its repository; model BSD-3-Clause",
-        "held_out": f"fetch_cpen455(subset='validation', size={size}); the temperature was learned on them, "
+        "held_out": f"fetch_cpen455(subset='validation', size={size}), whose target_names are the classes; "
+        "the temperature was learned on them, "
         "and of the seeds 0 to 4 this one has the lowest log-loss on them",
         "parameters": {**BEST.definition.params, "conditioner": str(BEST.definition.params["conditioner"])},
         "training": [asdict(phase) for phase in BEST.definition.phases],
