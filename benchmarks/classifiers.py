@@ -212,9 +212,14 @@ def epochs_of(run: Run) -> list[Epoch]:
     ]
 
 
+def chain_of(run: Run) -> list[Run]:
+    """A training, after all that it goes on from."""
+    return [*(chain_of(run.source) if run.source else []), run]
+
+
 def history_of(run: Run) -> list[Epoch]:
     """The lines of a training, after those of all that it goes on from."""
-    return (history_of(run.source) if run.source else []) + epochs_of(run)
+    return [epoch for part in chain_of(run) for epoch in epochs_of(part)]
 
 
 def train(run: Run, results: Path, path: Path | None) -> None:

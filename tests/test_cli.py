@@ -115,7 +115,10 @@ def test_sample_draws_a_picture(run, colours):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("info digitz", "MODEL must be a model file or a pretrained model (cpen455, digits), got 'digitz'"),
+        (
+            "info digitz",
+            "MODEL must be a model file or a pretrained model (cpen455, cpen455-24x24, digits), got 'digitz'",
+        ),
         ("info {colours}", "Is a directory"),
         ("info {colours}/red.png", "red.png is no model file of gencls"),
         ("info digits --device abacus", "'device' of GenerativeBayesClassifier must be"),

@@ -489,9 +489,13 @@ def test_all_recipes_are_settings_of_the_estimator(modules):
 
 
 def test_one_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path, monkeypatch):
-    best = modules.classifiers.Run("best", "best", seed=0, device="cpu")
-    monkeypatch.setattr(modules.pretrained, "BEST", best)
-    recipes()
+    script = modules.classifiers
+    second = replace(script.RECIPES["best"]["best"], phases=script.phases(0, 1), after="smaller")
+    first = replace(second, phases=script.phases(2, 1), size=3, after=None)
+    monkeypatch.setitem(script.RECIPES, "best", {"smaller": first, "best": second})
+    best = script.Run("best", "best", seed=0, device="cpu")
+    monkeypatch.setattr(modules.pretrained, "BEST", {"cpen455": best})
+    recipes("--only", "best")
     rows = lines(tmp_path / "fits.jsonl")
     folders = ["--results", str(tmp_path / "fits.jsonl"), "--output", str(tmp_path)]
     modules.pretrained.main(["cpen455", *folders])
@@ -500,8 +504,13 @@ def test_one_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path, 
     card, clf = read_card(path), GenerativeBayesClassifier.load(path)
     assert clf.classes_.tolist() == ["bright", "dark"]
     assert card["figures"]["accuracy"] == pytest.approx(rows[-1]["accuracy"], abs=1e-3)
-    assert card["training"][1]["params"]["discriminative_weight"] == 1.0
-    assert card["training"][1]["smallest"] == 0.8
+    assert [(part["size"], part["name"]) for part in card["training"]] == [
+        (3, "maximum likelihood"),
+        (3, "then hybrid"),
+        (4, "then hybrid"),
+    ]
+    assert [part["smallest"] for part in card["training"]] == [1.0, 0.8, 0.8]
+    assert card["training"][2]["params"]["discriminative_weight"] == 1.0
     over_windows = card["figures_over_the_mean_of_six_windows"]
     assert over_windows["accuracy"] == pytest.approx(rows[-1]["over_windows"]["accuracy"], abs=1e-4)
     assert card["fit_seconds"] == round(sum(row["cpu_seconds"] for row in rows))
