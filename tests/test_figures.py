@@ -494,7 +494,7 @@ def test_one_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path, 
     first = replace(second, phases=script.phases(2, 1), size=3, after=None)
     monkeypatch.setitem(script.RECIPES, "best", {"smaller": first, "best": second})
     best = script.Run("best", "best", seed=0, device="cpu")
-    monkeypatch.setattr(modules.pretrained, "BEST", {"cpen455": best})
+    monkeypatch.setattr(modules.pretrained, "BEST", {"cpen455": modules.pretrained.Chosen(best, seeds="0")})
     recipes("--only", "best")
     rows = lines(tmp_path / "fits.jsonl")
     folders = ["--results", str(tmp_path / "fits.jsonl"), "--output", str(tmp_path)]
@@ -510,7 +510,7 @@ def test_one_of_the_best_becomes_a_pretrained_model(recipes, modules, tmp_path, 
         (4, "then hybrid"),
     ]
     assert [part["smallest"] for part in card["training"]] == [1.0, 0.8, 0.8]
-    assert card["training"][2]["params"]["discriminative_weight"] == 1.0
+    assert [part["params"]["discriminative_weight"] for part in card["training"]] == [0.0, 1.0, 1.0]
     over_windows = card["figures_over_the_mean_of_six_windows"]
     assert over_windows["accuracy"] == pytest.approx(rows[-1]["over_windows"]["accuracy"], abs=1e-4)
     assert card["fit_seconds"] == round(sum(row["cpu_seconds"] for row in rows))
