@@ -9,13 +9,14 @@ where it is missing; then comes the hybrid objective. Every epoch is a line in
 benchmarks/results/classifiers.jsonl, and the whole classifier is kept beside it: when the command is started
 again, at most one epoch of each training is lost, and what is finished is not trained again. A recipe that
 changes needs another name. At the end of each phase the model is measured on the validation images, and in
-the end all seeds of `best` together; the test images are left alone. Writes docs/classifiers-best.md or
-docs/classifiers-ablation.md.
+the end all seeds of `best` together, alone and with those that they went on from; the test images are left
+alone. Writes docs/classifiers-best.md or docs/classifiers-ablation.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import multiprocessing
 import pickle
@@ -34,7 +35,7 @@ import torch
 from figures import ROOT
 from numpy.typing import NDArray
 from records import Row, append, finished, read
-from scores import calibrated_scores, count, scores
+from scores import calibrated_scores, class_scores, count, scores
 from split import Split, load_named
 from zoo_report import summary, with_error
 
@@ -195,7 +196,10 @@ class Epoch(Run):
 
 @dataclass(frozen=True)
 class Together:
-    """One line of the results: several seeds of a recipe, by the mean of their joint log-probabilities."""
+    """One line of the results: several trainings, by the mean of their joint log-probabilities.
+
+    They are `n_seeds` seeds of a recipe, or of each of several, "16×16 + 24×24".
+    """
 
     table: str
     recipe: str
@@ -274,21 +278,25 @@ def joints_of(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) 
     return np.stack([clf.predict_joint_log_proba(crop.transform(originals.X_val)) for _, crop in crops])
 
 
-def figures(joints: NDArray[np.float64], labels: NDArray[np.int64], clf: GenerativeBayesClassifier) -> Row:
-    """Figures of whole images, and those over windows."""
-    row = scores(joints[0], labels, clf) | calibrated_scores(joints[0], labels)
+def figures(joints: NDArray[np.float64], labels: NDArray[np.int64]) -> Row:
+    """What there is to say of the classes: figures of whole images, and those over windows."""
+    row: Row = class_scores(joints[0], labels) | calibrated_scores(joints[0], labels)
     if len(joints) > 1:
         mean = joints.mean(axis=0)
-        row["over_windows"] = scores(mean, labels, clf) | calibrated_scores(mean, labels)
-        del row["over_windows"]["bits_per_dim"]  # the mean is no density
+        row["over_windows"] = class_scores(mean, labels) | calibrated_scores(mean, labels)
     return row
 
 
 def measure(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) -> Row:
     """Figures on the validation images."""
     labels = np.searchsorted(clf.classes_, originals.y_val)
-    row = figures(joints_of(clf, originals, recipe), labels, clf)
-    return row | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
+    joints = joints_of(clf, originals, recipe)
+    return {
+        **figures(joints, labels),
+        **scores(joints[0], labels, clf),
+        "n_parameters": count(clf.net_.averaged_model),
+        "n_held_out": len(labels),
+    }
 
 
 def complete(runs: list[Run], args: argparse.Namespace) -> None:
@@ -307,20 +315,49 @@ def complete(runs: list[Run], args: argparse.Namespace) -> None:
         list(pool.map(work, missing))
 
 
-def measure_together(runs: list[Run], args: argparse.Namespace) -> None:
-    """Measure the seeds of a recipe together, if they are finished and kept, and were not measured before."""
-    together = Together(runs[0].table, runs[0].recipe, len(runs), runs[0].device)
-    kept = [run.checkpoint(args.results.parent / "checkpoints") for run in runs]
-    if finished(read(args.results), [together]) or not all(path.exists() for path in kept):
+def groups_of(runs: list[Run]) -> list[list[Run]]:
+    """What is measured together: the seeds of each recipe, alone and with those that they went on from."""
+    found = []
+    for recipe in dict.fromkeys(run.recipe for run in runs):
+        seeds = [run for run in runs if run.recipe == recipe]
+        if len(seeds) > 1:
+            found += [seeds, [part for run in seeds for part in chain_of(run)]]
+    return found
+
+
+def together_of(group: list[Run]) -> Together:
+    """Their line."""
+    recipes = dict.fromkeys(run.recipe for run in group)
+    seeds = {run.seed for run in group}
+    return Together(group[0].table, " + ".join(recipes), len(seeds), group[0].device)
+
+
+def kept_joints(run: Run, originals: Split, results: Path) -> NDArray[np.float64] | None:
+    """The joint log-probabilities at the end of a training; None if it is not finished, or was not kept."""
+    kept = run.checkpoint(results.parent / "checkpoints")
+    file = kept.with_suffix(".npy")
+    if not file.exists():
+        clf = pickle.loads(kept.read_bytes()) if kept.exists() else None
+        if clf is None or clf.n_iter_ < len(history_of(run)):
+            return None
+        with io.BytesIO() as content:
+            np.save(content, joints_of(clf, originals, run.definition))
+            resumable.replace(file, content.getvalue())
+    joints: NDArray[np.float64] = np.load(file)
+    return joints
+
+
+def measure_together(group: list[Run], args: argparse.Namespace) -> None:
+    """Measure trainings together, if they are finished and kept, and were not measured before."""
+    together = together_of(group)
+    if finished(read(args.results), [together]):
         return
-    classifiers = [pickle.loads(path.read_bytes()) for path in kept]
-    if any(clf.n_iter_ < len(history_of(run)) for clf, run in zip(classifiers, runs, strict=True)):
+    originals = load_named(ORIGINAL_SIZE, args.path)
+    joints = [kept_joints(run, originals, args.results) for run in group]
+    if any(of_one is None for of_one in joints):
         return
-    originals, definition = load_named(ORIGINAL_SIZE, args.path), runs[0].definition
-    joints = np.mean([joints_of(clf, originals, definition) for clf in classifiers], axis=0)
-    labels = np.searchsorted(classifiers[0].classes_, originals.y_val)
-    row = figures(joints, labels, classifiers[0])
-    del row["bits_per_dim"]
+    labels = np.unique(originals.y_val, return_inverse=True)[1]
+    row = figures(np.mean(joints, axis=0), labels)
     append(asdict(together) | row | {"n_held_out": len(labels)}, args.results)
 
 
@@ -353,10 +390,11 @@ def by_training(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Ro
 
 
 def of_several(runs: list[Run], results: Path) -> dict[tuple[str, str], list[Row]]:
-    """The rows of several seeds together."""
+    """The rows of several trainings together."""
     found: dict[tuple[str, str], list[Row]] = {}
-    cells = [Together(run.table, run.recipe, run.seed + 1, run.device) for run in runs if run.seed]
-    for together, row in finished(read(results), cells).items():
+    most = max(run.seed for run in runs)
+    groups = [group for n in range(most + 1) for group in groups_of([run for run in runs if run.seed <= n])]
+    for together, row in finished(read(results), map(together_of, groups)).items():
         training = f"{together.n_seeds} seeds together"
         found[together.recipe, training] = [row]
         if "over_windows" in row:
@@ -388,8 +426,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not args.report_only:
         chosen = [run for run in runs if args.only is None or run.recipe in args.only]
         complete(chosen, args)
-        for recipe in {run.recipe for run in chosen} if args.table == "best" and args.seeds > 1 else ():
-            measure_together([run for run in chosen if run.recipe == recipe], args)
+        for group in groups_of(chosen) if args.table == "best" else ():
+            measure_together(group, args)
     rows = by_training(runs, args.results)
     if args.table == "best":
         rows |= of_several(runs, args.results) | alternatives(args.results.parent / "residual_network.jsonl")

@@ -13,15 +13,18 @@ from gencls.metrics import expected_calibration_error
 from gencls.posterior import fit_temperature, log_posterior
 
 
-def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
-    """Accuracy, log-loss in nats, and bits per dimension of p(x | y), from log p(x, c) of shape (N, K)."""
-    rows = np.arange(len(labels))
-    log_likelihood = joint[rows, labels] - np.log(clf.class_prior_[labels])
+def class_scores(joint: Any, labels: Any) -> dict[str, float]:
+    """Accuracy, and log-loss in nats, from log p(x, c) of shape (N, K)."""
     return {
         "accuracy": float((joint.argmax(1) == labels).mean()),
-        "log_loss": float(-log_posterior(joint)[rows, labels].mean()),
-        "bits_per_dim": bits_per_dim(log_likelihood, clf.n_features_in_),
+        "log_loss": float(-log_posterior(joint)[np.arange(len(labels)), labels].mean()),
     }
+
+
+def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
+    """The same, and bits per dimension of p(x | y)."""
+    log_likelihood = joint[np.arange(len(labels)), labels] - np.log(clf.class_prior_[labels])
+    return class_scores(joint, labels) | {"bits_per_dim": bits_per_dim(log_likelihood, clf.n_features_in_)}
 
 
 def calibrated_scores(joint: Any, labels: Any) -> dict[str, float]:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from torch import nn
 
 from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
@@ -416,6 +417,41 @@ def test_seeds_are_measured_together(recipes, images, tmp_path):
     recipes("--seeds", "2")
     assert lines(tmp_path / "fits.jsonl")[-1] == row
     assert len(lines(tmp_path / "fits.jsonl")) == 7
+
+
+def test_seeds_are_measured_together_with_those_that_they_went_on_from(
+    recipes, modules, images, tmp_path, monkeypatch
+):
+    script = modules.classifiers
+    best = script.RECIPES["best"]["best"]
+    larger = replace(best, phases=script.phases(0, 1), size=6, after="best")
+    monkeypatch.setitem(script.RECIPES, "best", {"best": best, "larger": larger})
+    recipes("--only", "larger", "--seeds", "2")
+    of_larger, of_both = lines(tmp_path / "fits.jsonl")[-2:]
+    assert (of_larger["recipe"], of_larger["n_seeds"]) == ("larger", 2)
+    assert (of_both["recipe"], of_both["n_seeds"]) == ("best + larger", 2)
+    joints = [
+        script.joints_of(
+            pickle.loads((tmp_path / f"checkpoints/best-{number}-{seed}-cpu.pickle").read_bytes()),
+            script.load_named(6, None),
+            recipe,
+        )
+        for number, recipe in enumerate([best, larger])
+        for seed in range(2)
+    ]
+    posterior = log_softmax(np.mean(joints, axis=(0, 1)), axis=1)  # of "bright" and "dark"
+    expected = -posterior[np.arange(24), 1 - images.y_val].mean()
+    assert of_both["over_windows"]["log_loss"] == pytest.approx(expected)
+    table = (tmp_path / "classifiers-best.md").read_text()
+    assert re.search(
+        rf"\| best \+ larger \| 2 seeds together; mean of six windows \| [\d.]+ \| {expected:.3f} \|", table
+    )
+    kept = {path: path.read_bytes() for path in (tmp_path / "checkpoints").glob("*.npy")}
+    assert len(kept) == 4
+    monkeypatch.setattr(script, "joints_of", None)  # what was scored is not scored again
+    recipes("--seeds", "2")
+    assert lines(tmp_path / "fits.jsonl")[-1]["recipe"] == "best"
+    assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_a_recipe_goes_on_from_another_on_larger_images(recipes, modules, tmp_path, monkeypatch):
