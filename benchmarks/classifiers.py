@@ -127,7 +127,8 @@ RECIPES = {
     "best": {
         "16×16": Recipe(phases(80, 12, 4), PARAMS, windows=True),
         "24×24": Recipe(phases(0, 14, 2, temperature=18.0), PARAMS, size=24, windows=True, after="16×16"),
-        "32×32": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32, windows=True),
+        "32×32": Recipe(phases(0, 8, temperature=32.0), PARAMS, size=32, windows=True, after="24×24"),
+        "32×32 from the start": Recipe(phases(8, 4, temperature=32.0), PARAMS, size=32, windows=True),
     },
     "ablation": {
         "all together": SHORT,
