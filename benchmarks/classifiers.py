@@ -1,6 +1,6 @@
 """The best classifiers of CPEN455, and what each part of their recipe brings.
 
-    python benchmarks/classifiers.py best          # CPU: about twelve hours of one core
+    python benchmarks/classifiers.py best          # CPU: about sixteen hours of one core
     python benchmarks/classifiers.py ablation      # CPU: about six hours of one core
     python benchmarks/classifiers.py best --seeds 5 --report-only   # the table in docs/, of all its seeds
 
