@@ -99,7 +99,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Nats by which a class may lie behind the best one after the upper half of the rows without being
         dropped: in `predict`, and therefore in `score`, the others alone are scored in full, and an image
         with one class left is done. This is an approximation that saves time, the more the smaller the margin
-        and the more classes there are; at 7 to 10 about one prediction in a hundred changes, or fewer. None
+        and the more classes there are; after maximum likelihood about one prediction in a hundred changes at
+        7 to 10, or fewer; hybrid training sets classes further apart, and takes 20 or more for that. None
         scores every class in full; probabilities and densities are always exact. It may be changed after
         `fit`.
     max_epochs : int, default=50
