@@ -35,7 +35,7 @@ import torch
 from figures import ROOT
 from numpy.typing import NDArray
 from records import Row, append, finished, read
-from scores import calibrated_scores, class_scores, count, scores
+from scores import calibrated_scores, class_scores, count, density_scores
 from split import Split, load_named
 from zoo_report import summary, with_error
 
@@ -292,12 +292,8 @@ def measure(clf: GenerativeBayesClassifier, originals: Split, recipe: Recipe) ->
     """Figures on the validation images."""
     labels = np.searchsorted(clf.classes_, originals.y_val)
     joints = joints_of(clf, originals, recipe)
-    return {
-        **figures(joints, labels),
-        **scores(joints[0], labels, clf),
-        "n_parameters": count(clf.net_.averaged_model),
-        "n_held_out": len(labels),
-    }
+    row = figures(joints, labels) | density_scores(joints[0], labels, clf)
+    return row | {"n_parameters": count(clf.net_.averaged_model), "n_held_out": len(labels)}
 
 
 def complete(runs: list[Run], args: argparse.Namespace) -> None:
@@ -321,9 +317,9 @@ def groups_of(runs: list[Run]) -> list[list[Run]]:
     found = []
     for recipe in dict.fromkeys(run.recipe for run in runs):
         seeds = [run for run in runs if run.recipe == recipe]
-        if len(seeds) > 1:
-            found += [seeds, [part for run in seeds for part in chain_of(run)]]
-    return found
+        chains = [part for run in seeds for part in chain_of(run)]
+        found += [seeds, chains] if len(chains) > len(seeds) else [seeds]
+    return [group for group in found if len({run.seed for run in group}) > 1]
 
 
 def together_of(group: list[Run]) -> Together:

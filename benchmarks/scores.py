@@ -21,10 +21,15 @@ def class_scores(joint: Any, labels: Any) -> dict[str, float]:
     }
 
 
-def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
-    """The same, and bits per dimension of p(x | y)."""
+def density_scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
+    """Bits per dimension of p(x | y), from the same."""
     log_likelihood = joint[np.arange(len(labels)), labels] - np.log(clf.class_prior_[labels])
-    return class_scores(joint, labels) | {"bits_per_dim": bits_per_dim(log_likelihood, clf.n_features_in_)}
+    return {"bits_per_dim": bits_per_dim(log_likelihood, clf.n_features_in_)}
+
+
+def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
+    """Both."""
+    return class_scores(joint, labels) | density_scores(joint, labels, clf)
 
 
 def calibrated_scores(joint: Any, labels: Any) -> dict[str, float]:
