@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from reprlib import Repr
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +20,12 @@ __all__ = [
     "flag",
     "optional",
     "real",
+    "shortened",
     "sides",
     "whole",
 ]
+
+LONGEST_VALUE = 200  # characters that a message repeats of one value
 
 
 class Rule(NamedTuple):
@@ -105,7 +109,7 @@ def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, 
         With a line for each mistake.
     """
     mistakes = [
-        f"{name!r} of {owner} must be {rule.description}, got {values[name]!r}."
+        f"{name!r} of {owner} must be {rule.description}, got {shortened(values[name])}."
         for name, rule in rules.items()
         if not rule.accepts(values[name])
     ]
@@ -114,6 +118,19 @@ def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, 
     if mistakes:
         lines = "\n".join(f"- {mistake}" for mistake in mistakes)
         raise InvalidParameterError(f"{len(mistakes)} parameters do not fit:\n{lines}")
+
+
+def shortened(value: Any) -> str:
+    """What came, for a message: the repr of small values, of large ones the beginning or the size."""
+    if isinstance(value, bytes | bytearray | memoryview | np.void) and len(bytes(value)) > LONGEST_VALUE:
+        return f"{len(bytes(value)):,} bytes of type {type(value).__name__}"
+    words = _SHORT.repr(value)
+    return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 1]}…"
+
+
+_SHORT = Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdict = 6
+_SHORT.maxstring = _SHORT.maxother = LONGEST_VALUE
 
 
 def _is(value: Any, kind: type) -> bool:

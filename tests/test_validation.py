@@ -1,0 +1,37 @@
+"""What messages say of values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gencls.validation import LONGEST_VALUE, shortened
+
+
+@pytest.mark.parametrize("value", [None, 3, "mild", (1, 2), ["a", 3.5], {"weight": 1.0}, {1, 2}])
+def test_small_values_are_repeated_whole(value):
+    assert shortened(value) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a" * 10**6,
+        b"a" * 10**6,
+        bytearray(10**6),
+        memoryview(bytes(10**6)),
+        np.void(bytes(10**6)),
+        list(range(10**6)),
+        {"bytes": b"a" * 10**6, "path": None},
+        {number: list(range(100)) for number in range(100)},
+        np.zeros((1000, 1000)),
+        [[list(range(100))] * 100] * 100,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_large_values_are_shortened(value):
+    assert 0 < len(shortened(value)) <= LONGEST_VALUE
+
+
+def test_bytes_are_counted():
+    assert shortened(bytes(5000)) == "5,000 bytes of type bytes"
