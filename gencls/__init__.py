@@ -25,6 +25,7 @@ from .errors import (
     ModelFileError,
     NonFiniteLossError,
     PixelClippingWarning,
+    TrainingDivergedWarning,
     TrainingInterruptedWarning,
 )
 from .estimator import GenerativeBayesClassifier
@@ -56,6 +57,7 @@ __all__ = [
     "ReadImages",
     "Site",
     "Sites",
+    "TrainingDivergedWarning",
     "TrainingInterruptedWarning",
     "bits_per_dim",
     "expected_calibration_error",

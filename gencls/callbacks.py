@@ -140,6 +140,7 @@ class EarlyStopping(Callback):
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.best_, self.waited_ = math.inf, 0
+        self.best_epoch_ = -1
         self.weights_: list[Any] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -149,6 +150,7 @@ class EarlyStopping(Callback):
         value = net.history[-1][key] * (1 if smaller_is_better else -1)
         if value < self.best_:
             self.best_, self.waited_ = value, 0
+            self.best_epoch_ = len(net.history) - 1
             self.weights_ = deepcopy([net.module_.state_dict(), net.averaged_.state_dict()])
             return
         self.waited_ += 1

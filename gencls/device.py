@@ -1,16 +1,14 @@
-"""Which device to compute on, in which precision, and its random numbers."""
+"""Which device to compute on, and in which precision."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 
 from .errors import InvalidParameterError
 
-__all__ = ["PRECISIONS", "Precision", "resolve_device", "resolve_precision", "seeded"]
+__all__ = ["PRECISIONS", "Precision", "resolve_device", "resolve_precision"]
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -69,18 +67,3 @@ def _has_bfloat16(device: torch.device) -> bool:
         return False
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # no public name in all versions of torch
     return any(getattr(torch.cpu, name, bool)() for name in names)
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Let torch's random numbers follow from `seed` in here, on the CPU and the device.
-
-    Its own streams are as they were afterwards, and those of other devices are never touched.
-    """
-    gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):
-        torch.default_generator.manual_seed(seed)
-        for gpu in gpus:
-            with torch.cuda.device(gpu):
-                torch.cuda.manual_seed(seed)
-        yield

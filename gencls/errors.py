@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sklearn.exceptions import ConvergenceWarning
+
 __all__ = [
     "CompilationWarning",
     "ConditionerContractError",
@@ -15,6 +17,7 @@ __all__ = [
     "ModelFileError",
     "NonFiniteLossError",
     "PixelClippingWarning",
+    "TrainingDivergedWarning",
     "TrainingInterruptedWarning",
 ]
 
@@ -65,6 +68,10 @@ class CompilationWarning(UserWarning):
 
 class PixelClippingWarning(UserWarning):
     """Some values lay outside the range that ``fit`` saw and were clipped to it."""
+
+
+class TrainingDivergedWarning(ConvergenceWarning):
+    """Training ended with a density that is worse than none; predictions are of no use."""
 
 
 class TrainingInterruptedWarning(UserWarning):

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .codec import ImageCodec
 from .conditioners import Conditioner, make_conditioner
-from .device import resolve_device, seeded
+from .device import resolve_device
 from .early_exit import most_probable
 from .errors import (
     ConditionerError,
@@ -41,6 +41,7 @@ from .parameters import RULES
 from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
 from .posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
 from .preparation import Samples, check_sample_weight, flatten_images, hold_out, merge_duplicates
+from .random_numbers import DrawingFrom
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
@@ -833,9 +834,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         net = self._make_net()
         device = torch.device(net.device)
-        with seeded(self._draw_seed(), device):
+        seed = self._draw_seed()
+        with DrawingFrom(seed):
             net.initialize()
-            net.initialise_weights(samples.to_torch(device))
+        net.initialise_weights(samples.to_torch(device), seed)
         self.net_ = net
         self.temperature_ = 1.0 if self.temperature == "auto" else float(self.temperature)
 
@@ -858,8 +860,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         monitor = None if images is None else self._monitored()
         net.tell("early_stopping", monitor=monitor, patience=self.n_iter_no_change)
         net.tell("progress", shown=bool(self.verbose))
-        with seeded(self._draw_seed(), device):
-            net.learn(train.to_torch(device), epochs, schedule=schedule)
+        net.learn(train.to_torch(device), epochs, seed=self._draw_seed(), schedule=schedule)
         return self
 
     def _learn_temperature(self, held_out: Samples | None) -> GenerativeBayesClassifier:
@@ -967,7 +968,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def _build(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
         """Build a net that goes on from the weights and the history of the snapshot."""
         net = self._make_net()
-        with seeded(0, torch.device(net.device)):
+        with DrawingFrom(seed=0):
             net.initialize()
         net.resume(snapshot.weights, snapshot.history, snapshot.n_steps)
         net.compute_with(self.precision, compile=self.compile, checkpoint=self.checkpoint)

@@ -26,9 +26,9 @@ def mirror_where(levels: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(chosen[:, None, None, None], mirror(levels), levels)
 
 
-def mirror_at_random(levels: Tensor) -> Tensor:
-    """Every image mirrored with probability 1/2, by torch's random numbers on the device of the levels."""
-    return mirror_where(levels, torch.rand(len(levels), device=levels.device) < 0.5)
+def mirror_at_random(levels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Every image mirrored with probability 1/2, by a generator on the CPU or by torch's own stream."""
+    return mirror_where(levels, (torch.rand(len(levels), generator=generator) < 0.5).to(levels.device))
 
 
 def log_mean_exp(one: Tensor, other: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from .device import Precision
 from .likelihood import DiscretizedLogisticMixture
 from .mirroring import log_mean_exp, mirror, mirror_at_random
 from .pixelcnn import Modulations, PixelCNN, upper_rows, weights_resolved
+from .random_numbers import DrawingFrom, draw_key
 from .shifting import shift_at_random
 
 __all__ = ["ConditionalPixelCNN"]
@@ -87,7 +88,7 @@ class ConditionalPixelCNN(nn.Module):
         """Where the weights are."""
         return self.network.head.bias.device
 
-    def forward(self, levels: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, levels: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Log p(image | its class), or under several classes of its own.
 
         Parameters
@@ -96,13 +97,16 @@ class ConditionalPixelCNN(nn.Module):
             Integers from 0 to L - 1.
         labels : Tensor of shape (N,) or (G, N)
             Integers from 0 to K - 1.
+        generator : torch.Generator, optional
+            What training draws from, on the CPU; without it torch's own stream.
 
         Returns
         -------
         Tensor of the shape of `labels`
             Nats per image, summed in float64.
         """
-        log_prob = self.log_prob_modulated(levels, self.modulate_images(labels))
+        modulations = self.modulate_images(labels, generator)
+        log_prob = self.log_prob_modulated(levels, modulations, generator=generator)
         return log_prob[0] if labels.ndim == 1 else log_prob.expand(labels.shape)
 
     def log_prob_per_class(self, levels: Tensor, classes: Tensor, n_rows: int | None = None) -> Tensor:
@@ -130,18 +134,25 @@ class ConditionalPixelCNN(nn.Module):
         """What each of these classes does to every image, for `PixelCNN.forward`."""
         return {site: each.per_class() for site, each in self.conditioner(classes).items()}
 
-    def modulate_images(self, labels: Tensor) -> Modulations:
+    def modulate_images(self, labels: Tensor, generator: torch.Generator | None = None) -> Modulations:
         """What the class does to each image of a batch, for `PixelCNN.forward`; labels are (N,) or (G, N)."""
+        rows = self._condition(labels.flatten(), generator)
         if labels.ndim == 1:
-            return {site: each.per_image() for site, each in self.conditioner(labels).items()}
-        rows = self.conditioner(labels.flatten())
+            return {site: each.per_image() for site, each in rows.items()}
         return {site: each.per_group(len(labels)) for site, each in rows.items()}
 
-    def initialise(self, levels: Tensor, labels: Tensor) -> None:
+    def _condition(self, labels: Tensor, generator: torch.Generator | None) -> Modulations:
+        """What the conditioner says of labels (N,); in training it draws by the generator, if at all."""
+        drawing = self.training and self.conditioner.is_random and generator is not None
+        with DrawingFrom(draw_key(generator)) if drawing else nullcontext():
+            modulations: Modulations = self.conditioner(labels)
+        return modulations
+
+    def initialise(self, levels: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> None:
         """Initialise the network by one batch; see `PixelCNN.initialise`."""
         with torch.no_grad():
-            modulations = self.modulate_images(labels)
-        levels = mirror_at_random(levels) if self.flip else levels
+            modulations = self.modulate_images(labels, generator)
+        levels = mirror_at_random(levels, generator) if self.flip else levels
         self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
 
     def weights_resolved(self) -> AbstractContextManager[None]:
@@ -149,7 +160,11 @@ class ConditionalPixelCNN(nn.Module):
         return weights_resolved(self.network)
 
     def log_prob_modulated(
-        self, levels: Tensor, modulations: Modulations, n_rows: int | None = None
+        self,
+        levels: Tensor,
+        modulations: Modulations,
+        n_rows: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Log-probability of images under modulations that are arranged already.
 
@@ -160,6 +175,8 @@ class ConditionalPixelCNN(nn.Module):
             From `modulate_images` or `modulate_classes`.
         n_rows : int, optional
             Score the upper rows alone.
+        generator : torch.Generator, optional
+            What training draws from, on the CPU; without it torch's own stream.
 
         Returns
         -------
@@ -168,23 +185,30 @@ class ConditionalPixelCNN(nn.Module):
             difference, else 1.
         """
         if self.training:
-            return self.log_prob_as_is(self._augment(levels), modulations, n_rows)
+            augmented = self._augment(levels, generator)
+            return self.log_prob_as_is(augmented, modulations, n_rows, generator)
         if not self.flip:
             return self.log_prob_as_is(levels, modulations, n_rows)
         both = (self.log_prob_as_is(each, modulations, n_rows) for each in (levels, mirror(levels)))
         return log_mean_exp(*both)
 
-    def _augment(self, levels: Tensor) -> Tensor:
+    def _augment(self, levels: Tensor, generator: torch.Generator | None) -> Tensor:
         """What training sees of images: one orientation, moved a little."""
-        levels = mirror_at_random(levels) if self.flip else levels
-        return shift_at_random(levels, self.shift) if self.shift else levels
+        levels = mirror_at_random(levels, generator) if self.flip else levels
+        return shift_at_random(levels, self.shift, generator) if self.shift else levels
 
-    def log_prob_as_is(self, levels: Tensor, modulations: Modulations, n_rows: int | None = None) -> Tensor:
+    def log_prob_as_is(
+        self,
+        levels: Tensor,
+        modulations: Modulations,
+        n_rows: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Log-probability of images as the network sees them, never mirrored; see `log_prob_modulated`."""
         if n_rows == 0:
             return torch.zeros(1, len(levels), dtype=torch.float64, device=self.device)
         if n_rows is not None:  # no row depends on those below
             levels, modulations = levels[:, :, :n_rows], upper_rows(modulations, n_rows)
         images = self.likelihood.scale(levels, self.dtype).to(self.features_dtype)
-        parameters = self.network(images, modulations).to(self.dtype)
+        parameters = self.network(images, modulations, generator).to(self.dtype)
         return self.likelihood.log_prob(parameters, levels).sum((-2, -1), dtype=torch.float64)

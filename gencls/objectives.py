@@ -67,12 +67,14 @@ class Discrimination:
     n_contrasted: int | None = None
     temperature: float = 1.0
 
-    def candidates(self, labels: Tensor) -> Tensor:
+    def candidates(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The classes under which each image is scored.
 
         Parameters
         ----------
         labels : Tensor of shape (N,)
+        generator : torch.Generator, optional
+            On the CPU; without it torch's own stream.
 
         Returns
         -------
@@ -80,8 +82,8 @@ class Discrimination:
             The image's own class first, then the others without repetition.
         """
         n_classes = len(self.prior)
-        order = torch.rand(n_classes - 1, len(labels), device=labels.device).argsort(dim=0)
-        others = (labels + 1 + order[: self._n_others]) % n_classes
+        order = torch.rand(n_classes - 1, len(labels), generator=generator).argsort(dim=0)
+        others = (labels + 1 + order[: self._n_others].to(labels.device)) % n_classes
         return torch.cat([labels[None], others])
 
     def cross_entropy(self, log_prob: Tensor, candidates: Tensor, weights: Tensor) -> Tensor:

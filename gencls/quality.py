@@ -18,8 +18,9 @@ from sklearn.utils import check_array, check_random_state
 from torch import Tensor, nn
 
 from .codec import ImageCodec
-from .device import resolve_device, seeded
+from .device import resolve_device
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
+from .random_numbers import DrawingFrom
 from .validation import whole
 
 __all__ = ["frechet_inception_distance", "kernel_inception_distance"]
@@ -132,7 +133,7 @@ def kernel_inception_distance(
         warnings.filterwarnings("ignore", message=".*will save all extracted features")
         metric = KernelInceptionDistance(_given(pair[0].shape[1]), subsets=subsets, subset_size=size)
     seed = check_random_state(random_state).randint(2**31 - 1)
-    with seeded(seed, torch.device("cpu")):
+    with DrawingFrom(seed):
         mean, deviation = _fed(metric, *pair)
     return float(mean), float(deviation)
 

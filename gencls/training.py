@@ -13,17 +13,21 @@ from skorch.callbacks import PassthroughScoring
 from skorch.history import History
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from .callbacks import CosineSchedule, EarlyStopping, Progress, Validation, WeightAveraging
 from .compilation import can_compile
 from .device import resolve_precision
-from .errors import NonFiniteLossError, TrainingInterruptedWarning
+from .errors import NonFiniteLossError, TrainingDivergedWarning, TrainingInterruptedWarning
+from .interruption import is_one_of_several
 from .model import ConditionalPixelCNN
 from .objectives import Discrimination, NegativeLogLikelihood
 from .preparation import LabelledImages, as_is
+from .random_numbers import new_generator
 
 __all__ = ["GenerativeNet", "MovingAverage", "make_net"]
 
+DIVERGED = 10  # times the bits of equally probable levels
 INIT_BATCH = 128  # images for the data-dependent initialisation
 
 
@@ -58,11 +62,14 @@ class GenerativeNet(NeuralNet):
         What the objective has beside the likelihood; None is maximum likelihood.
     averaged_ : torch.optim.swa_utils.AveragedModel
         The averaged weights; all predictions use them.
+    generator_ : torch.Generator or None
+        What the last training drew from.
     """
 
     lr: float
     batch_size: int
     discrimination_: Discrimination | None = None
+    generator_: torch.Generator | None = None
 
     def __init__(
         self, *args: Any, ema_decay: float = 0.999, gradient_clip: float | None = None, **kwargs: Any
@@ -77,12 +84,23 @@ class GenerativeNet(NeuralNet):
         model: ConditionalPixelCNN = self.averaged_.module  # type: ignore[assignment]
         return model
 
-    def learn(self, images: LabelledImages, epochs: int, *, schedule: bool = True) -> None:
-        """Train for some epochs, on from where the net is, at learning rates on a cosine if `schedule`."""
+    def learn(self, images: LabelledImages, epochs: int, *, seed: int = 0, schedule: bool = True) -> None:
+        """Train for some epochs, on from where the net is, at learning rates on a cosine if `schedule`.
+
+        All that is random follows from the seed: the order of the images, dropout, augmentation, candidates.
+        """
+        self.generator_ = new_generator(seed)
         steps = math.ceil(len(images) / self.batch_size) * epochs
         self.planned_steps = steps if schedule else None
         self.planned_epochs = epochs
+        self.interrupted_, before = False, len(self.history)
         self.partial_fit(images, None, epochs=epochs)
+        if self.interrupted_:
+            self._end_early(
+                f"after {len(self.history) - before} of {epochs} epochs; what was learned is kept"
+            )
+        if len(self.history) > before:
+            self._warn_if_diverged()
 
     def adopt(
         self,
@@ -130,10 +148,12 @@ class GenerativeNet(NeuralNet):
         self.averaged_.n_averaged.fill_(n_steps)
         self.history_ = History({"batches": []} | row for row in history)
 
-    def initialise_weights(self, images: LabelledImages) -> None:
+    def initialise_weights(self, images: LabelledImages, seed: int = 0) -> None:
         """Set the weights by some images, chosen at random (Salimans and Kingma 2016)."""
-        chosen = torch.randperm(len(images))[:INIT_BATCH]
-        self.module_.initialise(images.levels[chosen].to(self.device), images.labels[chosen].to(self.device))
+        generator = new_generator(seed)
+        chosen = torch.randperm(len(images), generator=generator)[:INIT_BATCH]
+        levels, labels = (each[chosen].to(self.device) for each in (images.levels, images.labels))
+        self.module_.initialise(levels, labels, generator)
         self.averaged_model.load_state_dict(self.module_.state_dict())
 
     def initialize_module(self) -> GenerativeNet:
@@ -148,12 +168,20 @@ class GenerativeNet(NeuralNet):
         """The parameters of the model; those of its average are not optimised."""
         yield from self.module_.named_parameters()
 
+    def get_params_for(self, prefix: str) -> dict[str, Any]:
+        """As skorch's, and the generator by which torch's loaders order the images."""
+        params: dict[str, Any] = super().get_params_for(prefix)
+        if prefix == "iterator_train" and issubclass(self.iterator_train, DataLoader):
+            params.setdefault("generator", self.generator_)
+        return params
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients, clip them, and refuse those that are not finite."""
         if self.discrimination_ is not None:
             inputs, weights = batch
-            batch = inputs | {"labels": self.discrimination_.candidates(inputs["labels"])}, weights
-        step = super().train_step_single(batch, **fit_params)
+            candidates = self.discrimination_.candidates(inputs["labels"], self.generator_)
+            batch = inputs | {"labels": candidates}, weights
+        step = super().train_step_single(batch, generator=self.generator_, **fit_params)
         limit = math.inf if self.gradient_clip is None else self.gradient_clip
         learned = [each for group in self.optimizer_.param_groups for each in group["params"]]
         norm = nn.utils.clip_grad_norm_(learned, limit)
@@ -183,12 +211,7 @@ class GenerativeNet(NeuralNet):
         except KeyboardInterrupt:
             if self.history and "train_bpd" not in self.history[-1]:
                 self._forget_unfinished_epoch()
-                warnings.warn(
-                    f"Training was interrupted after {len(self.history) - before} of {self.planned_epochs} "
-                    "epochs; what was learned is kept.",
-                    TrainingInterruptedWarning,
-                    stacklevel=2,
-                )
+                self.interrupted_ = True
         except Exception:
             if len(self.history) > before and "train_bpd" not in self.history[-1]:
                 self._forget_unfinished_epoch()
@@ -198,6 +221,25 @@ class GenerativeNet(NeuralNet):
 
     def _forget_unfinished_epoch(self) -> None:
         del self.history[-1]
+
+    def _end_early(self, words: str) -> None:
+        """End all of several trainings of which this is one; warn of the end of one that stands by itself."""
+        if is_one_of_several():
+            raise KeyboardInterrupt(f"Training was interrupted {words}.")
+        warnings.warn(f"Training was interrupted {words}.", TrainingInterruptedWarning, stacklevel=3)
+
+    def _warn_if_diverged(self) -> None:
+        stopping = dict(self.callbacks_).get("early_stopping")
+        found = self.history[-1 if stopping is None else stopping.best_epoch_]["train_bpd"]
+        uniform = math.log2(self.module_.likelihood.n_levels)
+        if found > DIVERGED * uniform:
+            warnings.warn(
+                f"Training has diverged: it ended at {found:.4g} bits per dimension, where equally probable "
+                f"levels have {uniform:.4g}. Predictions are of no use. Fit again with a smaller lr (now "
+                f"{self.lr:g}).",
+                TrainingDivergedWarning,
+                stacklevel=3,
+            )
 
 
 def make_net(

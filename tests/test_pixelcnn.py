@@ -365,8 +365,7 @@ def test_modulations_stand_where_the_plain_implementation_has_them(part):
 
 
 def dropped(features, probability):
-    torch.manual_seed(0)
-    return features * chance((1, *features.shape[1:]), probability, features)
+    return features * chance((1, *features.shape[1:]), probability, 0, features)
 
 
 class TestDropout:
@@ -377,9 +376,11 @@ class TestDropout:
         assert found.max() == pytest.approx(1 / (1 - probability), rel=1e-4)
         assert len(found.unique()) == 2
 
-    def test_a_seed_settles_it(self):
+    def test_a_key_settles_it(self):
         features = torch.ones(2, 3, 5, 7, 11)
         assert torch.equal(dropped(features, 0.3), dropped(features, 0.3))
+        one, other = (chance((50,), 0.5, key, features) for key in (0, 1))
+        assert not torch.equal(one, other)
 
     def test_single_features_are_dropped(self):
         found = dropped(torch.ones(1, 4, 3, 6, 5), 0.5)
@@ -398,7 +399,7 @@ class TestDropout:
 
     def test_it_multiplies_the_activation(self):
         hidden = torch.randn(2, 3, 4, 4, 5)
-        kept = chance((1, 3, 4, 4, 10), 0.4, hidden)
+        kept = chance((1, 3, 4, 4, 10), 0.4, 0, hidden)
         found = activate(hidden, (4, 4), kept=kept)
         torch.testing.assert_close(found, concat_elu(hidden) * kept)
 

@@ -232,6 +232,12 @@ class RandomByNumpy(Wrong):
         return Modulation(shift=shift + self.noise)
 
 
+@breaks("says_whether_it_is_random")
+class DropsFeatures(Wrong):
+    def modulate(self, shift):
+        return Modulation(shift=nn.functional.dropout(shift, 0.5, self.training))
+
+
 @breaks("shares_nothing")
 class SharedParameters(Wrong):
     shared = nn.Parameter(torch.zeros(3, 4))

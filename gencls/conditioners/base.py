@@ -51,6 +51,9 @@ class Conditioner(BaseEstimator, nn.Module):
     ignores_labels: ClassVar[bool] = False
     """Whether the labels make no difference on purpose, as in a model of p(x) alone."""
 
+    is_random: ClassVar[bool] = False
+    """Whether `forward` draws from torch's random numbers in training, as dropout does."""
+
     def __init__(self) -> None:
         super().__init__()
 

@@ -78,6 +78,7 @@ def activate(
     added: Tensor | None = None,
     *,
     dropout: float = 0.0,
+    key: int = 0,
     n_different: int | None = None,
 ) -> Tensor:
     """The concat-ELU of scale · hidden + shift + added, with dropout.
@@ -88,7 +89,9 @@ def activate(
     scale, shift : Tensor of shape (B, F), optional
     added : Tensor of shape (B, H, W, F), optional
     dropout : float, default=0.0
-        Probability of dropping a feature, rounded to a multiple of 1 / 65,536; by torch's random numbers.
+        Probability of dropping a feature, rounded to a multiple of 1 / 65,536.
+    key : int, default=0
+        From 0 to 2**32 - 1: the same key drops the same features.
     n_different : int, optional
         Images i and i + n_different lose the same features; None is B.
 
@@ -97,7 +100,6 @@ def activate(
     Tensor of shape (B, H, W, 2F)
     """
     n_dropped = min(round(dropout * 2**N_BITS), 2**N_BITS - 1)
-    key = int(torch.randint(2**32, ())) if n_dropped else 0
     out: Tensor = _Activate.apply(hidden, scale, shift, added, n_dropped, n_different or len(hidden), key)
     return out
 

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..random_numbers import draw_key
 from .kernels import Plain, kernels_for
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
 from .sites import NOTHING, Modulations, Site
 
-__all__ = ["Features", "GatedResidualBlock"]
+__all__ = ["Execution", "Features", "GatedResidualBlock"]
 
 KERNELS = {"vertical": (2, 3), "horizontal": (2, 2)}
+
+
+class Execution(NamedTuple):
+    """How one forward pass computes.
+
+    Attributes
+    ----------
+    compiled : bool
+        Whether compiled kernels compute.
+    generator : torch.Generator or None
+        What training draws from, on the CPU; None is torch's own stream.
+    """
+
+    compiled: bool = False
+    generator: torch.Generator | None = None
 
 
 class Features:
@@ -23,18 +40,17 @@ class Features:
     Parameters
     ----------
     values : Tensor of shape (G, N, F, H, W)
-    compiled : bool
-        Whether compiled kernels compute with them.
+    execution : Execution
     """
 
-    def __init__(self, values: Tensor, compiled: bool = False):
+    def __init__(self, values: Tensor, execution: Execution):
         self.values = values
-        self.compiled = compiled
+        self.execution = execution
 
     @property
     def kernels(self) -> Plain:
         """What computes with them."""
-        return kernels_for(self.values, self.compiled)
+        return kernels_for(self.values, self.execution.compiled)
 
     @cached_property
     def activated(self) -> Tensor:
@@ -98,20 +114,25 @@ class GatedResidualBlock(nn.Module):
 
     def forward(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Features:
         """Map (G, N, F, H, W) to the same shape; G grows from 1 to K where the class first enters."""
+        execution, dropped = features.execution, self.training and self.dropout > 0
+        key = draw_key(execution.generator) if dropped else None
         if self.checkpointed and torch.is_grad_enabled():
-            values = [each.values for each in (features, *shortcuts)]
-            arguments = features.compiled, modulations, *values
-            return Features(
-                checkpoint(self._recomputable, *arguments, use_reentrant=False), features.compiled
-            )
-        return Features(self._compute(features, modulations, *shortcuts), features.compiled)
+            arguments = key, execution, modulations, *(each.values for each in (features, *shortcuts))
+            values = checkpoint(self._recomputable, *arguments, use_reentrant=False, preserve_rng_state=False)
+            return Features(values, execution)
+        return Features(self._compute(key, features, modulations, *shortcuts), execution)
 
-    def _recomputable(self, compiled: bool, modulations: Modulations, *values: Tensor) -> Tensor:
-        """The same from values alone: activations that are kept elsewhere are not used."""
-        features, *shortcuts = (Features(each, compiled) for each in values)
-        return self._compute(features, modulations, *shortcuts)
+    def _recomputable(
+        self, key: int | None, execution: Execution, modulations: Modulations, *values: Tensor
+    ) -> Tensor:
+        """The same from values only: activations that are kept elsewhere are not used."""
+        features, *shortcuts = (Features(each, execution) for each in values)
+        return self._compute(key, features, modulations, *shortcuts)
 
-    def _compute(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Tensor:
+    def _compute(
+        self, key: int | None, features: Features, modulations: Modulations, *shortcuts: Features
+    ) -> Tensor:
+        """The values of the result; a key says which features are dropped, None drops none."""
         kernels = features.kernels
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
         height, width = features.values.shape[-2:]
@@ -119,6 +140,6 @@ class GatedResidualBlock(nn.Module):
         added = None
         if self.shortcut is not None:
             added = kernels.join(self.shortcut, *(each.activated for each in shortcuts))
-        dropout = self.dropout if self.training else 0.0
-        activated = kernels.activate(hidden, (height, width), first, added, dropout)
+        dropout = 0.0 if key is None else self.dropout
+        activated = kernels.activate(hidden, (height, width), first, added, dropout, key or 0)
         return kernels.gate(features.values, kernels.convolve(self.second, activated), second)

@@ -61,14 +61,15 @@ class Plain:
         modulation: Modulation,
         added: Tensor | None,
         dropout: float,
+        key: int,
     ) -> Tensor:
-        """Modulate the upper left H and W, add, activate, and drop features.
+        """Modulate the upper left H and W, add, activate, and drop features, by a key to which.
 
         All groups of an image lose the same features, so that chance adds little to how its classes differ.
         """
         hidden = modulation.mixed(hidden)
         _, n_images, channels, _, _ = hidden.shape
-        kept = chance((1, n_images, *size, 2 * channels), dropout, hidden) if dropout else None
+        kept = chance((1, n_images, *size, 2 * channels), dropout, key, hidden) if dropout else None
         scale, shift = rows(modulation.scale), rows(modulation.shift)
         return maps(self._kernel(pointwise.activate)(rows(hidden), size, scale, shift, rows(added), kept))
 
@@ -139,6 +140,7 @@ class Native(Plain):
         modulation: Modulation,
         added: Tensor | None,
         dropout: float,
+        key: int,
     ) -> Tensor:
         hidden, scale, shift = _prepared(hidden[..., : size[0], : size[1]], modulation)
         if added is not None and added.shape != hidden.shape:
@@ -151,6 +153,7 @@ class Native(Plain):
             _flat(shift),
             None if added is None else _images(added),
             dropout=dropout,
+            key=key,
             n_different=hidden.shape[1],
         )
         return _grouped(activated, hidden)

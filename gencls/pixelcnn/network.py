@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import Features, GatedResidualBlock
+from .blocks import Execution, Features, GatedResidualBlock
 from .layers import (
     ShiftedConv2d,
     Stream,
@@ -84,7 +84,9 @@ class PixelCNN(nn.Module):
         stages = [site for stage in (*self.down, *self.up) for site in stage.sites]
         return Sites([*self.input_sites, *stages, self.head_site])
 
-    def forward(self, images: Tensor, modulations: Modulations) -> Tensor:
+    def forward(
+        self, images: Tensor, modulations: Modulations, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Compute the parameters of the distribution of every pixel.
 
         Parameters
@@ -95,13 +97,15 @@ class PixelCNN(nn.Module):
         modulations : dict of Site to Modulation
             What the class does, arranged per image or per class; empty for nothing. For images that are cut
             off they are too, by `upper_rows`.
+        generator : torch.Generator, optional
+            What dropout draws from in training, on the CPU; without it torch's own stream.
 
         Returns
         -------
         Tensor of shape (G, N, n_outputs, H, W)
             G is K where the modulations are arranged per class, else 1.
         """
-        streams = self._enter(images, modulations)
+        streams = self._enter(images, modulations, Execution(self.compiled, generator))
         passed = [streams]
         for stage in cast("list[Stage]", self.down):
             streams = stage.descend(streams, modulations, passed)
@@ -135,13 +139,13 @@ class PixelCNN(nn.Module):
         self.compiled = compiled
         self.train(training)
 
-    def _enter(self, images: Tensor, modulations: Modulations) -> Streams:
+    def _enter(self, images: Tensor, modulations: Modulations, execution: Execution) -> Streams:
         marked = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
         marked = marked.contiguous(memory_format=torch.channels_last)[None]
         vertical, horizontal = self.above(marked), self.row_above(marked) + self.left(marked)
         return (
-            Features(modulate(vertical, self.input_sites[0], modulations), self.compiled),
-            Features(modulate(horizontal, self.input_sites[1], modulations), self.compiled),
+            Features(modulate(vertical, self.input_sites[0], modulations), execution),
+            Features(modulate(horizontal, self.input_sites[1], modulations), execution),
         )
 
 
@@ -193,7 +197,7 @@ class Stage(nn.Module):
         vertical, horizontal = streams
         if self.resize is not None:
             vertical, horizontal = (
-                Features(each.kernels.shrink(resize, each.values), each.compiled)
+                Features(each.kernels.shrink(resize, each.values), each.execution)
                 for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
             passed.append((vertical, horizontal))
@@ -209,7 +213,7 @@ class Stage(nn.Module):
         if self.resize is not None:
             height, width = passed[-1][0].values.shape[-2:]
             vertical, horizontal = (
-                Features(each.kernels.grow(resize, each.values, (height, width)), each.compiled)
+                Features(each.kernels.grow(resize, each.values, (height, width)), each.execution)
                 for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
         for above, left in zip(self.vertical, self.horizontal, strict=True):

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..random_numbers import new_generator
+
 __all__ = ["activate", "chance", "concat_elu", "fused", "gate", "maps", "rows", "scale_and_shift"]
 
 N_BITS = 16  # of chance for each feature that may be dropped
@@ -107,7 +109,7 @@ def gate(
     return features + values * torch.sigmoid(gates.contiguous())  # of parts with gaps it is slow
 
 
-def chance(shape: Sequence[int], probability: float, like: Tensor) -> Tensor:
+def chance(shape: Sequence[int], probability: float, key: int, like: Tensor) -> Tensor:
     """Factors that drop single features, and scale the others up (Srivastava et al. 2014).
 
     The probability is rounded to a multiple of 1 / 65,536. Drawing takes most of the time on a CPU: 16 bits
@@ -118,6 +120,8 @@ def chance(shape: Sequence[int], probability: float, like: Tensor) -> Tensor:
     shape : sequence of int
     probability : float
         Of dropping a feature.
+    key : int
+        The same key gives the same factors.
     like : Tensor
         Whose dtype and device the factors get.
 
@@ -127,7 +131,8 @@ def chance(shape: Sequence[int], probability: float, like: Tensor) -> Tensor:
     """
     size = torch.Size(shape).numel()
     words = torch.empty(-(-size * N_BITS // 64), dtype=torch.int64, device=like.device)
-    bits = words.random_(-(2**63), None).view(torch.int16)[:size].view(*shape)
+    generator = new_generator(key, like.device)
+    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[:size].view(*shape)
     n_dropped = min(round(probability * 2**N_BITS), 2**N_BITS - 1)
     kept = bits.ge_(n_dropped - 2 ** (N_BITS - 1))  # in place the results are numbers: faster than booleans
     return kept.to(like.dtype).mul_(2**N_BITS / (2**N_BITS - n_dropped))

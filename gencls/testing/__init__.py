@@ -6,11 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-import torch
-
 from ..conditioners import Conditioner
-from ..device import seeded
 from ..errors import ConditionerContractError
+from ..random_numbers import DrawingFrom
 from .rules import FOUNDATIONS, RULES
 from .subject import Broken, Rule, Subject
 
@@ -42,7 +40,7 @@ def check_conditioner(conditioner: str | type[Conditioner] | Conditioner, *, ver
     >>> check_conditioner("mild")
     """
     subject = Subject(conditioner)
-    with seeded(0, torch.device("cpu")):
+    with DrawingFrom(seed=0):
         broken = list(islice(_failures(subject, FOUNDATIONS, verbose), 1))
         broken = broken or list(_failures(subject, RULES, verbose))
     if broken:

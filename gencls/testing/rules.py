@@ -16,6 +16,7 @@ from torch.autograd.functional import jacobian
 from .._json import to_json
 from ..conditioners import Modulation
 from ..pixelcnn import PixelCNN
+from ..random_numbers import DrawingFrom
 from ..sampling import ancestral_sample, cached_sample, draw_noise
 from .subject import CLASSES, TOLERANCE, Broken, Rule, Subject, equal, parts, random_images, require, rule
 
@@ -214,6 +215,16 @@ def follows_the_seed(subject: Subject) -> None:
     """The same seed of torch builds the same parameters."""
     one, other = (subject.model(seed=5).conditioner for _ in range(2))
     equal(parts(one(CLASSES)), parts(other(CLASSES)), "when it is built again")
+
+
+@rule(RULES, "Set is_random = True in the class, or draw random numbers only in build.")
+def says_whether_it_is_random(subject: Subject) -> None:
+    """If it draws random numbers in training, it says so: they then follow from random_state."""
+    conditioner = subject.model().conditioner.train()
+    with DrawingFrom(seed=0) as drawing:
+        conditioner(CLASSES)
+    draws = bool(drawing.generators)
+    require(draws <= conditioner.is_random, "forward draws in training, and is_random is False")
 
 
 @rule(RULES, "Make new parameters in every build; keep none in the class or in the module.")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..conditioners import Conditioner, Modulations, get_conditioner, make_conditioner
 from ..model import ConditionalPixelCNN
+from ..random_numbers import DrawingFrom
 
 __all__ = [
     "CLASSES",
@@ -64,11 +65,10 @@ class Subject:
 
         At the `start` the conditioner's own weights stay as `build` made them.
         """
-        torch.manual_seed(seed)
-        model = ConditionalPixelCNN(
-            image_shape, n_levels, len(CLASSES), self.given, n_layers=1, n_filters=4, n_mixtures=2
-        ).double()
-        with torch.no_grad():
+        with DrawingFrom(seed), torch.no_grad():
+            model = ConditionalPixelCNN(
+                image_shape, n_levels, len(CLASSES), self.given, n_layers=1, n_filters=4, n_mixtures=2
+            ).double()
             for part in (model.network,) if start else (model.network, model.conditioner):
                 for parameter in part.parameters():
                     parameter.add_(torch.randn_like(parameter), alpha=0.5)

@@ -1,0 +1,29 @@
+"""Whether a training that the user interrupts is one of several that should end together."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["is_one_of_several"]
+
+RUNNERS = ("dask", "distributed", "joblib", "optuna", "ray", "sklearn")  # packages that call `fit` repeatedly
+PASSED_ON = ("sklearn.base", "sklearn.pipeline")  # modules of these that call `fit` once, for the user
+
+
+def is_one_of_several() -> bool:
+    """Whether a library called what runs now, as a search or a cross-validation does.
+
+    The stack says it: a `fit` that the user calls, directly or through a pipeline, has no module of `RUNNERS`
+    above it.
+
+    Returns
+    -------
+    bool
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] in RUNNERS and module not in PASSED_ON:
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,198 @@
+"""Random numbers of torch that follow from our own seeds, whatever other threads do."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from joblib import Parallel, delayed
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from gencls import GenerativeBayesClassifier
+from gencls.conditioners import Conditioner, Modulation, per_site
+from gencls.random_numbers import DrawingFrom, draw_key, new_generator
+
+DRAWS = {
+    "rand": lambda: torch.rand(50),
+    "rand of a dtype": lambda: torch.rand(50, dtype=torch.float64),
+    "rand_like": lambda: torch.rand_like(torch.zeros(50)),
+    "randn": lambda: torch.randn(50),
+    "randn into": lambda: torch.randn(50, out=torch.empty(50)),
+    "randn_like": lambda: torch.randn_like(torch.zeros(50, dtype=torch.float64)),
+    "randint": lambda: torch.randint(100, (50,)),
+    "randint from": lambda: torch.randint(50, 100, (50,)),
+    "randint_like": lambda: torch.randint_like(torch.zeros(50), 100),
+    "randint_like from": lambda: torch.randint_like(torch.zeros(50), 50, 100),
+    "randperm": lambda: torch.randperm(50),
+    "normal": lambda: torch.normal(torch.zeros(50), torch.ones(50)),
+    "bernoulli": lambda: torch.bernoulli(torch.full((50,), 0.5)),
+    "multinomial": lambda: torch.multinomial(torch.ones(50), 40),
+    "normal_": lambda: torch.empty(50).normal_(),
+    "random_": lambda: torch.empty(50, dtype=torch.int64).random_(),
+    "gamma": lambda: torch.distributions.Gamma(1.0, 1.0).sample((50,)),
+    "Linear": lambda: nn.Linear(7, 7).weight.detach(),
+    "Embedding": lambda: nn.Embedding(7, 7).weight.detach(),
+    "orthogonal": lambda: nn.init.orthogonal_(torch.empty(7, 7)),
+    "truncated normal": lambda: nn.init.trunc_normal_(torch.empty(50)),
+    "dropout": lambda: nn.functional.dropout(torch.ones(50)),
+    "dropout of GPUs": lambda: torch.native_dropout(torch.ones(50), 0.5, True)[0],
+}
+
+
+@pytest.fixture
+def digits():
+    """The middle of few of them, 4×4, as small fits are many here."""
+    X, y = load_digits(n_class=3, return_X_y=True)
+    return X.reshape(-1, 8, 8)[:60, 2:6, 2:6], y[:60]
+
+
+def make(**params):
+    small = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.2, "max_epochs": 2, "batch_size": 20, "lr": 0.01}
+    return GenerativeBayesClassifier(**small | {"device": "cpu", "random_state": 0} | params)
+
+
+def drawn(seed, draw):
+    with DrawingFrom(seed):
+        return draw()
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_draws_follow_from_the_seed_and_leave_the_stream_of_torch(draw):
+    before = torch.get_rng_state()
+    first, again, other = drawn(3, draw), drawn(3, draw), drawn(4, draw)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_draws_are_distributed_as_without():
+    with DrawingFrom(0):
+        uniform, normal = torch.rand_like(torch.zeros(20000)), torch.randn_like(torch.zeros(20000))
+        kept, mask = torch.native_dropout(torch.ones(20000), 0.25, True)
+    assert uniform.mean() == pytest.approx(0.5, abs=0.01)
+    assert uniform.std() == pytest.approx(12**-0.5, abs=0.01)
+    assert normal.mean() == pytest.approx(0, abs=0.03)
+    assert normal.std() == pytest.approx(1, abs=0.03)
+    assert mask.float().mean() == pytest.approx(0.75, abs=0.01)
+    torch.testing.assert_close(kept, mask / 0.75)
+
+
+def test_a_generator_that_is_given_is_taken():
+    with DrawingFrom(0):
+        found = torch.rand(5, generator=new_generator(7))
+    assert torch.equal(found, torch.rand(5, generator=new_generator(7)))
+
+
+def test_nothing_is_drawn_without_memory():
+    with DrawingFrom(0) as drawing:
+        assert torch.randn(3, device="meta").is_meta
+    assert not drawing.generators
+
+
+def test_other_threads_draw_from_their_own_stream():
+    torch.manual_seed(0)
+    with DrawingFrom(1), ThreadPoolExecutor(1) as thread:
+        found = thread.submit(torch.rand, 5).result()
+    torch.manual_seed(0)
+    assert torch.equal(found, torch.rand(5))
+
+
+def test_keys_follow_from_the_generator():
+    keys = [draw_key(new_generator(seed)) for seed in (0, 0, 1)]
+    assert keys[0] == keys[1] != keys[2]
+    assert 0 <= min(keys) <= max(keys) < 2**32
+
+
+# Everything that training draws: order, dropout, flips, shifts, contrasted classes, initial weights, split.
+AUGMENTED = {"flip": True, "shift": 1}
+EVERYTHING = {"discriminative_weight": 0.1, "n_contrasted": 2, "early_stopping": True, **AUGMENTED}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        EVERYTHING,
+        {"compile": True},
+        {"conditioner": "spatial"},
+        {"checkpoint": True, **EVERYTHING},
+        {"precision": "bfloat16"},
+    ],
+    ids=lambda params: " ".join(params) or "defaults",
+)
+def test_threads_learn_what_one_after_another_learns(digits, params):
+    """And the stream of torch is never read, as other threads draw from it meanwhile."""
+    X, y = digits
+
+    def scores(seed):
+        return make(**params, random_state=seed).fit(X, y).predict_joint_log_proba(X[:20])
+
+    expected = [scores(seed) for seed in (0, 1, 0, 1)]
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(scores, (0, 1, 0, 1)))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(expected[0], expected[2])
+    assert not np.array_equal(expected[0], expected[1])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_method_leaves_the_stream_of_torch(digits):
+    X, y = digits
+    before = torch.get_rng_state()
+    clf = make(flip=True).partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
+    clf.set_params(warm_start=True).fit(X, y)
+    clf.sample(2, random_state=0)
+    clf.complete(X[:2], 2, random_state=0)
+    clf.resize(8)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_a_search_is_the_same_for_any_backend_and_nesting(digits, backend):
+    X, y = digits
+    search = GridSearchCV(make(max_epochs=1), {"n_filters": [2, 3]}, cv=2, n_jobs=2)
+    alone = search.set_params(n_jobs=1).fit(X, y).cv_results_["mean_test_score"]
+    searches = (delayed(search.set_params(n_jobs=2).fit)(X, y) for _ in range(2))
+    for found in Parallel(n_jobs=2, backend=backend)(searches):
+        np.testing.assert_array_equal(found.cv_results_["mean_test_score"], alone)
+
+
+class Dropped(Conditioner):
+    """A bias with dropout: random in training."""
+
+    is_random = True
+
+    def build(self, n_classes, sites):
+        self.bias = per_site(sites.named("second"), lambda site: nn.Embedding(n_classes, site.channels))
+
+    def forward(self, labels):
+        return {
+            site: Modulation(shift=nn.functional.dropout(bias(labels), 0.5, self.training))
+            for site, bias in self.bias.items()
+        }
+
+
+def test_a_conditioner_of_others_may_be_random(digits):
+    X, y = digits
+    fits = [make(conditioner=Dropped, random_state=seed).fit(X, y) for seed in (0, 0, 1)]
+    scores = [clf.predict_joint_log_proba(X[:9]) for clf in fits]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.allclose(scores[1], scores[2])
+
+
+def test_masks_of_dropout_differ_between_blocks_and_steps(digits, monkeypatch):
+    X, y = digits
+    keys = []
+    monkeypatch.setattr(
+        "gencls.pixelcnn.blocks.draw_key", lambda generator: keys.append(draw_key(generator)) or keys[-1]
+    )
+    make().fit(X, y)
+    assert len(keys) > 50
+    assert all(one != two for one, two in pairwise(sorted(keys)))
