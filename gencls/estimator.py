@@ -155,7 +155,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     checkpoint : bool, default=False
         Whether training computes features twice instead of keeping them: a third slower, in less memory.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same result on one device; on a GPU, as far as torch's own kernels do.
+        The same int gives the same model, whatever runs beside it: all random numbers are drawn from
+        generators of the classifier's own, and torch's own stream is neither read nor set. A different number
+        of threads moves rounding; on a GPU, torch's own kernels may, too.
     verbose : int, default=0
         1 shows progress, of training and of sampling.
     warm_start : bool, default=False
@@ -327,6 +329,15 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             If parameters or data do not fit.
         NonFiniteLossError
             If training diverges; the estimator then has the last good weights.
+        KeyboardInterrupt
+            If the user interrupts a `fit` that a library calls, such as a search; what was learned is kept.
+
+        Warns
+        -----
+        TrainingInterruptedWarning
+            If the user interrupts any other `fit`; what was learned is kept.
+        TrainingDivergedWarning
+            If training ends with far more bits per dimension than equally probable levels have.
         """
         resume = self.warm_start and hasattr(self, "net_")
         self._check_parameters()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -185,6 +186,18 @@ def test_a_conditioner_of_others_may_be_random(digits):
     scores = [clf.predict_joint_log_proba(X[:9]) for clf in fits]
     np.testing.assert_array_equal(scores[0], scores[1])
     assert not np.allclose(scores[1], scores[2])
+
+
+def test_a_training_that_is_kept_after_each_epoch_ends_as_an_undisturbed_one(digits):
+    """The recipe of the page on long trainings."""
+    X, y = digits
+    kept = pickle.dumps(make(flip=True))
+    undisturbed = make(flip=True)
+    for _ in range(3):
+        clf = pickle.loads(kept).partial_fit(X, y, classes=[0, 1, 2])
+        kept = pickle.dumps(clf)
+        undisturbed.partial_fit(X, y, classes=[0, 1, 2])
+    np.testing.assert_array_equal(clf.predict_joint_log_proba(X), undisturbed.predict_joint_log_proba(X))
 
 
 def test_masks_of_dropout_differ_between_blocks_and_steps(digits, monkeypatch):
