@@ -1,52 +1,71 @@
-"""Whether there is a compiler for what is to be compiled."""
+"""Whether compiled kernels compute, in which precision then, and torch's compiler."""
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 
 import torch
 from torch import Tensor
 
 from . import native
-from .device import Precision
+from .device import Precision, resolve_precision
 from .errors import CompilationWarning
 
-__all__ = ["can_compile"]
+__all__ = ["choose_way", "fused"]
+
+MOST_VARIANTS = 64  # of a compiled function: with and without gradients, short-cuts, scales, maps, groups ...
+# Modules of torch's compiler, and those that it imports.
+INSIDE = re.compile(r"torch\.(_dynamo|_functorch|_higher_order_ops|_inductor|_logging|_subclasses|fx|jit)\b")
 
 
-def can_compile(device: torch.device, precision: Precision) -> bool:
-    """Whether blocks can be compiled for this device and precision; if they cannot, a warning says why.
+def choose_way(precision: str, device: torch.device, *, compile: bool) -> tuple[Precision, bool]:
+    """In which precision the network computes on a device, and whether by compiled kernels.
 
-    On a CPU in float32 these are kernels of our own, otherwise those of `torch.compile`.
+    On a CPU these are our own, for float32. They are as fast as torch is in bfloat16 or faster, so that
+    ``"auto"`` is float32 with them.
+
+    Parameters
+    ----------
+    precision : str
+        One of `gencls.device.PRECISIONS`.
+    device : torch.device
+    compile : bool
+        Whether compiled kernels are wanted; where they cannot be had, a warning says why.
+
+    Returns
+    -------
+    precision : Precision
+    compiled : bool
     """
-    reason = next(filter(None, map(_obstacle, _compilers(device, precision))), None)
+    compiled = compile and _can_compile(device)
+    if compiled and device.type == "cpu" and precision == "auto":
+        precision = "float32"
+    return resolve_precision(precision, device), compiled
+
+
+def _can_compile(device: torch.device) -> bool:
+    native_ones = device.type == "cpu"
+    reason = native.obstacle() if native_ones else _obstacle(device.type)
     if reason is not None:
+        needed = "a C++ compiler, or name one by the environment variable CXX" if native_ones else "triton"
         warnings.warn(
-            f"compile=True has no effect, as nothing can be compiled here ({reason}). Install a C++ compiler "
-            "(on a GPU, triton), or set compile=False.",
+            f"compile=True has no effect, as nothing can be compiled here ({reason}). Install {needed}, "
+            "or set compile=False.",
             CompilationWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return reason is None
 
 
-def _compilers(device: torch.device, precision: Precision) -> list[str]:
-    """What is needed: "native", or torch's compiler by the type of its device."""
-    if device.type != "cpu":
-        return [device.type]
-    return ["cpu" if dtype == torch.bfloat16 else "native" for dtype in dict.fromkeys(precision)]
-
-
 @cache
-def _obstacle(compiler: str) -> str | None:
-    """Why this compiler does not work; None if it does."""
-    if compiler == "native":
-        return native.obstacle()
+def _obstacle(device_type: str) -> str | None:
+    """Why torch's compiler does not work for this type of device; None if it does."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the compiler's own
-            torch.compile(_increment)(torch.zeros(1, device=compiler))
+        fused(_increment)(torch.zeros(1, device=device_type))
     except Exception as error:  # whatever is wrong with the compiler
         return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
     return None
@@ -54,3 +73,26 @@ def _obstacle(compiler: str) -> str | None:
 
 def _increment(values: Tensor) -> Tensor:
     return values + 1
+
+
+def fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function as one kernel, for all sizes; torch compiles it when it is first called."""
+    _leave_the_compiler_alone()
+    settings = import_module("torch._dynamo").config  # slow to import, and needed here alone
+    if settings.cache_size_limit < MOST_VARIANTS:  # past it, nothing is compiled; each thread has its own
+        settings.cache_size_limit = MOST_VARIANTS
+    return _compiled(function)
+
+
+@cache
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return torch.compile(function, dynamic=True)
+
+
+def _leave_the_compiler_alone() -> None:
+    """What torch's compiler warns itself of ends it where warnings are errors: such warnings are ignored.
+
+    The filter stays. All threads have the same filters, so that none can be set for a time only.
+    """
+    if warnings.filters[:1] != [("ignore", None, Warning, INSIDE, 0)]:
+        warnings.filterwarnings("ignore", module=INSIDE.pattern)

@@ -16,8 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from .callbacks import CosineSchedule, EarlyStopping, Progress, Validation, WeightAveraging
-from .compilation import can_compile
-from .device import resolve_precision
+from .compilation import choose_way
 from .errors import NonFiniteLossError, TrainingDivergedWarning, TrainingInterruptedWarning
 from .interruption import is_one_of_several
 from .model import ConditionalPixelCNN
@@ -133,11 +132,9 @@ class GenerativeNet(NeuralNet):
 
     def compute_with(self, precision: str, *, compile: bool, checkpoint: bool) -> None:
         """Say how, not what, the model and its average compute; see the estimator's parameters."""
-        device = torch.device(self.device)
-        models = (self.module_, self.averaged_model)
-        compiled = compile and can_compile(device, resolve_precision(precision, device))
-        for model in models:
-            model.precision = resolve_precision(precision, device)
+        chosen, compiled = choose_way(precision, torch.device(self.device), compile=compile)
+        for model in (self.module_, self.averaged_model):
+            model.precision = chosen
             model.network.checkpoint(checkpoint)
             model.network.compiled = compiled
 

@@ -267,7 +267,9 @@ def test_numbers_of_another_kind_are_never_read():
 def test_which_kernels_compute():
     single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
     assert kernels_for(single, compiled=False) is PLAIN
-    assert kernels_for(double, compiled=True) is kernels.FUSED
+    assert kernels_for(double, compiled=True) is PLAIN
+    assert kernels_for(single.bfloat16(), compiled=True) is PLAIN
+    assert kernels_for(single.to("meta"), compiled=True) is kernels.FUSED
     expected = NATIVE if native.obstacle() is None else PLAIN
     assert kernels_for(single, compiled=True) is expected
 

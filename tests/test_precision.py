@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,9 +14,20 @@ from helpers import make_labels, make_levels, make_model
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from gencls import CompilationWarning, GenerativeBayesClassifier, InvalidParameterError, compilation, device
-from gencls.device import Precision, resolve_precision
-from gencls.pixelcnn.pointwise import MOST_VARIANTS, concat_elu, fused
+from gencls import (
+    CompilationWarning,
+    GenerativeBayesClassifier,
+    InvalidParameterError,
+    Modulation,
+    compilation,
+    device,
+    native,
+)
+from gencls.compilation import MOST_VARIANTS, fused
+from gencls.device import PRECISIONS, Precision, resolve_precision
+from gencls.pixelcnn import blocks
+from gencls.pixelcnn.kernels import FUSED, PLAIN
+from gencls.pixelcnn.pointwise import concat_elu
 
 CPU = torch.device("cpu")
 
@@ -103,49 +115,86 @@ def test_other_values_are_refused(digits, params, message):
 
 
 def test_without_a_compiler_there_is_one_warning_and_the_same_result(digits, monkeypatch):
-    monkeypatch.setattr(compilation, "_obstacle", lambda _: "InvalidCxxCompiler: none found")
-    with pytest.warns(CompilationWarning, match="compile=True has no effect.*none found") as found:
-        clf = fit(digits, compile=True)
+    monkeypatch.setattr(compilation.native, "obstacle", lambda: "CompilerError: none found")
+    with pytest.warns(
+        CompilationWarning, match="compile=True has no effect.*none found.* C.. compiler"
+    ) as found:
+        clf = fit(digits, compile=True, device="cpu")
     assert len([each for each in found if each.category is CompilationWarning]) == 1
     np.testing.assert_array_equal(
-        clf.predict_joint_log_proba(digits[1]), fit(digits).predict_joint_log_proba(digits[1])
+        clf.predict_joint_log_proba(digits[1]), fit(digits, device="cpu").predict_joint_log_proba(digits[1])
     )
 
 
 def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
-    def broken(function):
+    def broken(function, **options):
         raise RuntimeError("no g++\nand more")
 
-    def silent(function):
+    def silent(function, **options):
         raise NotImplementedError
 
     for compiler, reason in ((broken, "RuntimeError: no g++"), (silent, "NotImplementedError: ")):
         compilation._obstacle.cache_clear()
+        compilation._compiled.cache_clear()
         monkeypatch.setattr(torch, "compile", compiler)
         assert compilation._obstacle("cpu") == reason
     compilation._obstacle.cache_clear()
+    compilation._compiled.cache_clear()
 
 
-@pytest.mark.parametrize(
-    ("device_type", "precision", "compilers"),
-    [
-        ("cpu", Precision(), ["native"]),
-        ("cpu", Precision(training=torch.bfloat16), ["cpu", "native"]),
-        ("cpu", Precision(torch.bfloat16, torch.bfloat16), ["cpu"]),
-        ("cuda", Precision(training=torch.bfloat16), ["cuda"]),
-    ],
-)
-def test_which_compilers_are_needed(device_type, precision, compilers):
-    assert compilation._compilers(torch.device(device_type), precision) == compilers
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+@pytest.mark.parametrize("works", [True, False])
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_which_way_the_network_computes(precision, wanted, works, has_bfloat16, monkeypatch):
+    """On every processor, with and without a compiler."""
+    monkeypatch.setattr(compilation.native, "obstacle", lambda: None if works else "none")
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: has_bfloat16)
+    says = pytest.warns(CompilationWarning) if wanted and not works else nullcontext()
+    with says:
+        found, compiled = compilation.choose_way(precision, CPU, compile=wanted)
+    assert compiled == (wanted and works)
+    rough = precision == "bfloat16"
+    auto = precision == "auto" and has_bfloat16 and not compiled
+    assert found == Precision(torch.bfloat16 if rough or auto else None, torch.bfloat16 if rough else None)
 
 
-def skip_without(compiler):
-    if (reason := compilation._obstacle(compiler)) is not None:
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_on_a_gpu_torchs_compiler_is_asked_whatever_the_precision(precision, monkeypatch):
+    monkeypatch.setattr(compilation, "_obstacle", lambda device_type: None)
+    monkeypatch.setattr(compilation.native, "obstacle", lambda: "none")
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
+    found, compiled = compilation.choose_way(precision, torch.device("cuda"), compile=True)
+    assert compiled
+    assert found.training is (None if precision == "float32" else torch.bfloat16)
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_every_way_learns_on_every_processor(
+    precision, compiled, checkpoint, has_bfloat16, digits, monkeypatch
+):
+    if compiled:
+        skip_without_native()
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: has_bfloat16)
+    X, _, y, _ = digits
+    ways = {"precision": precision, "compile": compiled, "checkpoint": checkpoint}
+    clf = GenerativeBayesClassifier(
+        "strong", n_filters=3, n_mixtures=1, max_epochs=1, dropout=0.2, device="cpu", **ways
+    ).fit(X[:20, :36], y[:20])
+    assert np.isfinite(clf.predict_joint_log_proba(X[:5, :36])).all()
+    assert len(clf.sample(2, random_state=0)[0]) == 2
+
+
+def skip_without_native():
+    if (reason := native.obstacle()) is not None:
         pytest.skip(reason)
 
 
 def test_compiled_it_scores_the_same(digits):
-    skip_without("native")
+    skip_without_native()
     clf = fit(digits, max_epochs=1, n_filters=4)
     expected = clf.predict_joint_log_proba(digits[1])
     clf.net_.compute_with("float32", compile=True, checkpoint=False)
@@ -157,7 +206,7 @@ def test_compiled_it_scores_the_same(digits):
 
 def test_compiled_it_learns_the_same(digits):
     """But for dropout, which is other chance."""
-    skip_without("native")
+    skip_without_native()
     plain, compiled = (
         fit(digits, n_filters=4, dropout=0.0, compile=each).predict_joint_log_proba(digits[1])
         for each in (False, True)
@@ -166,25 +215,54 @@ def test_compiled_it_learns_the_same(digits):
     np.testing.assert_allclose(compiled, plain, atol=1e-4 * 64)
 
 
+@pytest.fixture
+def fused_on_a_cpu(monkeypatch):
+    """What computes on a GPU does so here."""
+    if (reason := compilation._obstacle("cpu")) is not None:
+        pytest.skip(reason)
+    monkeypatch.setattr(blocks, "kernels_for", lambda _, compiled: FUSED if compiled else PLAIN)
+
+
+def test_warnings_as_errors_do_not_end_torchs_compiler(fused_on_a_cpu):
+    """Features that come from others in training are not leaves, which it warns itself of."""
+    features = torch.zeros(1, 2, 3, 4, 5, requires_grad=True)
+    for _ in range(2):
+        FUSED.concat_elu(features * 2).sum().backward()
+        warnings.simplefilter("error")  # in front of ours
+    assert warnings.filters[0][0] == "error"
+    with pytest.raises(UserWarning, match="non-leaf"):
+        (features * 2).grad  # noqa: B018  # what the user does is still warned of
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
-def test_torch_compiles_what_our_kernels_are_not_for(training):
-    """Those are for float32 alone."""
-    skip_without("cpu")
+def test_torch_compiles_what_our_kernels_are_not_for(training, fused_on_a_cpu):
     model = make_model((3, 5, 6), 256, conditioner="strong", dropout=0.2 if training else 0.0).train(training)
     levels, labels = make_levels(model), make_labels(model)
     found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the compiler's own
-        for compiled in (False, True):
-            model.network.compiled = compiled
-            model.zero_grad()
-            torch.manual_seed(0)
-            log_prob = model(levels, labels)
-            log_prob.sum().backward()
-            gradients = [each.grad.flatten() for each in model.parameters()]
-            found.append(torch.cat([log_prob.detach(), *gradients]))
+    for compiled in (False, True):
+        model.network.compiled = compiled
+        model.zero_grad()
+        torch.manual_seed(0)
+        log_prob = model(levels, labels)
+        log_prob.sum().backward()
+        gradients = [each.grad.flatten() for each in model.parameters()]
+        found.append(torch.cat([log_prob.detach(), *gradients]))
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_torch_compiles_features_in_bfloat16(fused_on_a_cpu):
+    """With one group made several, as where the class first enters, and a modulation in float32."""
+    features = torch.randn(1, 2, 3, 4, 5, dtype=torch.bfloat16, requires_grad=True)
+    hidden = torch.randn(1, 2, 6, 5, 5, dtype=torch.bfloat16)
+    modulation = Modulation(shift=torch.randn(2, 2, 6, 1, 1))
+    found = []
+    for kernels in (PLAIN, FUSED):
+        gated = kernels.gate(features * 2, hidden, modulation)
+        (gradient,) = torch.autograd.grad(gated.sum(), features)
+        found.append(torch.cat([gated.flatten(), gradient.flatten()]))
+    torch.testing.assert_close(*found, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.slow
@@ -195,8 +273,6 @@ def test_a_compiled_function_has_variants_enough():
         fused(concat_elu)
         return torch._dynamo.config.cache_size_limit
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the compiler's own
-        assert limit() >= MOST_VARIANTS
-        with ThreadPoolExecutor(1) as thread:
-            assert thread.submit(limit).result() >= MOST_VARIANTS
+    assert limit() >= MOST_VARIANTS
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(limit).result() >= MOST_VARIANTS

@@ -13,22 +13,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import native
+from ..compilation import fused
 from ..native import functions
 from . import pointwise
 from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d
-from .pointwise import chance, fused, maps, rows
+from .pointwise import chance, maps, rows
 from .sites import Modulation
 
 __all__ = ["Fused", "Native", "Plain", "kernels_for"]
 
 
 def kernels_for(features: Tensor, compiled: bool) -> Plain:
-    """What computes blocks of such features."""
+    """What computes blocks of such features.
+
+    On a CPU torch computes what our kernels are not for: its compiler takes a minute there, and training is
+    no faster for it.
+    """
     if not compiled:
         return PLAIN
-    if features.device.type != "cpu" or features.dtype != torch.float32:
+    if features.device.type != "cpu":
         return FUSED
-    return NATIVE if native.obstacle() is None else PLAIN
+    return NATIVE if features.dtype == torch.float32 and native.obstacle() is None else PLAIN
 
 
 class Plain:

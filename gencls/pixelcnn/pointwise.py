@@ -1,7 +1,7 @@
 """What is computed of every feature by itself, between the convolutions.
 
 On a CPU that takes half of the time, most of it on the way to memory and back. Each function here is one
-kernel where a compiler is at hand; `fused` gives it compiled.
+kernel where a compiler is at hand; `gencls.compilation.fused` gives it compiled.
 
 Here the shape of features is (G, N, H, W, F), as they lie in memory: compilers make slow kernels of permuted
 tensors. `rows` brings features of the shape (G, N, F, H, W) into it, and `maps` back.
@@ -9,9 +9,7 @@ tensors. `rows` brings features of the shape (G, N, F, H, W) into it, and `maps`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import import_module
+from collections.abc import Sequence
 from typing import overload
 
 import torch
@@ -20,23 +18,9 @@ from torch import Tensor
 
 from ..random_numbers import new_generator
 
-__all__ = ["activate", "chance", "concat_elu", "fused", "gate", "maps", "rows", "scale_and_shift"]
+__all__ = ["activate", "chance", "concat_elu", "gate", "maps", "rows", "scale_and_shift"]
 
 N_BITS = 16  # of chance for each feature that may be dropped
-MOST_VARIANTS = 64  # of a compiled function: with and without gradients, short-cuts, scales, maps, groups ...
-
-
-def fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The same function as one kernel, for all sizes; it is compiled when it is first called."""
-    settings = import_module("torch._dynamo").config  # slow to import, and needed here alone
-    if settings.cache_size_limit < MOST_VARIANTS:  # past it, nothing is compiled; each thread has its own
-        settings.cache_size_limit = MOST_VARIANTS
-    return _compiled(function)
-
-
-@cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return torch.compile(function, dynamic=True)
 
 
 @overload
