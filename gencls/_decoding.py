@@ -1,44 +1,46 @@
 """One image into an array of 8-bit values, read rightly or refused.
 
-Pillow decodes. What stands here is the caution around it: a short list of formats, limits that are checked
-before anything is decoded, and one kind of error, which names the file and says what to do.
+Pillow decodes. What stands here is the caution around it: limits that are checked before anything is decoded,
+the right page, the right range of values, and one kind of error, which names the file and says what to do.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from io import BytesIO, TextIOBase
-from typing import IO, Any, TypeAlias
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from .errors import GenclsError, ImageFileError, InvalidInputError
+from ._opening import FORMATS, ImageSource, open_again, open_source, refusal, refusals, source_name
+from .errors import ImageFileError, NarrowRangeWarning, PixelClippingWarning
 
 __all__ = [
     "FORMATS",
     "MODES",
     "RESAMPLING",
+    "Decoded",
     "ImageSource",
     "Reading",
+    "Remark",
     "read_source",
     "some_of",
     "source_name",
 ]
 
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MODES = ("L", "RGB", "RGBA")
-RESAMPLING = tuple(method.name.lower() for method in Image.Resampling)
+RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
+KIND_OF_PAGE, OLD_KIND_OF_PAGE, INNER_PAGES = 254, 255, 330  # tags of TIFF
+SMALLER_COPY, MASK = 1, 4  # bits of the kind of a page
 BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # tags of TIFF, and a value of the second
-FROM_16_BITS = ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)  # rounded to the nearest
-
-ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]"
+MOST_PAGES = 100  # of a TIFF that are looked at
+SIXTEEN_BITS = (0, 65535)
+SCALE = "Scale them to 8 bits yourself, and save it as PNG"
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,24 @@ class Reading:
     mode: str
     resample: Image.Resampling
     max_pixels: int
+    value_range: tuple[float, float] | None  # (black, white)
 
 
-def read_source(source: ImageSource, reading: Reading, fallback: str) -> NDArray[np.uint8]:
+class Remark(NamedTuple):
+    """What is worth a warning about an image that was read."""
+
+    category: type[Warning]
+    words: str
+
+
+class Decoded(NamedTuple):
+    """An image as it was asked for, (H, W) or (H, W, C), and what there is to say about it."""
+
+    pixels: NDArray[np.uint8]
+    remark: Remark | None
+
+
+def read_source(source: ImageSource, reading: Reading, fallback: str) -> Decoded:
     """Read one image, as `gencls.images.read_image` describes it.
 
     Parameters
@@ -65,8 +82,8 @@ def read_source(source: ImageSource, reading: Reading, fallback: str) -> NDArray
 
     Returns
     -------
-    ndarray of uint8, of shape (H, W, C), or (H, W) with mode "L"
-        The values, from 0 to 255.
+    Decoded
+        The values, from 0 to 255, and a remark.
 
     Raises
     ------
@@ -76,25 +93,12 @@ def read_source(source: ImageSource, reading: Reading, fallback: str) -> NDArray
         It is no image and no path.
     """
     name = source_name(source, fallback)
-    with _refusals(name), ExitStack() as stack:
-        image = _open(source, name, stack)
-        _check_header(image, name, reading.max_pixels)
-        image = ImageOps.exif_transpose(image)  # a copy, decoded
-        image = _to_mode(_to_eight_bits(image, name), reading.mode)
-        if reading.size is not None and reading.size != (image.height, image.width):
-            image = image.resize(reading.size[::-1], reading.resample)
-        return np.array(image)
-
-
-def source_name(source: ImageSource, fallback: str) -> str:
-    """Return what error messages call a source: its path where it has one."""
-    if isinstance(source, str | os.PathLike):
-        return repr(os.fspath(source))
-    path = getattr(source, "filename", None) or getattr(source, "name", None)
-    return repr(path) if isinstance(path, str) else fallback
-
-
-# What cannot be read
+    try:
+        with refusals(name), ExitStack() as stack:
+            return _decode(source, reading, name, stack)
+    except ImageFileError as error:
+        error.positions, error.sources, error.messages = [0], [source], [str(error)]
+        raise
 
 
 def some_of(items: Sequence[str], most: int = 5) -> str:
@@ -103,126 +107,229 @@ def some_of(items: Sequence[str], most: int = 5) -> str:
     return "\n".join(f"- {item}" for item in [*items[:most], *more])
 
 
-def _refusal(name: str, reason: str, advice: str) -> ImageFileError:
-    return ImageFileError(f"{name} cannot be read as an image: {reason}. {advice}.")
+def _decode(source: ImageSource, reading: Reading, name: str, stack: ExitStack) -> Decoded:
+    image = open_source(source, name, stack)
+    _check_area(image, name, reading.max_pixels)
+    (_check_shown_frame if image is source else _go_to_photograph)(image, name)
+    _check_area(image, name, reading.max_pixels)
+    _check_range(image, name, reading.value_range)
+    deep_colour = _is_deep_colour(image)
+    image = ImageOps.exif_transpose(image)  # a copy, decoded
+    image, remark = _to_eight_bits(image, name, reading.value_range)
+    remark = _narrow_colour(image) if deep_colour else remark
+    image = _to_mode(image, reading.mode, name)
+    if reading.size is not None and reading.size != (image.height, image.width):
+        image = image.resize(reading.size[::-1], reading.resample)
+    return Decoded(np.array(image), remark)
 
 
-@contextmanager
-def _refusals(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises over a file, which can be nearly anything, into an ImageFileError."""
-    try:
-        yield
-    except (GenclsError, MemoryError):
-        raise
-    except Exception as error:
-        raise _refusal(name, *_reason_and_advice(error)) from error
+# Which frame
 
 
-def _reason_and_advice(error: Exception) -> tuple[str, str]:
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"it is larger than Pillow allows ({error})", "Shrink it first"
-    if isinstance(error, UnidentifiedImageError):
-        reason = f"its content is in none of the formats {', '.join(FORMATS)}"
-        return reason, "Convert it to PNG or JPEG, or leave it out"
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file", "Check the path"
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"it cannot be opened ({error.strerror})", "Check the path and its permissions"
-    reason = f"it is truncated, corrupt or of an unknown kind ({type(error).__name__}: {error})"
-    return reason, "Copy or convert it again, or leave it out"
-
-
-# From the source to an image whose header has been read
-
-
-def _open(source: ImageSource, name: str, stack: ExitStack) -> Image.Image:
-    if isinstance(source, Image.Image):
-        return source
-    if isinstance(source, np.ndarray):
-        return _from_array(source, name)
-    if isinstance(source, str | os.PathLike):
-        return Image.open(stack.enter_context(_open_file(source, name)), formats=FORMATS)
-    if isinstance(source, bytes):
-        return Image.open(BytesIO(source), formats=FORMATS)
-    if hasattr(source, "read") and not isinstance(source, TextIOBase):
-        return Image.open(source, formats=FORMATS)
-    raise InvalidInputError(
-        f"{name} must be a path, bytes, an open binary file, a Pillow image or an array of uint8. "
-        f"Got {source!r} of type {type(source).__name__}. Convert it to one of these, or leave it out."
-    )
-
-
-def _open_file(path: str | os.PathLike[str], name: str) -> IO[bytes]:
-    """Open a regular file; a pipe or a device could block, or never end."""
-    status = os.stat(path)
-    if stat.S_ISDIR(status.st_mode):
-        raise _refusal(name, "it is a folder", "Give the paths of the images in it, or use load_image_folder")
-    if not stat.S_ISREG(status.st_mode):
-        raise _refusal(name, "it is no regular file", "Give the path of an image file")
-    if status.st_size == 0:
-        raise _refusal(name, "the file is empty", "Copy it again, or leave it out")
-    return open(path, "rb")
-
-
-def _from_array(array: NDArray[Any], name: str) -> Image.Image:
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or not 1 <= channels <= 4 or array.size == 0:
-        raise InvalidInputError(
-            f"{name} must be an array of uint8 of shape (H, W) or (H, W, C), C from 1 to 4, no side being 0. "
-            f"Got shape {array.shape} and dtype {array.dtype}. Scale the values to 0 to 255, round them, and "
-            "put the channels last."
-        )
-    planes = array[:, :, 0] if array.ndim == 3 and channels == 1 else array
-    return Image.fromarray(np.ascontiguousarray(planes))
-
-
-def _check_header(image: Image.Image, name: str, max_pixels: int) -> None:
-    """Refuse what would take too much memory, or would not be read rightly."""
+def _check_area(image: Image.Image, name: str, max_pixels: int) -> None:
     pixels = image.width * image.height
     if pixels > max_pixels:
         size = f"{image.width:,} × {image.height:,} = {pixels:,} pixels"
         advice = "Shrink it first, or raise max_pixels if you trust it"
-        raise _refusal(name, f"it has {size}, and max_pixels is {max_pixels:,}", advice)
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # where the first is the photograph and the others belong to it
-        reason = f"it holds {frames} frames or pages"
-        raise _refusal(name, reason, "Save the one that you want as a file of its own")
-    if image.mode == "F" or _has_uncertain_range(image):
-        reason = f"the range of its values is uncertain (Pillow's mode {image.mode}, format {image.format})"
-        raise _refusal(name, reason, "Scale them to 8 bits yourself, and save it as PNG")
+        raise refusal(name, f"it has {size}, and max_pixels is {max_pixels:,}", advice)
 
 
-def _has_uncertain_range(image: Image.Image) -> bool:
-    """Say whether integers are not plain 16-bit ones, or one that Pillow has scaled means transparency."""
-    if image.format == "TIFF" and image.mode.startswith("I"):
-        tags = image.tag_v2  # type: ignore[attr-defined]
-        plain = tags.get(BITS_PER_SAMPLE) == (16,) and tags.get(PHOTOMETRIC) == BLACK_IS_ZERO
-        return image.mode == "I" or not plain
+def _go_to_photograph(image: Image.Image, name: str) -> None:
+    frame = _photograph(image, name)
+    if image.format == "TIFF":
+        image.seek(frame)
+
+
+def _photograph(image: Image.Image, name: str) -> int:
+    """Return which frame is the image; refuse a file that holds several."""
+    if image.format == "MPO":  # the first is the photograph, and the others belong to it
+        return 0
+    frames = _full_pages(image, name) if image.format == "TIFF" else range(getattr(image, "n_frames", 1))
+    if len(frames) != 1:
+        raise _several(name, str(len(frames)))
+    return frames[0]
+
+
+def _several(name: str, number: str) -> ImageFileError:
+    advice = "Save the one that you want as a file of its own"
+    return refusal(name, f"it holds {number} frames or pages", advice)
+
+
+def _full_pages(image: Image.Image, name: str) -> Sequence[int]:
+    """Return which pages of a TIFF are images, not smaller copies of them or masks; all if none is."""
+    belongs = [_belongs_to_another(tags) for tags in _pages(image)]
+    if len(belongs) > MOST_PAGES:
+        raise _several(name, f"more than {MOST_PAGES}")
+    if belongs == [True] and INNER_PAGES in image.tag_v2:  # type: ignore[attr-defined]
+        reason = "it is a raw photograph, of which Pillow reads only the preview"
+        raise refusal(name, reason, "Develop it, and save it as PNG or JPEG")
+    full = [page for page, other in enumerate(belongs) if not other]
+    return full or range(len(belongs))
+
+
+def _pages(image: Image.Image) -> Iterator[Any]:
+    """Go through the pages of a TIFF, at most one more than are looked at; their tags."""
+    for page in range(MOST_PAGES + 1):
+        try:
+            image.seek(page)
+        except EOFError:
+            return
+        yield image.tag_v2  # type: ignore[attr-defined]
+
+
+def _belongs_to_another(tags: Any) -> bool:
+    kind = tags.get(KIND_OF_PAGE, 0)
+    return bool(isinstance(kind, int) and kind & (SMALLER_COPY | MASK)) or tags.get(OLD_KIND_OF_PAGE) == 2
+
+
+def _check_shown_frame(image: Image.Image, name: str) -> None:
+    """Check an image of the user, which is decoded and is not sought through."""
+    try:
+        image.load()
+    except Exception as error:
+        reason = "it was closed before it was decoded"
+        raise refusal(name, reason, "Give its path, or read it while it is open") from error
+    file = open_again(image)
+    if file is not None and _photograph(file, name) == image.tell():
+        return
+    if file is not None or (vars(image).get("is_animated") and image.format != "MPO"):
+        raise _several(name, "several")
+
+
+# Which values
+
+
+def _check_range(image: Image.Image, name: str, value_range: tuple[float, float] | None) -> None:
+    """Refuse values whose black and white are not known."""
+    reason = f"the range of its values is uncertain (Pillow's mode {image.mode}, format {image.format})"
+    if _has_hidden_range(image):
+        raise refusal(name, reason, SCALE)
+    if value_range is None and (image.mode == "F" or _has_other_bits(image)):
+        raise refusal(name, reason, f"{SCALE}, or give value_range=(black, white)")
+
+
+def _has_hidden_range(image: Image.Image) -> bool:
+    """Say whether white is zero, or Pillow has scaled integers of which one means transparency."""
+    if image.format == "TIFF" and image.mode.startswith(("I", "F")):
+        return image.tag_v2.get(PHOTOMETRIC) != BLACK_IS_ZERO  # type: ignore[attr-defined]
     if image.format == "PNG" and "transparency" in image.info and image.mode not in ("1", "P"):
-        tiles = image.tile  # type: ignore[attr-defined]
-        return bool(tiles) and tiles[0][3] != image.mode
+        raw = _raw_mode(image)
+        return raw is not None and raw != image.mode
     return False
+
+
+def _has_other_bits(image: Image.Image) -> bool:
+    """Say whether integers of a TIFF are not plain 16-bit ones."""
+    if image.format != "TIFF" or not image.mode.startswith("I"):
+        return False
+    return image.mode == "I" or image.tag_v2.get(BITS_PER_SAMPLE) != (16,)  # type: ignore[attr-defined]
+
+
+def _raw_mode(image: Image.Image) -> str | None:
+    """Return how the file holds values, where Pillow tells."""
+    tiles = getattr(image, "tile", None)
+    how = tiles[0][3] if tiles else None
+    how = how[0] if isinstance(how, tuple) and how else how
+    return how if isinstance(how, str) else None
+
+
+def _to_eight_bits(
+    image: Image.Image, name: str, value_range: tuple[float, float] | None
+) -> tuple[Image.Image, Remark | None]:
+    """Scale integers and floats to 8 bits, 16-bit grey by default; all other modes have 8 bits or fewer."""
+    if not image.mode.startswith(("I", "F")):
+        return image, None
+    values = np.asarray(image)
+    lowest, highest = values.min().item(), values.max().item()
+    low, high = value_range or SIXTEEN_BITS
+    if value_range is None and not low <= lowest <= highest <= high:
+        reason = f"its values go from {lowest} to {highest}, but 16-bit grey from 0 to 65535"
+        raise refusal(name, reason, f"{SCALE}, or give value_range=(black, white)")
+    if not np.isfinite(highest - lowest):
+        raise refusal(name, "it holds values that are not finite", SCALE)
+    remark = _clipped(lowest, highest, low, high) if value_range else _narrow(lowest, highest)
+    return Image.fromarray(_scaled(values, lowest, highest, low, high)), remark
+
+
+def _scaled(
+    values: NDArray[Any], lowest: float, highest: float, low: float, high: float
+) -> NDArray[np.uint8]:
+    if values.dtype.kind in "iu" and lowest >= 0 and highest <= SIXTEEN_BITS[1]:
+        return _table(low, high)[values]
+    return _rounded(values, low, high)
+
+
+@lru_cache(maxsize=8)
+def _table(low: float, high: float) -> NDArray[np.uint8]:
+    return _rounded(np.arange(SIXTEEN_BITS[1] + 1), low, high)
+
+
+def _rounded(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Scale to 0 to 255, and round to the nearest."""
+    scaled = np.clip(values.astype(np.float64), low, high)
+    scaled -= low
+    scaled *= 255 / (high - low)
+    return np.rint(scaled, out=scaled).astype(np.uint8)
+
+
+# What to warn of
+
+
+def _clipped(lowest: float, highest: float, low: float, high: float) -> Remark | None:
+    if low <= lowest and highest <= high:
+        return None
+    words = (
+        f"values from {lowest:g} to {highest:g} were clipped to value_range=({low:g}, {high:g}). Give the "
+        "lowest and the highest value that occur, if they are meant."
+    )
+    return Remark(PixelClippingWarning, words)
+
+
+def _narrow(lowest: int, highest: int) -> Remark | None:
+    if lowest == highest or 16 * (highest - lowest) >= SIXTEEN_BITS[1]:
+        return None
+    words = (
+        f"16-bit grey goes only from {lowest} to {highest}, less than a sixteenth of the range from 0 to "
+        "65535, so that most differences are lost at 8 bits. Give the values of black and white, such as "
+        f"value_range=(0, {2 ** highest.bit_length() - 1}), or value_range=(0, 65535) if they are right."
+    )
+    return Remark(NarrowRangeWarning, words)
+
+
+def _is_deep_colour(image: Image.Image) -> bool:
+    return ";16" in (_raw_mode(image) or "") and not image.mode.startswith("I")
+
+
+def _narrow_colour(image: Image.Image) -> Remark | None:
+    """Colours of 16 bits, which Pillow has cut to 8."""
+    extrema = [pair for band, pair in zip(image.getbands(), _extrema(image), strict=True) if band != "A"]
+    lowest, highest = min(low for low, _ in extrema), max(high for _, high in extrema)
+    if not 0 < highest - lowest < 16:
+        return None
+    words = (
+        f"16-bit colours are cut to 8 bits, and go only from {lowest} to {highest} of 255 then, so that most "
+        f"differences are lost. {SCALE}, if black and white are other values."
+    )
+    return Remark(NarrowRangeWarning, words)
+
+
+def _extrema(image: Image.Image) -> Sequence[tuple[int, int]]:
+    extrema: Any = image.getextrema()
+    return extrema if len(image.getbands()) > 1 else [extrema]
 
 
 # From that image to the one that was asked for
 
 
-def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Scale 16-bit grey, from 0 to 65535, to 8 bits; all other modes have 8 bits or fewer."""
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        reason = f"its values go from {values.min()} to {values.max()}, but 16-bit grey from 0 to 65535"
-        raise _refusal(name, reason, "Scale them to 8 bits yourself, and save it as PNG")
-    return Image.fromarray(FROM_16_BITS[values])
-
-
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+def _to_mode(image: Image.Image, mode: str, name: str) -> Image.Image:
     """Convert the mode; what is transparent is laid on white where the mode has no alpha channel."""
-    if not image.has_transparency_data:
-        return image.convert(mode)
-    with_alpha = image.convert("RGBA")
+    try:
+        if not image.has_transparency_data:
+            return image.convert(mode)
+        with_alpha = image.convert("RGBA")
+    except ValueError as error:
+        reason = f"colours of this kind (Pillow's mode {image.mode}) are not supported"
+        raise refusal(name, reason, "Convert it to RGB, and save it as PNG") from error
     if mode == "RGBA":
         return with_alpha
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), with_alpha).convert(mode)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "InvalidParameterError",
     "MissingPackageError",
     "ModelFileError",
+    "NarrowRangeWarning",
     "NonFiniteLossError",
     "PixelClippingWarning",
     "TrainingDivergedWarning",
@@ -34,8 +38,28 @@ class InvalidInputError(GenclsError, ValueError):
     """X, y or another argument of a method does not fit."""
 
 
-class ImageFileError(GenclsError, ValueError):
-    """A file is no image that can be read safely; the message names the file."""
+class ImageFileError(InvalidInputError):
+    """Images cannot be read safely and rightly; the message names the first ones, the attributes name all.
+
+    Attributes
+    ----------
+    positions : list of int
+        Where they are in what was given, from 0.
+    sources : list
+        What was given there, as it was given: mostly paths.
+    messages : list of str
+        What is wrong with each of them, and what to do.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        positions: Iterable[int] = (),
+        sources: Iterable[Any] = (),
+        messages: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.positions, self.sources, self.messages = list(positions), list(sources), list(messages)
 
 
 class DataSetError(GenclsError, OSError):
@@ -66,8 +90,12 @@ class CompilationWarning(UserWarning):
     """Compiling was asked for, but does not work here; all is computed as without."""
 
 
+class NarrowRangeWarning(UserWarning):
+    """Images of 16 bits use less than a sixteenth of their range: little of them is left at 8 bits."""
+
+
 class PixelClippingWarning(UserWarning):
-    """Some values lay outside the range that ``fit`` saw and were clipped to it."""
+    """Some values lay outside the range that ``fit`` saw, or that was given, and were clipped to it."""
 
 
 class TrainingDivergedWarning(ConvergenceWarning):

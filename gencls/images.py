@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -12,14 +15,38 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from ._decoding import MODES, RESAMPLING, ImageSource, Reading, read_source, some_of, source_name
+from ._decoding import (
+    MODES,
+    RESAMPLING,
+    Decoded,
+    ImageSource,
+    Reading,
+    Remark,
+    read_source,
+    some_of,
+    source_name,
+)
 from .errors import GenclsError, ImageFileError, InvalidInputError
 from .stateless import StatelessTransformer
-from .validation import Rule, both_sides, check_parameters, choice, either, flag, optional, sides, whole
+from .validation import (
+    Rule,
+    both_sides,
+    check_parameters,
+    choice,
+    either,
+    flag,
+    optional,
+    real,
+    shortened,
+    sides,
+    whole,
+)
 
-__all__ = ["ReadImages", "read_image"]
+__all__ = ["ImageMistake", "ReadImages", "read_image", "read_images"]
 
 MAX_PIXELS = 64_000_000
+IMAGES = "must be a list of paths or images, or an array (N, H, W) or (N, H, W, C)."
+LONGEST_LINE = 350  # characters of a mistake, where a message lists several
 
 
 def read_image(
@@ -29,20 +56,23 @@ def read_image(
     mode: str = "RGB",
     resample: str = "bilinear",
     max_pixels: int = MAX_PIXELS,
+    value_range: tuple[float, float] | None = None,
 ) -> NDArray[np.uint8]:
     """Read one image into an array of 8-bit values.
 
-    The formats are BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF and WebP. An orientation that the camera noted
-    (EXIF) is applied. 16-bit grey is scaled to 8 bits. What is transparent is laid on white where ``mode``
-    has no alpha channel. Colour profiles are not applied. Animations, pages, floats, and integers of an
-    uncertain range are refused.
+    The formats are BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF, WebP, and AVIF where the installed Pillow
+    reads it (from 11.3 on). An orientation that the camera noted (EXIF) is applied. 16-bit grey is scaled to
+    8 bits. What is transparent is laid on white where ``mode`` has no alpha channel. Colour profiles are not
+    applied. A TIFF may hold smaller copies of its image, and masks, which are passed over. Animations and
+    several pages are refused; so are floats, and integers of an uncertain range, without `value_range`.
 
     Parameters
     ----------
     source : str, path-like, bytes, binary file, PIL.Image.Image or ndarray of uint8
         A path; the content of an image file, as bytes or as an open binary file, which is read from its
-        beginning and stays open; or an image: Pillow's, or an array (H, W) or (H, W, C) whose C channels are
-        grey, grey and alpha, RGB or RGBA. Nothing that is given is changed.
+        beginning and stays open; or an image: Pillow's, of any format that you can open, or an array (H, W)
+        or (H, W, C) whose C channels are grey, grey and alpha, RGB or RGBA. Nothing that is given is changed;
+        an image that Pillow has opened and not decoded yet stays so, and takes no more memory.
     size : int, pair of int or None, default=None
         The size to bring the image to: both sides, or (height, width), at least 1. The ratio of the sides is
         not kept. None leaves the size as it is.
@@ -53,7 +83,13 @@ def read_image(
         result is rounded to 8 bits, so that a likelihood over 256 levels stays exact.
     max_pixels : int, default=64_000_000
         Images of more pixels than this are refused before they are decoded. Pillow's own guard stays in
-        force: it warns above ``PIL.Image.MAX_IMAGE_PIXELS`` and refuses twice that.
+        force: it warns above ``PIL.Image.MAX_IMAGE_PIXELS`` and refuses twice that. Raise it, too, for larger
+        images that you trust.
+    value_range : (float, float) or None, default=None
+        The values of black and white in grey of 16 bits and more, and in floats: those that become 0 and 255.
+        Values beyond are clipped, with a `PixelClippingWarning`. None is (0, 65535), with a
+        `NarrowRangeWarning` where an image uses less than a sixteenth of it: cameras, X-ray machines and
+        satellites often write 12 bits, of which (0, 4095) is the range. Images of 8 bits stay as they are.
 
     Returns
     -------
@@ -78,8 +114,76 @@ def read_image(
            [11, 13]], dtype=uint8)
     """
     values = {"size": size, "mode": mode, "resample": resample, "max_pixels": max_pixels}
-    reading = _check_reading("read_image", values)
-    return read_source(source, reading, "the image")
+    reading = _check_reading("read_image", values | {"value_range": value_range})
+    pixels, remark = read_source(source, reading, "the image")
+    if remark is not None:
+        warnings.warn(f"{source_name(source, 'the image')}: {remark.words}", remark.category, stacklevel=2)
+    return pixels
+
+
+class ImageMistake(NamedTuple):
+    """An image that cannot be read: where it is, what was given there, and what is wrong with it."""
+
+    position: int
+    source: Any
+    message: str
+
+
+def read_images(
+    sources: Iterable[ImageSource],
+    *,
+    size: int | tuple[int, int] | None = 32,
+    mode: str = "RGB",
+    resample: str = "bilinear",
+    max_pixels: int = MAX_PIXELS,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    value_range: tuple[float, float] | None = None,
+) -> tuple[NDArray[np.uint8], list[ImageMistake]]:
+    """Read all images that can be read, and tell which ones cannot.
+
+    `ReadImages` refuses them all if one is damaged, as a step of a pipeline must not change the number of
+    rows. This function leaves the damaged ones out, for you to leave out their labels.
+
+    Parameters
+    ----------
+    sources : iterable of length N
+        Paths and images, as `ReadImages.transform` takes them.
+    size, mode, resample, max_pixels, n_jobs, verbose, value_range
+        As in `ReadImages`.
+
+    Returns
+    -------
+    images : ndarray of uint8, of shape (n, H, W, C), or (n, H, W) with ``mode="L"``
+        The n images that can be read, in the order in which they were given.
+    mistakes : list of ImageMistake, of length N - n
+        The others: ``position`` in `sources`, from 0, ``source`` as it was given, and ``message``.
+
+    Raises
+    ------
+    ImageFileError
+        None can be read, or those that can differ in size while ``size`` is None.
+    InvalidInputError
+        `sources` is empty, is a single image or a table, or may be either one image or several.
+    InvalidParameterError
+        Another parameter is wrong; all that are wrong are reported.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gencls.images import read_images
+    >>> images, mistakes = read_images([np.zeros((20, 30), np.uint8), b"damaged"], size=8)
+    >>> images.shape
+    (1, 8, 8, 3)
+    >>> labels = np.delete(["cat", "dog"], [mistake.position for mistake in mistakes])
+    """
+    values = {"size": size, "mode": mode, "resample": resample, "max_pixels": max_pixels, "n_jobs": n_jobs}
+    reading = _check_reading("read_images", values | {"verbose": verbose, "value_range": value_range})
+    given = listed(sources, "sources", f"sources of read_images {IMAGES}")
+    decoded, mistakes = _read_all(given, reading, "sources", n_jobs=n_jobs, verbose=verbose)
+    if not decoded:
+        raise unreadable(mistakes, len(given))
+    return _in_one_array(decoded, given, "sources"), mistakes
 
 
 class ReadImages(StatelessTransformer):
@@ -102,6 +206,13 @@ class ReadImages(StatelessTransformer):
         How many images are read at a time, in threads, as joblib understands it; -1 is one for each core.
     verbose : int, default=0
         Show a progress bar where it is not 0.
+    value_range : (float, float) or None, default=None
+        The values of black and white in grey of 16 bits and more, and in floats; None is (0, 65535). One
+        warning counts the images that use less than a sixteenth of that.
+
+    See Also
+    --------
+    read_images : Leaves out images that cannot be read, and tells which.
 
     Examples
     --------
@@ -119,6 +230,7 @@ class ReadImages(StatelessTransformer):
         max_pixels: int = MAX_PIXELS,
         n_jobs: int | None = None,
         verbose: int = 0,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         self.size = size
         self.mode = mode
@@ -126,6 +238,7 @@ class ReadImages(StatelessTransformer):
         self.max_pixels = max_pixels
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.value_range = value_range
 
     def transform(self, X: Iterable[ImageSource]) -> NDArray[np.uint8]:
         """Read the images.
@@ -133,8 +246,10 @@ class ReadImages(StatelessTransformer):
         Parameters
         ----------
         X : iterable of length N
-            Paths, the other sources that `read_image` takes, or a mixture of them: a list, an array, a series
-            of pandas. An array of uint8 of shape (N, H, W) or (N, H, W, C) is N images.
+            Paths, the other sources that `read_image` takes, or a mixture of them: a list, an array, a column
+            of pandas, a table of one column. An array of uint8 (N, H, W) or (N, H, W, C) is N images.
+            Where the last of three axes has a length of 1 to 4, it may as well be one image (H, W, C), and is
+            refused: give ``[X]`` for one image, ``X[..., None]`` for grey ones.
 
         Returns
         -------
@@ -144,13 +259,19 @@ class ReadImages(StatelessTransformer):
         Raises
         ------
         ImageFileError
-            Images cannot be read, or differ in size while ``size`` is None. The message names the first ones.
+            Images cannot be read, or differ in size while ``size`` is None. The message names the first ones,
+            the attributes ``positions``, ``sources`` and ``messages`` all. `read_images` leaves them out.
         InvalidInputError
-            X is empty, is a single image or a table, or holds something that is no image.
+            X is empty, is a single image or a table, or may be either one image or several.
         InvalidParameterError
             A parameter is wrong; all that are wrong are reported.
         """
-        return _read_all(_listed(X), self._check(), n_jobs=self.n_jobs, verbose=self.verbose)
+        reading = self._check()
+        given = listed(X, "X", f"X of ReadImages {IMAGES}")
+        decoded, mistakes = _read_all(given, reading, "X", n_jobs=self.n_jobs, verbose=self.verbose)
+        if mistakes:
+            raise unreadable(mistakes, len(given))
+        return _in_one_array(decoded, given, "X")
 
     def _check(self) -> Reading:
         return _check_reading("ReadImages", self.get_params())
@@ -165,6 +286,15 @@ def _is_n_jobs(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and value != 0
 
 
+def _is_range(value: Any) -> bool:
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(FINITE.accepts, value)):
+        return False
+    low, high = map(float, value)
+    return low < high and math.isfinite(high - low) and math.isfinite(255 / (high - low))
+
+
+FINITE = real("a finite number", math.isfinite)
+
 READING_RULES = {
     "size": optional(sides()),
     "mode": choice(*MODES),
@@ -172,73 +302,166 @@ READING_RULES = {
     "max_pixels": whole(1),
     "n_jobs": optional(Rule("an int other than 0", _is_n_jobs)),
     "verbose": either(flag(), whole(0)),
+    "value_range": optional(Rule("a pair (black, white) of finite numbers, black < white", _is_range)),
 }
 
 
 def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
     check_parameters(owner, values, {name: READING_RULES[name] for name in values})
-    size = values["size"]
+    size, value_range = values["size"], values["value_range"]
     return Reading(
         size=None if size is None else both_sides(size),
         mode=values["mode"],
         resample=Image.Resampling[values["resample"].upper()],
         max_pixels=int(values["max_pixels"]),
+        value_range=None if value_range is None else (float(value_range[0]), float(value_range[1])),
     )
 
 
-# Many images
+# What is given as many images
 
 
-def _listed(X: Any) -> list[Any]:
-    """Return the images of X in a list; refuse what is one image, or a table of numbers."""
-    rule = "X of ReadImages must be a list of paths or images, or an array (N, H, W) or (N, H, W, C)."
-    if isinstance(X, str | bytes | os.PathLike | Image.Image) or hasattr(X, "read"):
-        raise InvalidInputError(f"{rule} Got a single {type(X).__name__}. Put it into a list: [X].")
-    if getattr(X, "ndim", 1) in (0, 2):
-        raise InvalidInputError(
-            f"{rule} Got a {type(X).__name__} of shape {tuple(X.shape)}. Select the one column that holds "
-            "the paths, or fold rows of pixels into (N, height, width, channels)."
-        )
-    if not isinstance(X, Iterable):
-        raise InvalidInputError(f"{rule} Got {X!r}, which cannot be iterated over.")
-    listed = list(X)
-    if not listed:
+def listed(X: Any, name: str, rule: str) -> list[Any]:
+    """Return the images of X in a list; refuse one image, a table, and what may be one image or several.
+
+    Parameters
+    ----------
+    X : object
+    name : str
+        What the caller calls it, for advice such as ``[X]``.
+    rule : str
+        A sentence that says of what `X` is a parameter and what it must be.
+
+    Raises
+    ------
+    InvalidInputError
+        The rule is broken.
+    """
+    if isinstance(X, str | bytes | bytearray | os.PathLike | Image.Image) or hasattr(X, "read"):
+        raise InvalidInputError(f"{rule} Got a single {type(X).__name__}. Put it into a list: [{name}].")
+    if isinstance(X, Mapping | Set):
+        raise InvalidInputError(f"{rule} Got a {type(X).__name__}. Give a list, in the order of the labels.")
+    X = _column(X)
+    refuse_ambiguous(X, name, rule)
+    if not isinstance(X, Iterable) and not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
+        raise InvalidInputError(f"{rule} Got {shortened(X)}, which cannot be iterated over.")
+    images = list(X) if isinstance(X, Iterable) else [X[index] for index in range(len(X))]
+    if not images:
         raise InvalidInputError(f"{rule} Got none. Check where the list comes from.")
-    return listed
+    if isinstance(images[0], tuple | list) and len(images[0]) == 2:
+        raise InvalidInputError(
+            f"{rule} Got pairs, such as those of an image and a label that data sets of torch give. Take them"
+            f" apart: [image for image, label in {name}]."
+        )
+    return images
+
+
+def _column(X: Any) -> Any:
+    """Return the column of a table that has only one, of text or objects; all else as it is."""
+    if isinstance(X, list) and all(isinstance(row, list | tuple) and len(row) == 1 for row in X):
+        return [row[0] for row in X]
+    shape = getattr(X, "shape", ())
+    if len(shape) == 2 and shape[1] == 1:
+        table = np.asarray(X)
+        if table.shape == shape and table.dtype.kind in "OSTU":
+            return table[:, 0]
+    return X
+
+
+def refuse_ambiguous(X: Any, name: str, rule: str) -> None:
+    """Refuse arrays that are no list of images, or may be one image as well.
+
+    Raises
+    ------
+    InvalidInputError
+        X has 0 or 2 axes, or 3 of which the last may hold channels.
+    """
+    shape = tuple(getattr(X, "shape", (1,)))
+    if len(shape) in (0, 2):
+        raise InvalidInputError(
+            f"{rule} Got a {type(X).__name__} of shape {shape}. Select the one column that holds the paths, "
+            "fold rows of pixels into (N, height, width, channels), or give "
+            f"[{name}] if it is one grey image."
+        )
+    if len(shape) == 3 and shape[0] > 0 and 1 <= shape[2] <= 4:
+        raise InvalidInputError(
+            f"{rule} Got a {type(X).__name__} of shape {shape}, which may be one image of {shape[2]} "
+            f"channels, or {shape[0]} grey images that are {shape[2]} wide. Give [{name}] for one image, or "
+            f"{name}[..., None] for grey images."
+        )
+
+
+# Reading them
 
 
 def _read_all(
-    sources: Sequence[ImageSource], reading: Reading, *, n_jobs: int | None = None, verbose: int = 0
-) -> NDArray[np.uint8]:
-    """Read all images into one array; those that cannot be read are reported together."""
+    sources: Sequence[ImageSource], reading: Reading, name: str, *, n_jobs: int | None, verbose: int
+) -> tuple[dict[int, Decoded], list[ImageMistake]]:
+    """Read what can be read, by position; list what cannot."""
     shown = tqdm(sources, desc="Reading images", unit=" images", disable=not verbose)
     read = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_read_or_mistake)(source, reading, f"X[{index}]") for index, source in enumerate(shown)
+        delayed(_read_or_mistake)(source, reading, name, index) for index, source in enumerate(shown)
     )
-    mistakes = [result for result in read if isinstance(result, GenclsError)]
-    if len(mistakes) == 1:
-        raise mistakes[0]
-    if mistakes:
-        summary = f"{len(mistakes)} of the {len(read)} images cannot be read:"
-        raise type(mistakes[0])(f"{summary}\n{some_of([str(mistake) for mistake in mistakes])}")
-    _check_one_size(read, sources)
-    return np.stack(read)
+    good = {index: result for index, result in enumerate(read) if isinstance(result, Decoded)}
+    return good, [result for result in read if isinstance(result, ImageMistake)]
 
 
-def _read_or_mistake(source: ImageSource, reading: Reading, name: str) -> NDArray[np.uint8] | GenclsError:
+def _read_or_mistake(source: ImageSource, reading: Reading, name: str, index: int) -> Decoded | ImageMistake:
     try:
-        return read_source(source, reading, name)
-    except GenclsError as mistake:
-        return mistake
+        return read_source(source, reading, f"{name}[{index}]")
+    except GenclsError as error:
+        return ImageMistake(index, source, str(error))
 
 
-def _check_one_size(images: Sequence[NDArray[np.uint8]], sources: Sequence[ImageSource]) -> None:
-    first = images[0].shape
-    for index, image in enumerate(images):
-        if image.shape != first:
-            name, first_name = source_name(sources[index], f"X[{index}]"), source_name(sources[0], "X[0]")
-            raise ImageFileError(
-                f"With size=None all images must have one size, but {first_name} is {first[0]} pixels high "
-                f"and {first[1]} wide, and {name} is {image.shape[0]} high and {image.shape[1]} wide. Give a "
-                "size to bring all of them to, such as size=32."
-            )
+def _in_one_array(
+    decoded: Mapping[int, Decoded], sources: Sequence[ImageSource], name: str
+) -> NDArray[np.uint8]:
+    """Stack images of one size, and warn once of each kind of remark."""
+    names = {index: source_name(sources[index], f"{name}[{index}]") for index in decoded}
+    _check_one_size({index: image.pixels.shape for index, image in decoded.items()}, sources, names)
+    _warn([(names[index], image.remark) for index, image in decoded.items() if image.remark], len(sources))
+    return np.stack([image.pixels for image in decoded.values()])
+
+
+def _check_one_size(
+    shapes: Mapping[int, tuple[int, ...]], sources: Sequence[ImageSource], names: Mapping[int, str]
+) -> None:
+    """Refuse images of which some do not have the size that most have."""
+    usual = Counter(shapes.values()).most_common(1)[0][0]
+    others = [index for index, shape in shapes.items() if shape != usual]
+    if not others:
+        return
+    first = next(index for index, shape in shapes.items() if shape == usual)
+    (height, width), (other_height, other_width) = usual[:2], shapes[others[0]][:2]
+    message = (
+        f"With size=None all images must have one size, but {names[first]} is {height} pixels high and "
+        f"{width} wide, and {names[others[0]]} is {other_height} high and {other_width} wide. {len(others)} of "
+        f"the {len(shapes)} differ from most. Give a size to bring all of them to, such as size=32."
+    )
+    messages = [f"{names[index]} has the shape {shapes[index]}, and most {usual}." for index in others]
+    raise ImageFileError(message, others, [sources[index] for index in others], messages)
+
+
+def _warn(remarks: Sequence[tuple[str, Remark]], n_images: int) -> None:
+    for category, number in Counter(remark.category for _, remark in remarks).items():
+        name, first = next((name, remark) for name, remark in remarks if remark.category is category)
+        words = f"{number} of {n_images} images, the first of them {name}: {first.words}"
+        warnings.warn(words, category, stacklevel=4)
+
+
+def unreadable(mistakes: Sequence[ImageMistake], n_images: int) -> ImageFileError:
+    """Return the error about images that cannot be read."""
+    messages = [mistake.message for mistake in mistakes]
+    return ImageFileError(
+        messages[0] if len(mistakes) == 1 else summary_of(mistakes, n_images),
+        [mistake.position for mistake in mistakes],
+        [mistake.source for mistake in mistakes],
+        messages,
+    )
+
+
+def summary_of(mistakes: Sequence[ImageMistake], n_images: int) -> str:
+    """Say how many of the images cannot be read, and what is wrong with the first of them."""
+    lines = [mistake.message for mistake in mistakes]
+    lines = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines]
+    return f"{len(mistakes)} of the {n_images} images cannot be read:\n{some_of(lines)}"

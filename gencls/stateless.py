@@ -6,6 +6,9 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from .errors import InvalidParameterError
+from .validation import shortened
+
 __all__ = ["StatelessTransformer"]
 
 
@@ -34,6 +37,32 @@ class StatelessTransformer(TransformerMixin, BaseEstimator):
             A parameter is wrong; all that are wrong are reported.
         """
         self._check()
+        return self
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Take the default: images are arrays, and no table.
+
+        Parameters
+        ----------
+        transform : {"default"} or None, default=None
+            Both leave everything as it is. It is here for the sake of pipelines.
+
+        Returns
+        -------
+        self
+            The transformer itself.
+
+        Raises
+        ------
+        InvalidParameterError
+            It is a kind of table, such as "pandas" or "polars".
+        """
+        if transform not in (None, "default"):
+            raise InvalidParameterError(
+                f"'transform' in set_output of {type(self).__name__} must be \"default\" or None, got "
+                f"{shortened(transform)}. Images are arrays of 3 or 4 axes, which no table holds: call "
+                "set_output of those steps whose output is a table."
+            )
         return self
 
     def _check(self) -> Any:

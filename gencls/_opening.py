@@ -1,0 +1,231 @@
+"""From a source to an image whose header Pillow has read, or a refusal that says what is wrong.
+
+Only a short list of formats is tried, only regular files are opened, and no image of the user is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BytesIO, TextIOBase
+from threading import Lock
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError, features
+
+from ._signatures import PREFIX, kind_of
+from .errors import GenclsError, ImageFileError, InvalidInputError
+from .validation import shortened
+
+__all__ = ["FORMATS", "ImageSource", "open_again", "open_source", "refusal", "refusals", "source_name"]
+
+ALWAYS_READ = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+READS_AVIF = "avif" in features.modules and bool(features.check("avif"))  # from Pillow 11.3 on
+FORMATS = ("AVIF", *ALWAYS_READ) if READS_AVIF else ALWAYS_READ
+LONGEST_PATH = 1000  # characters that a message repeats
+
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8]"
+
+_ONE_AT_A_TIME = Lock()  # a file that threads share has one position
+
+
+def source_name(source: ImageSource, fallback: str) -> str:
+    """Return what error messages call a source: its path where it has one, as Python code."""
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+    else:
+        path = getattr(source, "filename", None) or getattr(source, "name", None)
+    if not path or not isinstance(path, str | bytes):
+        return fallback
+    return repr(path) if len(path) <= LONGEST_PATH else shortened(path)
+
+
+# What cannot be read
+
+
+def refusal(name: str, reason: str, advice: str) -> ImageFileError:
+    """Return the error that says why an image is not read, and what to do."""
+    return ImageFileError(f"{name} cannot be read as an image: {reason}. {advice}.")
+
+
+@contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises over a file, which can be nearly anything, into an ImageFileError."""
+    try:
+        yield
+    except (GenclsError, MemoryError):
+        raise
+    except Exception as error:
+        raise refusal(name, *_reason_and_advice(error)) from error
+
+
+def _reason_and_advice(error: Exception) -> tuple[str, str]:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        reason = f"it is larger than Pillow allows ({error})"
+        return reason, "Shrink it first, or raise PIL.Image.MAX_IMAGE_PIXELS, too, if you trust it"
+    if isinstance(error, Warning):
+        reason = f"Pillow warns of it, and warnings are errors here ({_told(error)})"
+        return reason, "Save it again, or let warnings of PIL pass"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file", "Check the path"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"it cannot be opened ({error.strerror})", "Check the path and its permissions"
+    reason = f"it is truncated, corrupt or of an unknown kind ({_told(error)})"
+    return reason, "Copy or convert it again, or leave it out"
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says, which may repeat the file: without control characters, and not at length."""
+    words = shortened(str(error))[1:-1] if not str(error).isprintable() else str(error)[:200]
+    return f"{type(error).__name__}: {words}"
+
+
+def _unidentified(content: bytes) -> tuple[str, str]:
+    """Say what a file is by its first bytes, and what to do."""
+    kind = kind_of(content)
+    if not content:
+        return "it is empty", "Copy it again, or leave it out"
+    if kind == "pointer of Git LFS":
+        return f"it is the {kind} to an image", "Run: git lfs pull"
+    if kind in ALWAYS_READ or (kind == "AVIF" and READS_AVIF):
+        reason = (
+            f"it begins like a {kind}, but this kind of {kind} is not supported, or its header is damaged"
+        )
+        return reason, "Convert it to a PNG of 8 bits, copy it again, or leave it out"
+    formats = f"the formats that are read are {', '.join(FORMATS)}"
+    if kind == "AVIF":
+        return "it is an AVIF, which the installed Pillow does not read", "Install Pillow 11.3 or later"
+    if kind:
+        advice = "Convert it to PNG or JPEG, or open it yourself and give a Pillow image or an array"
+        return f"it begins like this: {kind}, but {formats}", advice
+    return f"its content is in none of the formats {', '.join(FORMATS)}", (
+        "Convert it to PNG or JPEG, or leave it out"
+    )
+
+
+# Sources
+
+
+def open_source(source: ImageSource, name: str, stack: ExitStack) -> Image.Image:
+    """Open a source; nothing of it is decoded.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, binary file, PIL.Image.Image or ndarray of uint8
+    name : str
+        What messages call it.
+    stack : ExitStack
+        Closes what is opened.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The source itself only where it is an image that is decoded.
+
+    Raises
+    ------
+    ImageFileError
+        It cannot be opened.
+    InvalidInputError
+        It is no image and no path.
+    """
+    if isinstance(source, Image.Image):
+        return _undecoded(source)
+    if isinstance(source, str | os.PathLike):
+        return _identified(stack.enter_context(_open_file(source, name)), name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_content(bytes(source), name)
+    if hasattr(source, "read") and not isinstance(source, TextIOBase):
+        return _identified(source, name)
+    if hasattr(source, "__array__") and not isinstance(source, np.generic):
+        return _from_array(np.asarray(source), name)
+    raise InvalidInputError(
+        f"{name} must be a path, bytes, an open binary file, a Pillow image or an array of uint8. "
+        f"Got {shortened(source)} of type {type(source).__name__}. Convert it to one of these, or leave it "
+        "out."
+    )
+
+
+def _open_file(path: str | os.PathLike[str], name: str) -> IO[bytes]:
+    """Open a regular file; a pipe or a device could block, or never end."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise refusal(name, "it is a folder", "Give the paths of the images in it, or use load_image_folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise refusal(name, "it is no regular file", "Give the path of an image file")
+    if status.st_size == 0:
+        raise refusal(name, "the file is empty", "Copy it again, or leave it out")
+    return open(path, "rb")
+
+
+def _identified(file: IO[bytes], name: str) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise refusal(name, *_unidentified(_beginning(file))) from error
+
+
+def _beginning(file: IO[bytes]) -> bytes:
+    try:
+        file.seek(0)
+        return file.read(PREFIX)
+    except (OSError, ValueError):  # what cannot be rewound
+        return b"?"
+
+
+def _from_content(content: bytes, name: str) -> Image.Image:
+    if _looks_like_a_path(content):
+        reason = "bytes must be the content of an image file, and these look like a path"
+        raise refusal(name, reason, "Give the path as str, as os.fsdecode makes it")
+    return _identified(BytesIO(content), name)
+
+
+def _looks_like_a_path(content: bytes) -> bool:
+    text = os.fsdecode(content[:LONGEST_PATH])
+    return len(content) < LONGEST_PATH and text.isprintable() and ("." in text or os.sep in text)
+
+
+def _from_array(array: NDArray[Any], name: str) -> Image.Image:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or not 1 <= channels <= 4 or array.size == 0:
+        raise InvalidInputError(
+            f"{name} must be an array of uint8 of shape (H, W) or (H, W, C), C from 1 to 4, no side being 0. "
+            f"Got shape {array.shape} and dtype {array.dtype}. Scale the values to 0 to 255, round them, and "
+            "put the channels last."
+        )
+    planes = array[:, :, 0] if array.ndim == 3 and channels == 1 else array
+    return Image.fromarray(np.ascontiguousarray(planes))
+
+
+# Images that Pillow has opened before
+
+
+def _undecoded(image: Image.Image) -> Image.Image:
+    """Open the file of an image once more where it is not decoded: decoding would fill the user's own."""
+    copy = open_again(image) if getattr(image, "fp", None) is not None else None
+    return copy if copy is not None and _header(copy) == _header(image) else image
+
+
+def open_again(image: Image.Image) -> Image.Image | None:
+    """Open the file of a Pillow image once more, where it is still open; the image is left as it is."""
+    file = getattr(image, "fp", None) or getattr(image, "_fp", None)
+    image_format = "JPEG" if image.format == "MPO" else image.format
+    if file is None or image_format not in Image.OPEN:
+        return None
+    try:
+        with _ONE_AT_A_TIME:
+            position = file.tell()
+            file.seek(0)
+            content = file.read()
+            file.seek(position)
+        return Image.open(BytesIO(content), formats=[image_format])
+    except Exception:  # closed, or damaged: decoding tells
+        return None
+
+
+def _header(image: Image.Image) -> tuple[Any, ...]:
+    return image.format, image.mode, image.size, image.info

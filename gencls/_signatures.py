@@ -1,0 +1,69 @@
+"""What a file is by its first bytes, to tell what cannot be read: nothing is decoded here."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["PREFIX", "kind_of"]
+
+PREFIX = 512  # bytes to look at
+
+BOX = rb".{4}ftyp"  # how the ISO base media format begins
+SIGNATURES = (  # the first that matches counts
+    ("BMP", rb"BM.{4}\0{4}"),
+    ("GIF", rb"GIF8[79]a"),
+    ("JPEG", rb"\xff\xd8\xff"),
+    ("JPEG2000", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
+    ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("PPM", rb"P[1-7Ff]\s"),
+    ("TIFF", rb"II[*+]\0|MM\0[*+]"),
+    ("WEBP", rb"RIFF.{4}WEBP"),
+    ("HEIC", BOX + rb"(hei[cmsx]|hev[cx]|(mif1|msf1).{4}(.{4}){0,8}hei[cmsx])"),
+    ("AVIF", BOX + rb"(avi[fs]|mif1|msf1)"),
+    ("CR3 raw photograph", BOX + rb"crx "),
+    ("video", BOX + rb"|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\0\0\x01[\xba\xb3]"),
+    ("BLP", rb"BLP[12]"),
+    ("CUR", rb"\0\0\x02\0"),
+    ("DDS", rb"DDS "),
+    ("DICOM", rb".{128}DICM"),
+    ("EPS", rb"%!PS|\xc5\xd0\xd3\xc6"),
+    ("FITS", rb"SIMPLE  ="),
+    ("HDF5", rb"\x89HDF\r\n\x1a\n"),
+    ("HTML page", rb"(?i)\s*<(!doctype html|html|head|body)"),
+    ("ICNS", rb"icns"),
+    ("ICO", rb"\0\0\x01\0"),
+    ("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
+    ("JPEG XR", rb"II\xbc\x01"),
+    ("NumPy", rb"\x93NUMPY"),
+    ("OpenEXR", rb"v/1\x01"),
+    ("PCX", rb"\x0a[\0\x02\x03\x05]\x01[\x01\x02\x04\x08]"),
+    ("PDF", rb"%PDF"),
+    ("PSD", rb"8BPS"),
+    ("QOI", rb"qoif"),
+    ("Radiance HDR", rb"#\?R(ADIANCE|GBE)"),
+    ("SGI", rb"\x01\xda[\0\x01][\x01\x02]"),
+    ("SVG", rb"\s*(<\?xml|<!--).*<svg|\s*<svg"),
+    ("WMF", rb"\xd7\xcd\xc6\x9a"),
+    ("XCF", rb"gimp xcf"),
+    ("XPM", rb"/\* XPM \*/"),
+    ("pointer of Git LFS", rb"version https://git-lfs"),
+    ("ZIP archive", rb"PK\x03\x04"),
+    ("gzip archive", rb"\x1f\x8b"),
+)
+PATTERNS = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in SIGNATURES)
+
+
+def kind_of(content: bytes) -> str | None:
+    """Return what a file seems to be.
+
+    Parameters
+    ----------
+    content : bytes
+        The first bytes of the file, `PREFIX` of them or all.
+
+    Returns
+    -------
+    str or None
+        The name of a format, such as "TIFF" or "HEIC"; None if no signature fits.
+    """
+    return next((kind for kind, pattern in PATTERNS if pattern.match(content)), None)
