@@ -35,6 +35,7 @@ _ONE_AT_A_TIME = Lock()  # a file that threads share has one position
 
 def source_name(source: ImageSource, fallback: str) -> str:
     """Return what error messages call a source: its path where it has one, as Python code."""
+    path: Any
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
     else:
@@ -140,7 +141,7 @@ def open_source(source: ImageSource, name: str, stack: ExitStack) -> Image.Image
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_content(bytes(source), name)
     if hasattr(source, "read") and not isinstance(source, TextIOBase):
-        return _identified(source, name)
+        return _identified(source, name)  # type: ignore[arg-type]
     if hasattr(source, "__array__") and not isinstance(source, np.generic):
         return _from_array(np.asarray(source), name)
     raise InvalidInputError(

@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.utils import check_random_state
 
 from ._decoding import RESAMPLING
+from ._listing import stacked
 from .errors import InvalidInputError
 from .stateless import StatelessTransformer
 from .validation import both_sides, check_parameters, choice, real, sides
@@ -56,6 +57,8 @@ def crop_at_random(
     ----------
     images : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
         Grey images, or images of C = 1 to 4 channels, best larger than `size`, as photographs usually are.
+        Where the last of three axes has a length of 1 to 4, it may as well be one image (H, W, C), and is
+        refused: give ``[images]`` for one image, ``images[..., None]`` for grey ones.
     size : int or pair of int
         Rows and columns of the result: both sides, or (height, width), at least 1.
     smallest : float, default=0.8
@@ -73,7 +76,7 @@ def crop_at_random(
     Raises
     ------
     InvalidInputError
-        `images` has another shape or type, or no pixels.
+        `images` has another shape or type, or no pixels, or is to be read by `ReadImages` first.
     InvalidParameterError
         Another parameter is wrong; all that are wrong are reported.
 
@@ -86,7 +89,7 @@ def crop_at_random(
     (5, 16, 12, 3)
     """
     _check("crop_at_random", {"size": size, "smallest": smallest, "resample": resample})
-    checked = _checked("images", images)
+    checked = _checked("crop_at_random", "images", images)
     generator = check_random_state(random_state)
     factors, rows, columns = generator.uniform(size=(3, len(checked)))
     boxes = _windows(checked.shape[1:3], smallest + (1 - smallest) * factors, rows, columns)
@@ -144,7 +147,9 @@ class CropImages(StatelessTransformer):
         Parameters
         ----------
         X : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
-            Grey images, or images of C = 1 to 4 channels.
+            Grey images, or images of C = 1 to 4 channels. Where the last of three axes has a length of 1 to
+            4, it may as well be one image (H, W, C), and is refused: give ``[X]`` for one image,
+            ``X[..., None]`` for grey ones.
 
         Returns
         -------
@@ -153,12 +158,12 @@ class CropImages(StatelessTransformer):
         Raises
         ------
         InvalidInputError
-            X has another shape or type, or no pixels.
+            X has another shape or type, or no pixels, or is to be read by `ReadImages` first.
         InvalidParameterError
             A parameter is wrong; all that are wrong are reported.
         """
         self._check()
-        checked = _checked("X", X)
+        checked = _checked("CropImages", "X", X)
         factors, rows, columns = np.repeat([[self.factor], [self.row], [self.column]], len(checked), axis=1)
         return _cut(checked, _windows(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
 
@@ -236,14 +241,15 @@ def _cut(
     return cropped
 
 
-def _checked(name: str, images: ArrayLike) -> NDArray[np.uint8]:
+def _checked(owner: str, name: str, images: ArrayLike) -> NDArray[np.uint8]:
     """The images as an array."""
-    checked: NDArray[Any] = np.asarray(images)
-    rule = f"{name} must be an array of uint8 of shape (N, H, W) or (N, H, W, C) with 1 to 4 channels"
+    shapes = "(N, H, W) or (N, H, W, C), C from 1 to 4, no side being 0"
+    rule = f"{name} of {owner} must be an array of uint8 of shape {shapes}."
+    checked = stacked(images, name, rule)
     if checked.dtype != np.uint8:
         raise InvalidInputError(
-            f"{rule}, got the type {checked.dtype}. Scale the values to 0 to 255 and round them."
+            f"{rule} Got the type {checked.dtype}. Scale the values to 0 to 255 and round them."
         )
     if checked.ndim not in (3, 4) or not 1 <= (*checked.shape, 1)[3] <= 4 or 0 in checked.shape[1:]:
-        raise InvalidInputError(f"{rule}, got the shape {checked.shape}.")
+        raise InvalidInputError(f"{rule} Got the shape {checked.shape}. Put the channels last.")
     return checked

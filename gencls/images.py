@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,8 @@ from ._decoding import (
     some_of,
     source_name,
 )
-from .errors import GenclsError, ImageFileError, InvalidInputError
+from ._listing import listed
+from .errors import GenclsError, ImageFileError
 from .stateless import StatelessTransformer
 from .validation import (
     Rule,
@@ -37,7 +37,6 @@ from .validation import (
     flag,
     optional,
     real,
-    shortened,
     sides,
     whole,
 )
@@ -318,80 +317,7 @@ def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
     )
 
 
-# What is given as many images
-
-
-def listed(X: Any, name: str, rule: str) -> list[Any]:
-    """Return the images of X in a list; refuse one image, a table, and what may be one image or several.
-
-    Parameters
-    ----------
-    X : object
-    name : str
-        What the caller calls it, for advice such as ``[X]``.
-    rule : str
-        A sentence that says of what `X` is a parameter and what it must be.
-
-    Raises
-    ------
-    InvalidInputError
-        The rule is broken.
-    """
-    if isinstance(X, str | bytes | bytearray | os.PathLike | Image.Image) or hasattr(X, "read"):
-        raise InvalidInputError(f"{rule} Got a single {type(X).__name__}. Put it into a list: [{name}].")
-    if isinstance(X, Mapping | Set):
-        raise InvalidInputError(f"{rule} Got a {type(X).__name__}. Give a list, in the order of the labels.")
-    X = _column(X)
-    refuse_ambiguous(X, name, rule)
-    if not isinstance(X, Iterable) and not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
-        raise InvalidInputError(f"{rule} Got {shortened(X)}, which cannot be iterated over.")
-    images = list(X) if isinstance(X, Iterable) else [X[index] for index in range(len(X))]
-    if not images:
-        raise InvalidInputError(f"{rule} Got none. Check where the list comes from.")
-    if isinstance(images[0], tuple | list) and len(images[0]) == 2:
-        raise InvalidInputError(
-            f"{rule} Got pairs, such as those of an image and a label that data sets of torch give. Take them"
-            f" apart: [image for image, label in {name}]."
-        )
-    return images
-
-
-def _column(X: Any) -> Any:
-    """Return the column of a table that has only one, of text or objects; all else as it is."""
-    if isinstance(X, list) and all(isinstance(row, list | tuple) and len(row) == 1 for row in X):
-        return [row[0] for row in X]
-    shape = getattr(X, "shape", ())
-    if len(shape) == 2 and shape[1] == 1:
-        table = np.asarray(X)
-        if table.shape == shape and table.dtype.kind in "OSTU":
-            return table[:, 0]
-    return X
-
-
-def refuse_ambiguous(X: Any, name: str, rule: str) -> None:
-    """Refuse arrays that are no list of images, or may be one image as well.
-
-    Raises
-    ------
-    InvalidInputError
-        X has 0 or 2 axes, or 3 of which the last may hold channels.
-    """
-    shape = tuple(getattr(X, "shape", (1,)))
-    if len(shape) in (0, 2):
-        raise InvalidInputError(
-            f"{rule} Got a {type(X).__name__} of shape {shape}. Select the one column that holds the paths, "
-            "fold rows of pixels into (N, height, width, channels), or give "
-            f"[{name}] if it is one grey image."
-        )
-    if len(shape) == 3 and shape[0] > 0 and 1 <= shape[2] <= 4:
-        raise InvalidInputError(
-            f"{rule} Got a {type(X).__name__} of shape {shape}, which may be one image of {shape[2]} "
-            f"channels, or {shape[0]} grey images that are {shape[2]} wide. Give [{name}] for one image, or "
-            f"{name}[..., None] for grey images."
-        )
-
-
-# Reading them
+# Many images
 
 
 def _read_all(
@@ -434,9 +360,9 @@ def _check_one_size(
     first = next(index for index, shape in shapes.items() if shape == usual)
     (height, width), (other_height, other_width) = usual[:2], shapes[others[0]][:2]
     message = (
-        f"With size=None all images must have one size, but {names[first]} is {height} pixels high and "
-        f"{width} wide, and {names[others[0]]} is {other_height} high and {other_width} wide. {len(others)} of "
-        f"the {len(shapes)} differ from most. Give a size to bring all of them to, such as size=32."
+        f"With size=None all images must have one size, but {len(others)} of {len(shapes)} differ from most: "
+        f"{names[first]} is {height} pixels high and {width} wide, and {names[others[0]]} is {other_height} "
+        f"high and {other_width} wide. Give a size to bring all of them to, such as size=32."
     )
     messages = [f"{names[index]} has the shape {shapes[index]}, and most {usual}." for index in others]
     raise ImageFileError(message, others, [sources[index] for index in others], messages)
