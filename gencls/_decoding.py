@@ -135,36 +135,53 @@ def _check_area(image: Image.Image, name: str, max_pixels: int) -> None:
 
 
 def _go_to_photograph(image: Image.Image, name: str) -> None:
-    frame = _photograph(image, name)
-    if image.format == "TIFF":
-        image.seek(frame)
-
-
-def _photograph(image: Image.Image, name: str) -> int:
-    """Return which frame is the image; refuse a file that holds several."""
-    if image.format == "MPO":  # the first is the photograph, and the others belong to it
-        return 0
-    frames = _full_pages(image, name) if image.format == "TIFF" else range(getattr(image, "n_frames", 1))
+    """Go to the only frame that is an image; refuse a file that holds several."""
+    frames = _frames(image, name)
     if len(frames) != 1:
-        raise _several(name, str(len(frames)))
-    return frames[0]
+        advice = "Save the one that you want as a file of its own"
+        raise refusal(name, f"it holds {_at_most(len(frames))} frames or pages", advice)
+    if image.format == "TIFF":
+        image.seek(frames[0])
 
 
-def _several(name: str, number: str) -> ImageFileError:
-    advice = "Save the one that you want as a file of its own"
-    return refusal(name, f"it holds {number} frames or pages", advice)
+def _check_shown_frame(image: Image.Image, name: str) -> None:
+    """Check an image of the user, which is decoded and is not sought through."""
+    try:
+        image.load()
+    except Exception as error:
+        advice = "Give its path, or read it while it is open"
+        raise refusal(name, "it was closed before it was decoded", advice) from error
+    file = open_again(image)
+    several = vars(image).get("is_animated", False) and image.format != "MPO"
+    if (several and file is None) or (file is not None and list(_frames(file, name)) != [image.tell()]):
+        advice = "Give image.copy() of the frame that you want"
+        raise refusal(name, "its file holds several frames or pages", advice)
+
+
+def _frames(image: Image.Image, name: str) -> Sequence[int]:
+    """Return which frames of a file are images."""
+    if image.format == "MPO":  # the first is the photograph, and the others belong to it
+        return [0]
+    return _full_pages(image, name) if image.format == "TIFF" else range(getattr(image, "n_frames", 1))
+
+
+def _at_most(number: int) -> str:
+    return f"more than {MOST_PAGES}" if number > MOST_PAGES else str(number)
 
 
 def _full_pages(image: Image.Image, name: str) -> Sequence[int]:
     """Return which pages of a TIFF are images, not smaller copies of them or masks; all if none is."""
     belongs = [_belongs_to_another(tags) for tags in _pages(image)]
-    if len(belongs) > MOST_PAGES:
-        raise _several(name, f"more than {MOST_PAGES}")
-    if belongs == [True] and INNER_PAGES in image.tag_v2:  # type: ignore[attr-defined]
+    if belongs == [True] and INNER_PAGES in _tags(image):
         reason = "it is a raw photograph, of which Pillow reads only the preview"
         raise refusal(name, reason, "Develop it, and save it as PNG or JPEG")
     full = [page for page, other in enumerate(belongs) if not other]
-    return full or range(len(belongs))
+    return full if full and len(belongs) <= MOST_PAGES else range(len(belongs))
+
+
+def _tags(image: Image.Image) -> Any:
+    """Return the tags of the page of a TIFF."""
+    return getattr(image, "tag_v2", {})
 
 
 def _pages(image: Image.Image) -> Iterator[Any]:
@@ -174,26 +191,12 @@ def _pages(image: Image.Image) -> Iterator[Any]:
             image.seek(page)
         except EOFError:
             return
-        yield image.tag_v2  # type: ignore[attr-defined]
+        yield _tags(image)
 
 
 def _belongs_to_another(tags: Any) -> bool:
     kind = tags.get(KIND_OF_PAGE, 0)
     return bool(isinstance(kind, int) and kind & (SMALLER_COPY | MASK)) or tags.get(OLD_KIND_OF_PAGE) == 2
-
-
-def _check_shown_frame(image: Image.Image, name: str) -> None:
-    """Check an image of the user, which is decoded and is not sought through."""
-    try:
-        image.load()
-    except Exception as error:
-        reason = "it was closed before it was decoded"
-        raise refusal(name, reason, "Give its path, or read it while it is open") from error
-    file = open_again(image)
-    if file is not None and _photograph(file, name) == image.tell():
-        return
-    if file is not None or (vars(image).get("is_animated") and image.format != "MPO"):
-        raise _several(name, "several")
 
 
 # Which values
@@ -211,7 +214,7 @@ def _check_range(image: Image.Image, name: str, value_range: tuple[float, float]
 def _has_hidden_range(image: Image.Image) -> bool:
     """Say whether white is zero, or Pillow has scaled integers of which one means transparency."""
     if image.format == "TIFF" and image.mode.startswith(("I", "F")):
-        return image.tag_v2.get(PHOTOMETRIC) != BLACK_IS_ZERO  # type: ignore[attr-defined]
+        return _tags(image).get(PHOTOMETRIC) != BLACK_IS_ZERO
     if image.format == "PNG" and "transparency" in image.info and image.mode not in ("1", "P"):
         raw = _raw_mode(image)
         return raw is not None and raw != image.mode
@@ -222,7 +225,7 @@ def _has_other_bits(image: Image.Image) -> bool:
     """Say whether integers of a TIFF are not plain 16-bit ones."""
     if image.format != "TIFF" or not image.mode.startswith("I"):
         return False
-    return image.mode == "I" or image.tag_v2.get(BITS_PER_SAMPLE) != (16,)  # type: ignore[attr-defined]
+    return image.mode == "I" or _tags(image).get(BITS_PER_SAMPLE) != (16,)
 
 
 def _raw_mode(image: Image.Image) -> str | None:

@@ -74,9 +74,12 @@ def stacked(X: Any, name: str, rule: str) -> NDArray[Any]:
 
 def _array(image: Any, rule: str) -> NDArray[Any]:
     try:
-        return np.asarray(image)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InvalidInputError(f"{rule} Got {shortened(image)} among them, which is no array.") from error
+        array = np.asarray(image)
+    except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors elsewhere than in memory
+        array = np.array(None)
+    if array.ndim == 0:
+        raise InvalidInputError(f"{rule} Got {shortened(image)} among them, which is no array.")
+    return array
 
 
 def _one_array(arrays: Sequence[NDArray[Any]], rule: str) -> NDArray[Any]:
@@ -105,7 +108,7 @@ def _refuse_ambiguous(X: Any, name: str, rule: str) -> None:
     shape = tuple(getattr(X, "shape", (1,)))
     if len(shape) in (0, 2):
         raise InvalidInputError(
-            f"{rule} Got a {type(X).__name__} of shape {shape}. Select the one column that holds the paths, "
+            f"{rule} Got a {type(X).__name__} of shape {shape}. Select the one column that holds the images, "
             "fold rows of pixels into (N, height, width, channels), or give "
             f"[{name}] if it is one grey image."
         )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
-from ._signatures import PREFIX, kind_of
+from ._signatures import GIT_LFS, PREFIX, kind_of
 from .errors import GenclsError, ImageFileError, InvalidInputError
 from .validation import shortened
 
@@ -67,7 +67,10 @@ def refusals(name: str) -> Iterator[None]:
 def _reason_and_advice(error: Exception) -> tuple[str, str]:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         reason = f"it is larger than Pillow allows ({error})"
-        return reason, "Shrink it first, or raise PIL.Image.MAX_IMAGE_PIXELS, too, if you trust it"
+        return (
+            reason,
+            "Shrink it first, or raise both max_pixels and PIL.Image.MAX_IMAGE_PIXELS if you trust it",
+        )
     if isinstance(error, Warning):
         reason = f"Pillow warns of it, and warnings are errors here ({_told(error)})"
         return reason, "Save it again, or let warnings of PIL pass"
@@ -75,7 +78,7 @@ def _reason_and_advice(error: Exception) -> tuple[str, str]:
         return "there is no such file", "Check the path"
     if isinstance(error, OSError) and error.errno is not None:
         return f"it cannot be opened ({error.strerror})", "Check the path and its permissions"
-    reason = f"it is truncated, corrupt or of an unknown kind ({_told(error)})"
+    reason = f"it is truncated, corrupt or of a kind that is not supported ({_told(error)})"
     return reason, "Copy or convert it again, or leave it out"
 
 
@@ -90,22 +93,19 @@ def _unidentified(content: bytes) -> tuple[str, str]:
     kind = kind_of(content)
     if not content:
         return "it is empty", "Copy it again, or leave it out"
-    if kind == "pointer of Git LFS":
-        return f"it is the {kind} to an image", "Run: git lfs pull"
-    if kind in ALWAYS_READ or (kind == "AVIF" and READS_AVIF):
-        reason = (
-            f"it begins like a {kind}, but this kind of {kind} is not supported, or its header is damaged"
-        )
-        return reason, "Convert it to a PNG of 8 bits, copy it again, or leave it out"
-    formats = f"the formats that are read are {', '.join(FORMATS)}"
-    if kind == "AVIF":
-        return "it is an AVIF, which the installed Pillow does not read", "Install Pillow 11.3 or later"
+    if kind == GIT_LFS:
+        return f"it is a {kind} to the image", "Run: git lfs pull"
+    if kind in (*ALWAYS_READ, "AVIF"):
+        article = "an" if kind == "AVIF" else "a"
+        reason = f"it begins like {article} {kind}, but this kind of {kind} is not supported"
+        if kind not in FORMATS:
+            return reason, "Install Pillow 11.3 or later, or convert it to PNG or JPEG"
+        return f"{reason}, or its header is damaged", "Convert it to a PNG of 8 bits, or leave it out"
+    formats = ", ".join(FORMATS)
     if kind:
         advice = "Convert it to PNG or JPEG, or open it yourself and give a Pillow image or an array"
-        return f"it begins like this: {kind}, but {formats}", advice
-    return f"its content is in none of the formats {', '.join(FORMATS)}", (
-        "Convert it to PNG or JPEG, or leave it out"
-    )
+        return f"it begins like this: {kind}, which is none of the formats {formats}", advice
+    return f"its content is in none of the formats {formats}", "Convert it to PNG or JPEG, or leave it out"
 
 
 # Sources
@@ -153,7 +153,14 @@ def open_source(source: ImageSource, name: str, stack: ExitStack) -> Image.Image
 
 def _open_file(path: str | os.PathLike[str], name: str) -> IO[bytes]:
     """Open a regular file; a pipe or a device could block, or never end."""
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        if "://" not in str(path):
+            raise
+        raise refusal(name, "it is an address, and no path", "Download it, and give its path") from None
+    except ValueError as error:  # such as a null byte
+        raise refusal(name, f"it is no path ({error})", "Check where it comes from") from error
     if stat.S_ISDIR(status.st_mode):
         raise refusal(name, "it is a folder", "Give the paths of the images in it, or use load_image_folder")
     if not stat.S_ISREG(status.st_mode):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PREFIX", "kind_of"]
+__all__ = ["GIT_LFS", "PREFIX", "kind_of"]
 
 PREFIX = 512  # bytes to look at
 
+GIT_LFS = "pointer of Git LFS"
 BOX = rb".{4}ftyp"  # how the ISO base media format begins
 SIGNATURES = (  # the first that matches counts
     ("BMP", rb"BM.{4}\0{4}"),
@@ -23,7 +24,7 @@ SIGNATURES = (  # the first that matches counts
     ("CR3 raw photograph", BOX + rb"crx "),
     ("video", BOX + rb"|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\0\0\x01[\xba\xb3]"),
     ("BLP", rb"BLP[12]"),
-    ("CUR", rb"\0\0\x02\0"),
+    ("CUR", rb"\0\0\x02\0[^\0]\0"),
     ("DDS", rb"DDS "),
     ("DICOM", rb".{128}DICM"),
     ("EPS", rb"%!PS|\xc5\xd0\xd3\xc6"),
@@ -31,7 +32,7 @@ SIGNATURES = (  # the first that matches counts
     ("HDF5", rb"\x89HDF\r\n\x1a\n"),
     ("HTML page", rb"(?i)\s*<(!doctype html|html|head|body)"),
     ("ICNS", rb"icns"),
-    ("ICO", rb"\0\0\x01\0"),
+    ("ICO", rb"\0\0\x01\0[^\0]\0"),
     ("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
     ("JPEG XR", rb"II\xbc\x01"),
     ("NumPy", rb"\x93NUMPY"),
@@ -46,7 +47,7 @@ SIGNATURES = (  # the first that matches counts
     ("WMF", rb"\xd7\xcd\xc6\x9a"),
     ("XCF", rb"gimp xcf"),
     ("XPM", rb"/\* XPM \*/"),
-    ("pointer of Git LFS", rb"version https://git-lfs"),
+    (GIT_LFS, rb"version https://git-lfs"),
     ("ZIP archive", rb"PK\x03\x04"),
     ("gzip archive", rb"\x1f\x8b"),
 )

@@ -251,5 +251,7 @@ def _checked(owner: str, name: str, images: ArrayLike) -> NDArray[np.uint8]:
             f"{rule} Got the type {checked.dtype}. Scale the values to 0 to 255 and round them."
         )
     if checked.ndim not in (3, 4) or not 1 <= (*checked.shape, 1)[3] <= 4 or 0 in checked.shape[1:]:
-        raise InvalidInputError(f"{rule} Got the shape {checked.shape}. Put the channels last.")
+        raise InvalidInputError(
+            f"{rule} Got the shape {checked.shape}. Give an array like that, with the channels last."
+        )
     return checked
