@@ -146,9 +146,12 @@ def _go_to_photograph(image: Image.Image, name: str) -> None:
 
 def _check_shown_frame(image: Image.Image, name: str) -> None:
     """Check an image of the user, which is decoded and is not sought through."""
+    is_open = getattr(image, "fp", None) is not None
     try:
         image.load()
-    except Exception as error:
+    except (AssertionError, AttributeError, OSError, ValueError) as error:
+        if is_open:
+            raise
         advice = "Give its path, or read it while it is open"
         raise refusal(name, "it was closed before it was decoded", advice) from error
     file = open_again(image)

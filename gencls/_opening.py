@@ -66,11 +66,8 @@ def refusals(name: str) -> Iterator[None]:
 
 def _reason_and_advice(error: Exception) -> tuple[str, str]:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        reason = f"it is larger than Pillow allows ({error})"
-        return (
-            reason,
-            "Shrink it first, or raise both max_pixels and PIL.Image.MAX_IMAGE_PIXELS if you trust it",
-        )
+        advice = "Shrink it first, or raise both max_pixels and PIL.Image.MAX_IMAGE_PIXELS if you trust it"
+        return f"it is larger than Pillow allows ({error})", advice
     if isinstance(error, Warning):
         reason = f"Pillow warns of it, and warnings are errors here ({_told(error)})"
         return reason, "Save it again, or let warnings of PIL pass"
@@ -194,7 +191,8 @@ def _from_content(content: bytes, name: str) -> Image.Image:
 
 def _looks_like_a_path(content: bytes) -> bool:
     text = os.fsdecode(content[:LONGEST_PATH])
-    return len(content) < LONGEST_PATH and text.isprintable() and ("." in text or os.sep in text)
+    has_path = text.isprintable() and ("." in text or os.sep in text)
+    return has_path and len(content) < LONGEST_PATH and kind_of(content) is None
 
 
 def _from_array(array: NDArray[Any], name: str) -> Image.Image:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from PIL import Image
 from scipy.stats import kstest
 from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
@@ -143,13 +146,46 @@ def test_six_crops_of_one_classifier_vote():
         (np.zeros((8, 8), np.uint8), r"\(8, 8\)"),
         (np.zeros((4, 8, 8, 5), np.uint8), r"\(4, 8, 8, 5\)"),
         (np.zeros((4, 0, 8, 3), np.uint8), r"\(4, 0, 8, 3\)"),
+        ([noise(8, 9, 3), noise(9, 8, 3)], r"\(8, 9, 3\) at .*\(9, 8, 3\) at .*ReadImages\(size=\.\.\.\)"),
+        (pd.Series([noise(8, 9), noise(8, 9, 3)]), r"\(8, 9\) at position 0, and \(8, 9, 3\) at position 1"),
+        (["a.png"], r"Got paths.* ReadImages\(size=\.\.\.\)"),
+        (np.array(["a.png"]), "Got paths"),
+        (pd.DataFrame({"path": ["a.png"]}), "Got paths"),
+        ([Image.new("L", (9, 9))], "Got paths, files or Pillow images"),
+        ("a.png", "Got a single str"),
+        ([(noise(8, 9), "label")], "rows of 2 fields"),
+        ([[[1, 2], [3]]], "which is no array"),
+        ([noise(8, 9), None], "Got None among them"),
+        ([], "Got none"),
+        (None, "Got None"),
     ],
 )
 def test_what_is_no_images_is_refused(images, what):
-    with pytest.raises(InvalidInputError, match=f"images must be an array of uint8.*{what}"):
+    with pytest.raises(InvalidInputError, match=f"images of crop_at_random must be .*uint8.*{what}"):
         crop_at_random(images, 8)
-    with pytest.raises(InvalidInputError, match=f"X must be an array of uint8.*{what}"):
+    with pytest.raises(InvalidInputError, match=f"X of CropImages must be an array of uint8.*{what}"):
         CropImages(8).transform(images)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_an_array_that_may_be_one_image_is_refused_with_both_ways_out(width):
+    images = noise(10, 12, width)
+    for name, crop in (("X", CropImages(4).transform), ("images", lambda images: crop_at_random(images, 4))):
+        ways = rf"Give \[{name}\] for one image, or {name}\[\.\.\., None\] for grey images"
+        with pytest.raises(InvalidInputError, match=rf"\(10, 12, {width}\).* {ways}"):
+            crop(images)
+        assert crop([images]).shape == (1, 4, 4, width)
+        assert crop(images[..., None]).shape == (10, 4, 4, 1)
+        assert crop(noise(3, 12, 10)).shape == (3, 4, 4)
+
+
+def test_images_in_lists_and_columns_are_stacked():
+    images = noise(4, 20, 30, 3)
+    column = pd.Series(list(images), index=range(4, 0, -1))
+    expected = CropImages(8, factor=0.7).transform(images)
+    for X in (list(images), column, column.to_numpy(), column.to_frame(), torch.from_numpy(images)):
+        np.testing.assert_array_equal(CropImages(8, factor=0.7).transform(X), expected)
+        assert crop_at_random(X, 8).shape == (4, 8, 8, 3)
 
 
 def test_all_wrong_parameters_are_told_at_once():

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageFile
+import torch
+from PIL import Image, ImageFile, TiffImagePlugin, features
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
@@ -22,10 +24,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from gencls.errors import ImageFileError, InvalidInputError, InvalidParameterError
-from gencls.images import ReadImages, read_image
+from gencls import _opening
+from gencls.cropping import CropImages
+from gencls.errors import (
+    ImageFileError,
+    InvalidInputError,
+    InvalidParameterError,
+    NarrowRangeWarning,
+    PixelClippingWarning,
+)
+from gencls.images import ReadImages, read_image, read_images
 
-FORMATS = "BMP, GIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP"
+FORMATS = ["AVIF"] * ("AVIF" in Image.registered_extensions().values() and features.check("avif"))
+FORMATS += ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"]
 
 
 def smooth(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -176,27 +187,105 @@ def test_images_of_32_bits_are_sixteen_bits_or_refused():
     refused(
         Image.fromarray(np.array([[-3, 70000]], np.int32)),
         "its values go from -3 to 70000, but 16-bit grey from 0 to 65535",
-        "Scale them to 8 bits yourself, and save it as PNG",
+        "Scale them to 8 bits yourself, and save it as PNG, or give value_range=(black, white)",
     )
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "may_give_range"),
     [
-        encoded(Image.new("F", (2, 2)), "TIFF"),
-        encoded(Image.new("I", (2, 2)), "TIFF"),
-        encoded(Image.new("I;16", (2, 2)), "TIFF", tiffinfo={262: 0}),
-        png(1, 1, 16, 0, b"\0\1\2", chunk(b"tRNS", b"\1\2")),
-        png(1, 1, 16, 2, b"\0\1\2\3\4\5\6", chunk(b"tRNS", b"\1\2\3\4\5\6")),
-        png(2, 1, 2, 0, b"\0\x60", chunk(b"tRNS", b"\0\1")),
+        (encoded(Image.new("F", (2, 2)), "TIFF"), True),
+        (encoded(Image.new("I", (2, 2)), "TIFF"), True),
+        (encoded(Image.new("I;16", (2, 2)), "TIFF", tiffinfo={262: 0}), False),
+        (png(1, 1, 16, 0, b"\0\1\2", chunk(b"tRNS", b"\1\2")), False),
+        (png(1, 1, 16, 2, b"\0\1\2\3\4\5\6", chunk(b"tRNS", b"\1\2\3\4\5\6")), False),
+        (png(2, 1, 2, 0, b"\0\x60", chunk(b"tRNS", b"\0\1")), False),
     ],
     ids=["floats", "32 bits", "white is zero", "16-bit grey key", "16-bit colour key", "2-bit key"],
 )
-def test_values_of_an_uncertain_range_are_refused(content):
+def test_values_of_an_uncertain_range_are_refused(content, may_give_range):
     with Image.open(io.BytesIO(content)) as image:
         kind = f"mode {image.mode}, format {image.format}"
     reason = f"the range of its values is uncertain (Pillow's {kind})"
-    refused(content, reason, "Scale them to 8 bits yourself, and save it as PNG")
+    advice = "Scale them to 8 bits yourself, and save it as PNG"
+    refused(content, reason, advice + ", or give value_range=(black, white)" * may_give_range)
+    if may_give_range:
+        assert read_image(content, value_range=(0, 1)).shape == (2, 2, 3)
+    else:
+        refused(content, reason, advice, value_range=(0, 1))
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "PGM", "TIFF"])
+def test_twelve_bits_in_sixteen_are_read_by_their_range_or_with_a_warning(image_format):
+    values = np.linspace(0, 4095, 256).round().astype(np.uint16).reshape(16, 16)
+    pgm = b"P5 16 16 65535\n" + values.astype(">u2").tobytes()
+    content = pgm if image_format == "PGM" else encoded(Image.fromarray(values), image_format)
+    with pytest.warns(NarrowRangeWarning, match=r"from 0 to 4095, .* value_range=\(0, 4095\)") as told:
+        assert read_image(content, mode="L").max() == 16
+    assert len(told) == 1
+    np.testing.assert_array_equal(
+        read_image(content, mode="L", value_range=(0, 4095)), np.arange(256).reshape(16, 16)
+    )
+    assert read_image(content, mode="L", value_range=(0, 65535)).max() == 16  # as it was asked for
+
+
+@pytest.mark.parametrize("values", [[[0, 0]], [[300, 300]], [[0, 4096]], [[61439, 65535]]])
+def test_all_that_fills_a_sixteenth_or_is_plain_is_read_without_a_warning(values):
+    assert read_image(Image.fromarray(np.array(values, np.uint16)), mode="L").shape == (1, 2)
+
+
+def test_floats_and_negative_values_are_read_by_their_range():
+    floats = Image.fromarray(np.array([[-1, 0, 1]], np.float32))
+    np.testing.assert_array_equal(read_image(floats, mode="L", value_range=(-1, 1)), [[0, 128, 255]])
+    signed = Image.fromarray(np.array([[-1000, 0, 1000]], np.int32))
+    for content in (signed, encoded(signed, "TIFF")):
+        np.testing.assert_array_equal(
+            read_image(content, mode="L", value_range=(-1000, 1000)), [[0, 128, 255]]
+        )
+    refused(
+        Image.fromarray(np.array([[np.nan, 1]], np.float32)),
+        "it holds values that are not finite",
+        "Scale them to 8 bits yourself, and save it as PNG",
+        value_range=(0, 1),
+    )
+
+
+def test_values_beyond_the_range_are_clipped_with_a_warning():
+    image = Image.fromarray(np.array([[0, 100, 300, 400]], np.uint16))
+    with pytest.warns(PixelClippingWarning, match=r"from 0 to 400 were clipped to value_range=\(100, 300\)"):
+        read = read_image(image, mode="L", value_range=(100, 300))
+    np.testing.assert_array_equal(read, [[0, 0, 255, 255]])
+
+
+def test_the_range_leaves_images_of_8_bits_alone():
+    np.testing.assert_array_equal(read_image(smooth(4, 5), value_range=(0, 4095)), smooth(4, 5))
+
+
+def test_colours_of_twelve_bits_in_sixteen_are_told():
+    rows = b"\0" + struct.pack(">6H", 0, 100, 4095, 0, 1000, 2000)
+    with pytest.warns(NarrowRangeWarning, match="from 0 to 15 of 255"):
+        read_image(png(2, 1, 16, 2, rows))
+    whole = b"\0" + struct.pack(">6H", 0, 100, 4095, 0, 1000, 65535)
+    assert read_image(png(2, 1, 16, 2, whole)).max() == 255
+
+
+def test_one_warning_counts_many_images(tmp_path):
+    faint = Image.fromarray(np.arange(100, dtype=np.uint16).reshape(10, 10))
+    path = saved(tmp_path / "faint.png", faint)
+    with pytest.warns(
+        NarrowRangeWarning, match=f"^2 of 3 images, the first of them {re.escape(repr(str(path)))}: "
+    ) as told:
+        ReadImages(size=4).transform([smooth(3, 3), str(path), faint])
+    assert len(told) == 1
+    assert ReadImages(size=4, value_range=(0, 99)).transform([path, faint]).max() > 200
+
+
+@pytest.mark.parametrize(
+    "value_range", [(1, 1), (2, 1), (0, np.inf), (np.nan, 1), (0, 5e-324), 3, (1,), "ab", (0, True)]
+)
+def test_wrong_ranges(value_range):
+    with pytest.raises(InvalidParameterError, match="'value_range' of ReadImages must be None or a pair"):
+        ReadImages(value_range=value_range).fit()
 
 
 # Transparency, palettes, orientation
@@ -262,7 +351,78 @@ def test_the_photograph_of_a_stereo_file_is_its_first(tmp_path):
     assert read_image(path)[..., 0].min() > 250
 
 
+# Pages
+
+
+RED, BLUE = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (4, 3), "blue")
+
+
+def pages(*images_and_tags: tuple[Image.Image, dict[int, int]]) -> bytes:
+    """A TIFF of several pages, with tags of their own."""
+    stream = io.BytesIO()
+    writer = TiffImagePlugin.AppendingTiffWriter(stream, True)
+    for image, tags in images_and_tags:
+        image.save(writer, format="TIFF", tiffinfo=tags)
+        writer.newFrame()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pages((RED, {}), (BLUE, {254: 1})),
+        pages((BLUE, {254: 1}), (RED, {})),
+        pages((RED, {}), (BLUE, {255: 2})),
+        pages((RED, {254: 0}), (Image.new("1", (8, 6)), {254: 4}), (BLUE, {254: 1}), (BLUE, {254: 5})),
+        pages((RED, {254: 1})),
+    ],
+    ids=["copy", "copy first", "old tag", "masks", "a copy only"],
+)
+def test_smaller_copies_and_masks_of_a_tiff_are_passed_over(content, tmp_path):
+    path = tmp_path / "scene.tif"
+    path.write_bytes(content)
+    expected = np.asarray(RED)
+    for source in (content, path, Image.open(io.BytesIO(content))):
+        np.testing.assert_array_equal(read_image(source), expected)
+    np.testing.assert_array_equal(ReadImages(size=None).transform([path])[0], expected)
+
+
+def test_the_page_that_is_read_has_its_own_orientation_and_limit():
+    content = pages((BLUE, {254: 1, 274: 6}), (RED, {}))
+    assert read_image(content).shape == (6, 8, 3)
+    assert read_image(pages((BLUE, {254: 1}), (RED, {274: 6}))).shape == (8, 6, 3)
+    reason = "it has 8 × 6 = 48 pixels, and max_pixels is 12"
+    refused(content, reason, "Shrink it first, or raise max_pixels if you trust it", max_pixels=12)
+
+
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [
+        (pages((RED, {}), (BLUE, {254: 1}), (RED, {})), "2"),
+        (pages((RED, {254: 2}), (RED, {254: 2})), "2"),
+        (pages((RED, {254: 1}), (BLUE, {254: 1})), "2"),
+        (pages(*[(BLUE, {})] * 102), "more than 100"),
+        (pages((RED, {}), *[(BLUE, {254: 1})] * 101), "more than 100"),
+    ],
+)
+def test_several_pages_are_refused(content, number):
+    refused(content, f"it holds {number} frames or pages", "Save the one that you want as a file of its own")
+
+
+def test_the_preview_of_a_raw_photograph_is_refused():
+    reason = "it is a raw photograph, of which Pillow reads only the preview"
+    refused(pages((BLUE, {254: 1, 330: 8})), reason, "Develop it, and save it as PNG or JPEG")
+
+
 # Sizes
+
+
+def test_the_filters_are_those_that_are_documented():
+    filters = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+    for resample in filters:
+        assert f'"{resample}"' in ReadImages.__doc__
+    with pytest.raises(InvalidParameterError, match="must be " + " or ".join(map(repr, filters)) + ", got"):
+        ReadImages(resample="mks2013").fit()
 
 
 @pytest.mark.parametrize("resample", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
@@ -304,15 +464,129 @@ def test_files_that_are_no_images(tmp_path):
     advice = "Give the paths of the images in it, or use load_image_folder"
     refused(folder, "it is a folder", advice, name=repr(str(folder)))
     refused(empty, "the file is empty", "Copy it again, or leave it out", name=repr(str(empty)))
-    reason, advice = (
-        f"its content is in none of the formats {FORMATS}",
-        "Convert it to PNG or JPEG, or leave it out",
-    )
+    reason = f"its content is in none of the formats {', '.join(FORMATS)}"
+    advice = "Convert it to PNG or JPEG, or leave it out"
     refused(text, reason, advice, name=repr(str(text)))
     refused(b"no image", reason, advice)
-    refused(encoded(smooth(4, 4), "EPS"), reason, advice)
+    refused(b"", "it is empty", "Copy it again, or leave it out")
     with text.open("rb") as file:
         refused(file, reason, advice, name=repr(str(text)))
+
+
+def test_avif_is_read_where_pillow_reads_it():
+    if "AVIF" not in FORMATS:
+        pytest.skip("the installed Pillow does not read AVIF")
+    read = read_image(encoded(RED, "AVIF", quality=90))
+    assert np.abs(read.astype(int) - np.asarray(RED)).max() < 12
+    moving = encoded(RED, "AVIF", save_all=True, append_images=[Image.new("RGB", (8, 6), "green")])
+    refused(moving, "it holds 2 frames or pages", "Save the one that you want as a file of its own")
+
+
+def test_avif_is_named_where_pillow_does_not_read_it(monkeypatch):
+    monkeypatch.setattr(_opening, "FORMATS", _opening.ALWAYS_READ)
+    reason = "it begins like an AVIF, but this kind of AVIF is not supported"
+    content = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"
+    refused(content, reason, "Install Pillow 11.3 or later, or convert it to PNG or JPEG")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("GIF", b"GIF89a\1"),
+        ("JPEG", b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xc0\0\x0b\x0c\0\1\0\1\1\1\x11\0"),
+        ("PPM", b"P7\nWIDTH 4\n"),
+        ("TIFF", b"II*\0\x08\0\0\0\0\0\0\0\0\0"),
+    ],
+)
+def test_a_kind_of_a_format_that_is_not_supported_is_not_denied(kind, content):
+    reason = f"it begins like a {kind}, but this kind of {kind} is not supported, or its header is damaged"
+    refused(content, reason, "Convert it to a PNG of 8 bits, or leave it out")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("CUR", b"\0\0\2\0\1\0"),
+        ("DDS", encoded(RED, "DDS")),
+        ("DICOM", bytes(128) + b"DICM"),
+        ("EPS", encoded(RED, "EPS")),
+        ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        ("HEIC", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic"),
+        ("HTML page", b"\n<!DOCTYPE html><html>"),
+        ("ICO", encoded(RED, "ICO")),
+        ("JPEG XL", b"\xff\x0a" + bytes(9)),
+        ("NumPy", b"\x93NUMPY\1"),
+        ("OpenEXR", b"v/1\1"),
+        ("PCX", encoded(RED, "PCX")),
+        ("PDF", encoded(RED, "PDF")),
+        ("PSD", b"8BPS\0\1"),
+        ("SGI", encoded(RED, "SGI")),
+        ("SVG", b"<?xml version='1.0'?>\n<svg></svg>"),
+        ("ZIP archive", b"PK\3\4"),
+        ("video", b"\0\0\0\x20ftypisom"),
+    ],
+)
+def test_other_formats_are_named(kind, content, tmp_path):
+    reason = f"it begins like this: {kind}, which is none of the formats {', '.join(FORMATS)}"
+    advice = "Convert it to PNG or JPEG, or open it yourself and give a Pillow image or an array"
+    refused(content, reason, advice)
+    path = tmp_path / "wrong.jpg"
+    path.write_bytes(content)
+    refused(path, reason, advice, name=repr(str(path)))
+
+
+def test_formats_that_the_user_opens_are_read():
+    for image_format in ("ICO", "PCX"):
+        with Image.open(io.BytesIO(encoded(RED, image_format))) as image:
+            np.testing.assert_array_equal(read_image(image, size=(6, 8)), np.asarray(RED))
+
+
+def test_what_is_no_file_of_an_image_gets_advice_that_fits(tmp_path):
+    refused(
+        b"version https://git-lfs.github.com/spec/v1",
+        "it is a pointer of Git LFS to the image",
+        "Run: git lfs pull",
+    )
+    address = "https://example.org/a.png"
+    reason, advice = "it is an address, and no path", "Download it, and give its path"
+    refused(address, reason, advice, name=repr(address))
+    path = saved(tmp_path / "a.png", smooth(2, 2))
+    reason = "bytes must be the content of an image file, and these look like a path"
+    refused(os.fsencode(path), reason, "Give the path as str, as os.fsdecode makes it")
+
+
+def test_bytes_of_all_types_are_contents():
+    content = encoded(smooth(3, 4), "PNG")
+    for source in (bytearray(content), memoryview(content), np.bytes_(content)):
+        np.testing.assert_array_equal(read_image(source), smooth(3, 4))
+
+
+def test_names_and_contents_are_told_without_control_characters():
+    with pytest.raises(ImageFileError) as caught:
+        read_image("folder/\x1b[31m\n\u202e\udcff.png")
+    assert str(caught.value).startswith(r"'folder/\x1b[31m\n\u202e\udcff.png' cannot be read")
+    with pytest.raises(ImageFileError) as caught:
+        read_image(b"P5 \x1b[31m" + b"9" * 40 + b"\n")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"bytes": bytes(10**6), "path": None},
+        bytearray(10**6),
+        np.void(bytes(10**6)),
+        "a" * 10**6,
+        [["a" * 10**6] * 1000] * 3,
+        np.zeros((1000, 1000)),
+    ],
+    ids=["dict", "bytearray", "void", "str", "list", "array"],
+)
+def test_messages_are_short_whatever_is_given(source):
+    for call in (read_image, lambda source: ReadImages().transform([source] * 10), ReadImages().transform):
+        with pytest.raises((ImageFileError, InvalidInputError)) as caught:
+            call(source)
+        assert len(str(caught.value)) < 2000
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -330,7 +604,7 @@ def test_paths_that_the_system_does_not_take(tmp_path):
         read_image(long)
 
 
-@pytest.mark.parametrize("image_format", ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
+@pytest.mark.parametrize("image_format", FORMATS)
 def test_truncated_files_are_refused_or_whole(image_format, tmp_path):
     content = encoded(smooth(16, 16), image_format)
     whole = read_image(content)
@@ -352,13 +626,13 @@ def test_a_truncated_file_says_so(tmp_path):
     with pytest.raises(ImageFileError) as caught:
         read_image(path)
     assert str(caught.value).startswith(
-        f"{str(path)!r} cannot be read as an image: it is truncated, corrupt or of an unknown kind "
-        "(OSError: image file is truncated"
+        f"{str(path)!r} cannot be read as an image: it is truncated, corrupt or of a kind that is not "
+        "supported (OSError: image file is truncated"
     )
     assert str(caught.value).endswith(". Copy or convert it again, or leave it out.")
 
 
-@pytest.mark.parametrize("image_format", ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"])
+@pytest.mark.parametrize("image_format", FORMATS)
 def test_corrupt_files_never_raise_anything_else(image_format):
     rng = np.random.default_rng(0)
     content = np.frombuffer(encoded(smooth(12, 12), image_format), np.uint8)
@@ -430,6 +704,81 @@ def test_no_file_stays_open(tmp_path):
     with pytest.raises(ImageFileError):
         read_image(bad)
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_a_large_image_that_is_trusted_needs_both_limits(monkeypatch, action):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 if action == "ignore" else 100)
+    content = png(11, 11, 8, 0, bytes(132))
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        with pytest.raises(ImageFileError, match=r"raise both max_pixels and PIL\.Image\.MAX_IMAGE_PIXELS"):
+            read_image(content, max_pixels=10**9)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 121)
+        assert read_image(content).shape == (11, 11, 3)
+
+
+def test_warnings_of_pillow_that_are_errors_are_told(monkeypatch):
+    def warn(*args, **options):
+        warnings.warn("Corrupt EXIF data", UserWarning, stacklevel=2)
+
+    monkeypatch.setattr(Image, "_decompression_bomb_check", warn)
+    reason = "Pillow warns of it, and warnings are errors here (UserWarning: Corrupt EXIF data)"
+    refused(encoded(smooth(2, 2), "PNG"), reason, "Save it again, or let warnings of PIL pass")
+
+
+# Images that Pillow has opened
+
+
+@pytest.mark.parametrize("image_format", [*FORMATS, "MPO", "ICO"])
+@pytest.mark.parametrize("from_path", [True, False])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_images_that_are_not_decoded_yet_stay_so(image_format, from_path, n_jobs, tmp_path):
+    content = encoded(Image.fromarray(smooth(16, 16)), image_format)
+    path = tmp_path / "image"
+    path.write_bytes(content)
+    with Image.open(path if from_path else io.BytesIO(content)) as image:
+        before, position = dict(vars(image)), image.fp.tell()
+        found = ReadImages(size=None, n_jobs=n_jobs).transform([image] * 5)
+        assert vars(image).keys() == before.keys()
+        assert all(value is before[key] for key, value in vars(image).items())
+        assert image.fp.tell() == position
+        np.testing.assert_array_equal(found, np.stack([np.asarray(image.convert("RGB"))] * 5))
+
+
+def test_what_was_done_to_a_pillow_image_counts():
+    content = encoded(smooth(64, 64), "JPEG")
+    edited, drafted = Image.open(io.BytesIO(content)), Image.open(io.BytesIO(content))
+    edited.putpixel((0, 0), (1, 2, 3))
+    assert read_image(edited)[0, 0].tolist() == [1, 2, 3]
+    drafted.draft("RGB", (16, 16))
+    assert read_image(drafted).shape == (16, 16, 3)
+
+
+def test_the_frame_of_a_decoded_image_must_be_the_image():
+    scene = Image.open(io.BytesIO(pages((RED, {}), (BLUE, {254: 1}))))
+    scene.load()
+    np.testing.assert_array_equal(read_image(scene), np.asarray(RED))
+    moving = encoded(RED, "GIF", save_all=True, append_images=[Image.new("RGB", (8, 6), "green")])
+    for content, frame in ((pages((BLUE, {254: 1}), (RED, {})), 0), (moving, 1)):
+        with Image.open(io.BytesIO(content)) as image:
+            image.seek(frame)
+            image.load()
+            advice = "Give image.copy() of the frame that you want"
+            refused(image, "its file holds several frames or pages", advice)
+            assert image.tell() == frame
+            assert read_image(image.copy()).shape == (image.height, image.width, 3)
+
+
+def test_images_that_were_closed(tmp_path):
+    path = saved(tmp_path / "a.png", smooth(4, 4))
+    with Image.open(path) as closed:
+        pass
+    reason, advice = "it was closed before it was decoded", "Give its path, or read it while it is open"
+    refused(closed, reason, advice, name=repr(str(path)))
+    with Image.open(path) as decoded:
+        decoded.load()
+    np.testing.assert_array_equal(read_image(decoded), smooth(4, 4))
 
 
 # Wrong arguments
@@ -552,11 +901,15 @@ def test_images_of_one_size_need_no_size(paths):
     same = [paths[0]] * 3
     assert ReadImages(size=None).transform(same).shape == (3, 10, 12, 3)
     message = (
-        f"With size=None all images must have one size, but {paths[0]!r} is 10 pixels high and 12 wide, and "
-        f"{paths[2]!r} is 12 high and 12 wide. Give a size to bring all of them to, such as size=32."
+        f"With size=None all images must have one size, but 2 of 4 differ from most: {paths[0]!r} is 10 "
+        f"pixels high and 12 wide, and {paths[2]!r} is 12 high and 12 wide. Give a size to bring all of them "
+        "to, such as size=32."
     )
-    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
-        ReadImages(size=None).transform([paths[0], paths[0], paths[2], paths[1]])
+    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$") as caught:
+        ReadImages(size=None).transform([paths[2], paths[0], paths[0], paths[1]])
+    assert caught.value.positions == [0, 3]
+    assert caught.value.sources == [paths[2], paths[1]]
+    assert len(caught.value.messages) == 2
 
 
 def test_one_bad_image_among_others_is_named(paths):
@@ -581,6 +934,106 @@ def test_several_bad_images_are_reported_together(paths, n_jobs):
         ReadImages(n_jobs=n_jobs).transform(paths + missing)
 
 
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_programs_can_tell_which_images_are_bad(paths, n_jobs):
+    missing = [f"{index}.missing" for index in range(7)]
+    given = [*missing[:4], *paths, *missing[4:], b"?", None]
+    with pytest.raises(ImageFileError) as caught:
+        ReadImages(size=4, n_jobs=n_jobs).transform(given)
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert error.positions == [0, 1, 2, 3, 10, 11, 12, 13, 14]
+    assert error.sources == [given[position] for position in error.positions]
+    assert str(error) == str(caught.value)
+    for name, message in zip([*missing, "X[13]", "X[14]"], error.messages, strict=True):
+        assert name in message
+    kept = [source for index, source in enumerate(given) if index not in error.positions]
+    assert len(ReadImages(size=4).transform(kept)) == len(paths)
+    with pytest.raises(ImageFileError) as caught:
+        read_image(missing[0])
+    assert (caught.value.positions, caught.value.sources) == ([0], [missing[0]])
+    assert caught.value.messages == [str(caught.value)]
+
+
+def test_bad_images_are_left_out_on_demand(paths):
+    images, mistakes = read_images([paths[0], "0.missing", paths[1], None], size=4, mode="L", n_jobs=2)
+    np.testing.assert_array_equal(images, ReadImages(size=4, mode="L").transform(paths[:2]))
+    assert [mistake.position for mistake in mistakes] == [1, 3]
+    assert [mistake.source for mistake in mistakes] == ["0.missing", None]
+    assert "there is no such file" in mistakes[0].message
+    assert read_images(paths, size=4)[1] == []
+    with pytest.raises(ImageFileError, match=r"2 of the 2 images cannot be read") as caught:
+        read_images(["0.missing", "1.missing"])
+    assert caught.value.positions == [0, 1]
+    with pytest.raises(InvalidParameterError, match="'size' of read_images"):
+        read_images(paths, size=0)
+    with pytest.raises(InvalidInputError, match=r"sources of read_images must .* \[sources\]"):
+        read_images(paths[0])
+
+
+def test_columns_of_paths_and_images_are_read(paths):
+    expected = ReadImages(size=4).transform(paths)
+    column = np.array(paths, dtype=object)[:, None]
+    tables = [
+        column,
+        column.astype(str),
+        pd.DataFrame(column),
+        pd.DataFrame({"path": paths}, index=range(6, 0, -1)),
+    ]
+    for X in (*tables, [[path] for path in paths], [(Path(path),) for path in paths]):
+        np.testing.assert_array_equal(ReadImages(size=4).transform(X), expected)
+    arrays = [read_image(path) for path in paths]
+    column = pd.Series(arrays, index=range(6, 0, -1))
+    tensors = [torch.from_numpy(array) for array in arrays]
+    for X in (arrays, column, column.to_numpy(), column.to_frame(), tensors, OnlyIndexed(arrays)):
+        np.testing.assert_array_equal(ReadImages(size=4).transform(X), expected)
+
+
+class OnlyIndexed:
+    """As data sets of torch are: without an iterator, and without an end."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index % len(self.items)]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_an_array_that_may_be_one_image_is_refused_with_both_ways_out(width):
+    X = np.zeros((10, 12, width), np.uint8)
+    found = r"\(10, 12, {0}\), which may be one image of {0} channels, or 10 grey images that are {0} wide"
+    with pytest.raises(InvalidInputError, match=found.format(width) + r".*\[X\].*X\[\.\.\., None\]"):
+        ReadImages().transform(X)
+    assert ReadImages(size=4).transform([X]).shape == (1, 4, 4, 3)
+    assert ReadImages(size=4).transform(X[..., None]).shape == (10, 4, 4, 3)
+    assert ReadImages(size=4).transform(list(X)).shape == (10, 4, 4, 3)
+    assert ReadImages(size=4).transform(np.zeros((3, 12, 10), np.uint8)).shape == (3, 4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("X", "complaint"),
+    [
+        ([(smooth(2, 2), 1)] * 3, r"rows of 2 fields.*\[row\[0\] for row in X\]"),
+        ([[BLUE, "label", 3]], r"rows of 3 fields"),
+        (zip(["a.png"], [1], strict=True), "rows of 2 fields"),
+        (OnlyIndexed([(BLUE, 0)]), "rows of 2 fields"),
+        (
+            [{"image": BLUE, "label": 1}],
+            r"rows with the keys \['image', 'label'\].*\[row\[key\] for row in X\]",
+        ),
+        ({"image": BLUE}, "Got a dict. Give a list"),
+        ({"a.png"}, "Got a set. Give a list, in the order of the labels"),
+        (np.zeros((9, 9), np.uint8), r"\[X\] if it is one grey image"),
+    ],
+)
+def test_what_holds_more_than_images_is_refused(X, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
+        ReadImages().transform(X)
+
+
 @pytest.mark.parametrize(
     ("X", "complaint"),
     [
@@ -593,13 +1046,13 @@ def test_several_bad_images_are_reported_together(paths, n_jobs):
         (3, "Got 3, which cannot be iterated over."),
         (
             np.zeros((5, 64)),
-            "Got a ndarray of shape (5, 64). Select the one column that holds the paths, or fold rows of "
-            "pixels into (N, height, width, channels).",
+            "Got a ndarray of shape (5, 64). Select the one column that holds the images, fold rows of "
+            "pixels into (N, height, width, channels), or give [X] if it is one grey image.",
         ),
         (
             pd.DataFrame({"path": ["a.png"], "label": ["a"]}),
-            "Got a DataFrame of shape (1, 2). Select the one column that holds the paths, or fold rows of "
-            "pixels into (N, height, width, channels).",
+            "Got a DataFrame of shape (1, 2). Select the one column that holds the images, fold rows of "
+            "pixels into (N, height, width, channels), or give [X] if it is one grey image.",
         ),
     ],
 )
@@ -625,6 +1078,24 @@ def test_it_is_a_stateless_estimator(paths):
         np.testing.assert_array_equal(copy.transform(paths), reader.transform(paths))
     assert reader.set_params(size=2).transform(paths).shape == (6, 2, 2)
     assert repr(ReadImages(size=8)) == "ReadImages(size=8)"
+
+
+@pytest.mark.parametrize("transformer", [ReadImages(size=4), CropImages(4)])
+def test_the_output_is_an_array(transformer):
+    X = np.zeros((3, 8, 8), np.uint8)
+    pipeline = make_pipeline(transformer, FunctionTransformer(lambda images: images.reshape(len(images), -1)))
+    for transform in ("default", None):
+        assert transformer.set_output(transform=transform) is transformer
+    assert pipeline.set_output(transform="default") is pipeline
+    assert type(pipeline.transform(X)) is np.ndarray
+    for kind in ("pandas", "polars", "a" * 10**6):
+        for step in (transformer, pipeline):
+            owner = f"set_output of {type(transformer).__name__}"
+            with pytest.raises(InvalidParameterError, match=f"{owner} must be .* no table") as caught:
+                step.set_output(transform=kind)
+            assert len(str(caught.value)) < 500
+    with config_context(transform_output="pandas"):
+        assert type(transformer.transform(X)) is np.ndarray
 
 
 def test_in_a_pipeline_and_a_grid_search(tmp_path):
