@@ -219,8 +219,7 @@ def _has_hidden_range(image: Image.Image) -> bool:
     if image.format == "TIFF" and image.mode.startswith(("I", "F")):
         return _tags(image).get(PHOTOMETRIC) != BLACK_IS_ZERO
     if image.format == "PNG" and "transparency" in image.info and image.mode not in ("1", "P"):
-        raw = _raw_mode(image)
-        return raw is not None and raw != image.mode
+        return _raw_mode(image)[:1] not in ((), (image.mode,))
     return False
 
 
@@ -231,12 +230,11 @@ def _has_other_bits(image: Image.Image) -> bool:
     return image.mode == "I" or _tags(image).get(BITS_PER_SAMPLE) != (16,)
 
 
-def _raw_mode(image: Image.Image) -> str | None:
-    """Return how the file holds values, where Pillow tells."""
+def _raw_mode(image: Image.Image) -> tuple[Any, ...]:
+    """Return how the file holds values, as Pillow tells it: a mode, and what else its decoder takes."""
     tiles = getattr(image, "tile", None)
-    how = tiles[0][3] if tiles else None
-    how = how[0] if isinstance(how, tuple) and how else how
-    return how if isinstance(how, str) else None
+    how = tiles[0][3] if tiles else ()
+    return how if isinstance(how, tuple) else (how,)
 
 
 def _to_eight_bits(
@@ -303,14 +301,19 @@ def _narrow(lowest: int, highest: int) -> Remark | None:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    return ";16" in (_raw_mode(image) or "") and not image.mode.startswith("I")
+    """Say whether Pillow cuts colours to 8 bits when it decodes them."""
+    if image.mode.startswith("I"):
+        return False
+    mode, *more = _raw_mode(image) or (None,)
+    has_more_levels = image.format == "PPM" and bool(more) and isinstance(more[0], int) and more[0] > 255
+    return has_more_levels or (isinstance(mode, str) and ";16" in mode)
 
 
 def _narrow_colour(image: Image.Image) -> Remark | None:
     """Colours of 16 bits, which Pillow has cut to 8."""
     extrema = [pair for band, pair in zip(image.getbands(), _extrema(image), strict=True) if band != "A"]
     lowest, highest = min(low for low, _ in extrema), max(high for _, high in extrema)
-    if not 0 < highest - lowest < 16:
+    if not 0 < highest - lowest <= 16:  # 4095 of 65535 becomes 15 or 16
         return None
     words = (
         f"16-bit colours are cut to 8 bits, and go only from {lowest} to {highest} of 255 then, so that most "

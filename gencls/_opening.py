@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, features
 
-from ._signatures import GIT_LFS, PREFIX, kind_of
+from ._signatures import ADVICE, PREFIX, kind_of
 from .errors import GenclsError, ImageFileError, InvalidInputError
 from .validation import shortened
 
@@ -90,8 +90,8 @@ def _unidentified(content: bytes) -> tuple[str, str]:
     kind = kind_of(content)
     if not content:
         return "it is empty", "Copy it again, or leave it out"
-    if kind == GIT_LFS:
-        return f"it is a {kind} to the image", "Run: git lfs pull"
+    if kind in ADVICE:
+        return f"it is no image: {kind}", ADVICE[kind]
     if kind in (*ALWAYS_READ, "AVIF"):
         article = "an" if kind == "AVIF" else "a"
         reason = f"it begins like {article} {kind}, but this kind of {kind} is not supported"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["GIT_LFS", "PREFIX", "kind_of"]
+__all__ = ["ADVICE", "PREFIX", "kind_of"]
 
 PREFIX = 512  # bytes to look at
 
-GIT_LFS = "pointer of Git LFS"
+GIT_LFS, HTML, ZIP, GZIP = "pointer of Git LFS", "HTML page", "ZIP archive", "gzip archive"
 BOX = rb".{4}ftyp"  # how the ISO base media format begins
 SIGNATURES = (  # the first that matches counts
     ("BMP", rb"BM.{4}\0{4}"),
@@ -16,6 +16,7 @@ SIGNATURES = (  # the first that matches counts
     ("JPEG", rb"\xff\xd8\xff"),
     ("JPEG2000", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
     ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("XV thumbnail", rb"P7 332"),
     ("PPM", rb"P[1-7Ff]\s"),
     ("TIFF", rb"II[*+]\0|MM\0[*+]"),
     ("WEBP", rb"RIFF.{4}WEBP"),
@@ -24,17 +25,23 @@ SIGNATURES = (  # the first that matches counts
     ("CR3 raw photograph", BOX + rb"crx "),
     ("video", BOX + rb"|RIFF.{4}AVI |\x1a\x45\xdf\xa3|\0\0\x01[\xba\xb3]"),
     ("BLP", rb"BLP[12]"),
+    ("BUFR", rb"BUFR"),
     ("CUR", rb"\0\0\x02\0[^\0]\0"),
+    ("DCX", rb"\xb1\x68\xde\x3a"),
     ("DDS", rb"DDS "),
     ("DICOM", rb".{128}DICM"),
     ("EPS", rb"%!PS|\xc5\xd0\xd3\xc6"),
     ("FITS", rb"SIMPLE  ="),
+    ("FTEX", rb"FTEX|FTU\0"),
+    ("GRIB", rb"GRIB"),
     ("HDF5", rb"\x89HDF\r\n\x1a\n"),
-    ("HTML page", rb"(?i)\s*<(!doctype html|html|head|body)"),
+    (HTML, rb"(?i)\s*<(!doctype html|html|head|body)"),
+    ("IM", rb"Image type:"),
     ("ICNS", rb"icns"),
     ("ICO", rb"\0\0\x01\0[^\0]\0"),
     ("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
     ("JPEG XR", rb"II\xbc\x01"),
+    ("MSP", rb"DanM|LinS"),
     ("NumPy", rb"\x93NUMPY"),
     ("OpenEXR", rb"v/1\x01"),
     ("PCX", rb"\x0a[\0\x02\x03\x05]\x01[\x01\x02\x04\x08]"),
@@ -44,13 +51,21 @@ SIGNATURES = (  # the first that matches counts
     ("Radiance HDR", rb"#\?R(ADIANCE|GBE)"),
     ("SGI", rb"\x01\xda[\0\x01][\x01\x02]"),
     ("SVG", rb"\s*(<\?xml|<!--).*<svg|\s*<svg"),
+    ("SUN", rb"\x59\xa6\x6a\x95"),
     ("WMF", rb"\xd7\xcd\xc6\x9a"),
+    ("XBM", rb"\s*#define"),
     ("XCF", rb"gimp xcf"),
     ("XPM", rb"/\* XPM \*/"),
     (GIT_LFS, rb"version https://git-lfs"),
-    ("ZIP archive", rb"PK\x03\x04"),
-    ("gzip archive", rb"\x1f\x8b"),
+    (ZIP, rb"PK\x03\x04"),
+    (GZIP, rb"\x1f\x8b"),
 )
+ADVICE = {  # what to do about files that are no images
+    GIT_LFS: "Run: git lfs pull",
+    HTML: "Download the image itself, or leave it out",
+    ZIP: "Unpack it, or leave it out",
+    GZIP: "Unpack it, or leave it out",
+}
 PATTERNS = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in SIGNATURES)
 
 

@@ -265,6 +265,10 @@ def test_colours_of_twelve_bits_in_sixteen_are_told():
     rows = b"\0" + struct.pack(">6H", 0, 100, 4095, 0, 1000, 2000)
     with pytest.warns(NarrowRangeWarning, match="from 0 to 15 of 255"):
         read_image(png(2, 1, 16, 2, rows))
+    ppm = b"P6 2 1 65535\n"
+    with pytest.warns(NarrowRangeWarning, match="from 0 to 16 of 255"):
+        read_image(ppm + rows[1:])
+    assert read_image(ppm.replace(b"65535", b"4095") + rows[1:]).max() == 255
     whole = b"\0" + struct.pack(">6H", 0, 100, 4095, 0, 1000, 65535)
     assert read_image(png(2, 1, 16, 2, whole)).max() == 255
 
@@ -512,7 +516,6 @@ def test_a_kind_of_a_format_that_is_not_supported_is_not_denied(kind, content):
         ("EPS", encoded(RED, "EPS")),
         ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
         ("HEIC", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic"),
-        ("HTML page", b"\n<!DOCTYPE html><html>"),
         ("ICO", encoded(Image.new("RGB", (16, 16)), "ICO")),
         ("JPEG XL", b"\xff\x0a" + bytes(9)),
         ("NumPy", b"\x93NUMPY\1"),
@@ -522,7 +525,6 @@ def test_a_kind_of_a_format_that_is_not_supported_is_not_denied(kind, content):
         ("PSD", b"8BPS\0\1"),
         ("SGI", encoded(RED, "SGI")),
         ("SVG", b"<?xml version='1.0'?>\n<svg></svg>"),
-        ("ZIP archive", b"PK\3\4"),
         ("video", b"\0\0\0\x20ftypisom"),
     ],
 )
@@ -542,11 +544,11 @@ def test_formats_that_the_user_opens_are_read():
 
 
 def test_what_is_no_file_of_an_image_gets_advice_that_fits(tmp_path):
-    refused(
-        b"version https://git-lfs.github.com/spec/v1",
-        "it is a pointer of Git LFS to the image",
-        "Run: git lfs pull",
-    )
+    pointer = b"version https://git-lfs.github.com/spec/v1"
+    refused(pointer, "it is no image: pointer of Git LFS", "Run: git lfs pull")
+    page, advice = b"\n<!DOCTYPE html><html>", "Download the image itself, or leave it out"
+    refused(page, "it is no image: HTML page", advice)
+    refused(b"PK\3\4", "it is no image: ZIP archive", "Unpack it, or leave it out")
     address = "https://example.org/a.png"
     reason, advice = "it is an address, and no path", "Download it, and give its path"
     refused(address, reason, advice, name=repr(address))
