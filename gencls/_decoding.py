@@ -1,7 +1,7 @@
 """One image into an array of 8-bit values, read rightly or refused.
 
-Pillow decodes. What stands here is the caution around it: limits that are checked before anything is decoded,
-the right page, the right range of values, and one kind of error, which names the file and says what to do.
+Pillow decodes. This module adds the caution: limits are checked before anything is decoded, the page and the
+range of values must be certain, and every mistake is one kind of error, which names the file and a remedy.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class Reading:
 
 
 class Remark(NamedTuple):
-    """What is worth a warning about an image that was read."""
+    """The kind and the words of a warning about an image that was read."""
 
     category: type[Warning]
     words: str
 
 
 class Decoded(NamedTuple):
-    """An image as it was asked for, (H, W) or (H, W, C), and what there is to say about it."""
+    """An image in the size and mode asked for, (H, W) or (H, W, C), and perhaps a remark about it."""
 
     pixels: NDArray[np.uint8]
     remark: Remark | None
@@ -90,7 +90,7 @@ def read_source(source: ImageSource, reading: Reading, fallback: str) -> Decoded
     ImageFileError
         It cannot be read safely and rightly.
     InvalidInputError
-        It is no image and no path.
+        It is neither an image nor a path.
     """
     name = source_name(source, fallback)
     try:
@@ -123,7 +123,7 @@ def _decode(source: ImageSource, reading: Reading, name: str, stack: ExitStack) 
     return Decoded(np.array(image), remark)
 
 
-# Which frame
+# Frames and pages
 
 
 def _check_area(image: Image.Image, name: str, max_pixels: int) -> None:
@@ -202,7 +202,7 @@ def _belongs_to_another(tags: Any) -> bool:
     return bool(isinstance(kind, int) and kind & (SMALLER_COPY | MASK)) or tags.get(OLD_KIND_OF_PAGE) == 2
 
 
-# Which values
+# Values
 
 
 def _check_range(image: Image.Image, name: str, value_range: tuple[float, float] | None) -> None:
@@ -231,7 +231,7 @@ def _has_other_bits(image: Image.Image) -> bool:
 
 
 def _raw_mode(image: Image.Image) -> tuple[Any, ...]:
-    """Return how the file holds values, as Pillow tells it: a mode, and what else its decoder takes."""
+    """Return how the file holds values, as Pillow tells it: a mode, and further arguments of its decoder."""
     tiles = getattr(image, "tile", None)
     how = tiles[0][3] if tiles else ()
     return how if isinstance(how, tuple) else (how,)
@@ -276,7 +276,7 @@ def _rounded(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]
     return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
-# What to warn of
+# Remarks
 
 
 def _clipped(lowest: float, highest: float, low: float, high: float) -> Remark | None:

@@ -1,4 +1,4 @@
-"""What is given as many images: a list or an array of them, or a refusal that says what to give."""
+"""Many images in one list or array, or a refusal that names the remedy."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def listed(X: Any, name: str, rule: str) -> list[Any]:
     ----------
     X : object
     name : str
-        What the caller calls it, for advice such as ``[X]``.
+        Its name in the call, for advice such as ``[X]``.
     rule : str
-        A sentence that says of what X is a parameter and what it must be.
+        A sentence that names the parameter, its owner, and the values that it takes.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def _array(image: Any, rule: str) -> NDArray[Any]:
     except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors elsewhere than in memory
         array = np.array(None)
     if array.ndim == 0:
-        raise InvalidInputError(f"{rule} Got {shortened(image)} among them, which is no array.")
+        raise InvalidInputError(f"{rule} Got {shortened(image)} among them, which is not an array.")
     return array
 
 
@@ -104,7 +104,7 @@ def _column(X: Any) -> Any:
 
 
 def _refuse_ambiguous(X: Any, name: str, rule: str) -> None:
-    """Refuse arrays that are no list of images, or may be one image as well."""
+    """Refuse arrays of the wrong number of axes, and those that may be one image as well as several."""
     shape = tuple(getattr(X, "shape", (1,)))
     if len(shape) in (0, 2):
         raise InvalidInputError(
@@ -121,7 +121,7 @@ def _refuse_ambiguous(X: Any, name: str, rule: str) -> None:
 
 
 def _elements(X: Any, rule: str) -> list[Any]:
-    """List what is iterated over, or is only indexed, as data sets of torch are."""
+    """List the elements of an iterable, or of a data set of torch, which is only indexed."""
     if isinstance(X, Iterable):
         return list(X)
     if hasattr(X, "__len__") and hasattr(X, "__getitem__"):

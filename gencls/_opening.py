@@ -1,4 +1,4 @@
-"""From a source to an image whose header Pillow has read, or a refusal that says what is wrong.
+"""From a source to an image whose header Pillow has read, or a refusal that names the mistake and the remedy.
 
 Only a short list of formats is tried, only regular files are opened, and no image of the user is decoded.
 """
@@ -34,7 +34,7 @@ _ONE_AT_A_TIME = Lock()  # a file that threads share has one position
 
 
 def source_name(source: ImageSource, fallback: str) -> str:
-    """Return what error messages call a source: its path where it has one, as Python code."""
+    """Return the name of a source for messages: its path as Python code, or else the fallback."""
     path: Any
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
@@ -45,11 +45,11 @@ def source_name(source: ImageSource, fallback: str) -> str:
     return repr(path) if len(path) <= LONGEST_PATH else shortened(path)
 
 
-# What cannot be read
+# Refusals
 
 
 def refusal(name: str, reason: str, advice: str) -> ImageFileError:
-    """Return the error that says why an image is not read, and what to do."""
+    """Return the error about an image that is not read."""
     return ImageFileError(f"{name} cannot be read as an image: {reason}. {advice}.")
 
 
@@ -80,18 +80,18 @@ def _reason_and_advice(error: Exception) -> tuple[str, str]:
 
 
 def _told(error: Exception) -> str:
-    """Return what an error says, which may repeat the file: without control characters, and not at length."""
+    """Return the words of an error, which may repeat the file: shortened, without control characters."""
     words = shortened(str(error))[1:-1] if not str(error).isprintable() else str(error)[:200]
     return f"{type(error).__name__}: {words}"
 
 
 def _unidentified(content: bytes) -> tuple[str, str]:
-    """Say what a file is by its first bytes, and what to do."""
+    """Return reason and advice about a file that Pillow does not identify, by its first bytes."""
     kind = kind_of(content)
     if not content:
         return "it is empty", "Copy it again, or leave it out"
     if kind in ADVICE:
-        return f"it is no image: {kind}", ADVICE[kind]
+        return f"it begins like this: {kind}", ADVICE[kind]
     if kind in (*ALWAYS_READ, "AVIF"):
         article = "an" if kind == "AVIF" else "a"
         reason = f"it begins like {article} {kind}, but this kind of {kind} is not supported"
@@ -101,7 +101,7 @@ def _unidentified(content: bytes) -> tuple[str, str]:
     formats = ", ".join(FORMATS)
     if kind:
         advice = "Convert it to PNG or JPEG, or open it yourself and give a Pillow image or an array"
-        return f"it begins like this: {kind}, which is none of the formats {formats}", advice
+        return f"it begins like this: {kind}; the formats that are read are {formats}", advice
     return f"its content is in none of the formats {formats}", "Convert it to PNG or JPEG, or leave it out"
 
 
@@ -115,9 +115,9 @@ def open_source(source: ImageSource, name: str, stack: ExitStack) -> Image.Image
     ----------
     source : str, path-like, bytes, binary file, PIL.Image.Image or ndarray of uint8
     name : str
-        What messages call it.
+        Its name in messages.
     stack : ExitStack
-        Closes what is opened.
+        Closes the file.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def open_source(source: ImageSource, name: str, stack: ExitStack) -> Image.Image
     ImageFileError
         It cannot be opened.
     InvalidInputError
-        It is no image and no path.
+        It is neither an image nor a path.
     """
     if isinstance(source, Image.Image):
         return _undecoded(source)
@@ -155,9 +155,9 @@ def _open_file(path: str | os.PathLike[str], name: str) -> IO[bytes]:
     except FileNotFoundError:
         if "://" not in str(path):
             raise
-        raise refusal(name, "it is an address, and no path", "Download it, and give its path") from None
+        raise refusal(name, "it is a web address, not a path", "Download it, and give its path") from None
     except ValueError as error:  # such as a null byte
-        raise refusal(name, f"it is no path ({error})", "Check where it comes from") from error
+        raise refusal(name, f"it is not a path ({error})", "Check where it comes from") from error
     if stat.S_ISDIR(status.st_mode):
         raise refusal(name, "it is a folder", "Give the paths of the images in it, or use load_image_folder")
     if not stat.S_ISREG(status.st_mode):
@@ -178,7 +178,7 @@ def _beginning(file: IO[bytes]) -> bytes:
     try:
         file.seek(0)
         return file.read(PREFIX)
-    except (OSError, ValueError):  # what cannot be rewound
+    except (OSError, ValueError):  # a stream that cannot be rewound
         return b"?"
 
 

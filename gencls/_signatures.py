@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, to tell what cannot be read: nothing is decoded here."""
+"""The kind of a file by its first bytes, for messages: nothing is decoded here."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SIGNATURES = (  # the first that matches counts
     (ZIP, rb"PK\x03\x04"),
     (GZIP, rb"\x1f\x8b"),
 )
-ADVICE = {  # what to do about files that are no images
+ADVICE = {  # about files that are not images
     GIT_LFS: "Run: git lfs pull",
     HTML: "Download the image itself, or leave it out",
     ZIP: "Unpack it, or leave it out",
@@ -70,7 +70,7 @@ PATTERNS = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in SIG
 
 
 def kind_of(content: bytes) -> str | None:
-    """Return what a file seems to be.
+    """Return the kind that a file seems to be of.
 
     Parameters
     ----------

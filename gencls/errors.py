@@ -44,11 +44,11 @@ class ImageFileError(InvalidInputError):
     Attributes
     ----------
     positions : list of int
-        Where they are in what was given, from 0.
+        Their positions among the images that were given, from 0.
     sources : list
-        What was given there, as it was given: mostly paths.
+        The images themselves, as they were given: mostly paths.
     messages : list of str
-        What is wrong with each of them, and what to do.
+        The mistake in each of them, and the remedy.
     """
 
     def __init__(

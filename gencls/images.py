@@ -121,7 +121,7 @@ def read_image(
 
 
 class ImageMistake(NamedTuple):
-    """An image that cannot be read: where it is, what was given there, and what is wrong with it."""
+    """An image that cannot be read: its position, the image as it was given, and the message about it."""
 
     position: int
     source: Any
@@ -286,14 +286,13 @@ def _is_n_jobs(value: Any) -> bool:
 
 
 def _is_range(value: Any) -> bool:
-    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(FINITE.accepts, value)):
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(MODERATE.accepts, value)):
         return False
     low, high = map(float, value)
-    return low < high and math.isfinite(high - low) and math.isfinite(255 / (high - low))
+    return low < high and math.isfinite(255 / (high - low))
 
 
-FINITE = real("a finite number", math.isfinite)
-
+MODERATE = real("a number from -1e300 to 1e300", lambda value: -1e300 <= value <= 1e300)
 READING_RULES = {
     "size": optional(sides()),
     "mode": choice(*MODES),
@@ -301,7 +300,7 @@ READING_RULES = {
     "max_pixels": whole(1),
     "n_jobs": optional(Rule("an int other than 0", _is_n_jobs)),
     "verbose": either(flag(), whole(0)),
-    "value_range": optional(Rule("a pair (black, white) of finite numbers, black < white", _is_range)),
+    "value_range": optional(Rule("a pair (black, white) of finite numbers, black below white", _is_range)),
 }
 
 
@@ -323,7 +322,7 @@ def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
 def _read_all(
     sources: Sequence[ImageSource], reading: Reading, name: str, *, n_jobs: int | None, verbose: int
 ) -> tuple[dict[int, Decoded], list[ImageMistake]]:
-    """Read what can be read, by position; list what cannot."""
+    """Read the images, by position; list those that cannot be read."""
     shown = tqdm(sources, desc="Reading images", unit=" images", disable=not verbose)
     read = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_read_or_mistake)(source, reading, name, index) for index, source in enumerate(shown)
@@ -387,7 +386,7 @@ def unreadable(mistakes: Sequence[ImageMistake], n_images: int) -> ImageFileErro
 
 
 def summary_of(mistakes: Sequence[ImageMistake], n_images: int) -> str:
-    """Say how many of the images cannot be read, and what is wrong with the first of them."""
+    """Return the number of images that cannot be read, and the messages about the first of them."""
     lines = [mistake.message for mistake in mistakes]
     lines = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines]
     return f"{len(mistakes)} of the {n_images} images cannot be read:\n{some_of(lines)}"

@@ -40,7 +40,7 @@ class StatelessTransformer(TransformerMixin, BaseEstimator):
         return self
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Take the default: images are arrays, and no table.
+        """Take the default: images are arrays, not tables.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class StatelessTransformer(TransformerMixin, BaseEstimator):
         if transform not in (None, "default"):
             raise InvalidParameterError(
                 f"'transform' in set_output of {type(self).__name__} must be \"default\" or None, got "
-                f"{shortened(transform)}. Images are arrays of 3 or 4 axes, which no table holds: call "
+                f"{shortened(transform)}. Images are arrays of 3 or 4 axes, which tables cannot hold: call "
                 "set_output of those steps whose output is a table."
             )
         return self

@@ -154,7 +154,7 @@ def test_six_crops_of_one_classifier_vote():
         ([Image.new("L", (9, 9))], "Got paths, files or Pillow images"),
         ("a.png", "Got a single str"),
         ([(noise(8, 9), "label")], "rows of 2 fields"),
-        ([[[1, 2], [3]]], "which is no array"),
+        ([[[1, 2], [3]]], "which is not an array"),
         ([noise(8, 9), None], "Got None among them"),
         ([], "Got none"),
         (None, "Got None"),

@@ -285,7 +285,20 @@ def test_one_warning_counts_many_images(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value_range", [(1, 1), (2, 1), (0, np.inf), (np.nan, 1), (0, 5e-324), 3, (1,), "ab", (0, True)]
+    "value_range",
+    [
+        (1, 1),
+        (2, 1),
+        (0, np.inf),
+        (np.nan, 1),
+        (0, 5e-324),
+        (0, 10**400),
+        (-1e308, 1e308),
+        3,
+        (1,),
+        "ab",
+        (0, True),
+    ],
 )
 def test_wrong_ranges(value_range):
     with pytest.raises(InvalidParameterError, match="'value_range' of ReadImages must be None or a pair"):
@@ -529,7 +542,7 @@ def test_a_kind_of_a_format_that_is_not_supported_is_not_denied(kind, content):
     ],
 )
 def test_other_formats_are_named(kind, content, tmp_path):
-    reason = f"it begins like this: {kind}, which is none of the formats {', '.join(FORMATS)}"
+    reason = f"it begins like this: {kind}; the formats that are read are {', '.join(FORMATS)}"
     advice = "Convert it to PNG or JPEG, or open it yourself and give a Pillow image or an array"
     refused(content, reason, advice)
     path = tmp_path / "wrong.jpg"
@@ -545,12 +558,12 @@ def test_formats_that_the_user_opens_are_read():
 
 def test_what_is_no_file_of_an_image_gets_advice_that_fits(tmp_path):
     pointer = b"version https://git-lfs.github.com/spec/v1"
-    refused(pointer, "it is no image: pointer of Git LFS", "Run: git lfs pull")
+    refused(pointer, "it begins like this: pointer of Git LFS", "Run: git lfs pull")
     page, advice = b"\n<!DOCTYPE html><html>", "Download the image itself, or leave it out"
-    refused(page, "it is no image: HTML page", advice)
-    refused(b"PK\3\4", "it is no image: ZIP archive", "Unpack it, or leave it out")
+    refused(page, "it begins like this: HTML page", advice)
+    refused(b"PK\3\4", "it begins like this: ZIP archive", "Unpack it, or leave it out")
     address = "https://example.org/a.png"
-    reason, advice = "it is an address, and no path", "Download it, and give its path"
+    reason, advice = "it is a web address, not a path", "Download it, and give its path"
     refused(address, reason, advice, name=repr(address))
     path = saved(tmp_path / "a.png", smooth(2, 2))
     reason = "bytes must be the content of an image file, and these look like a path"
@@ -1093,7 +1106,9 @@ def test_the_output_is_an_array(transformer):
     for kind in ("pandas", "polars", "a" * 10**6):
         for step in (transformer, pipeline):
             owner = f"set_output of {type(transformer).__name__}"
-            with pytest.raises(InvalidParameterError, match=f"{owner} must be .* no table") as caught:
+            with pytest.raises(
+                InvalidParameterError, match=f"{owner} must be .* tables cannot hold"
+            ) as caught:
                 step.set_output(transform=kind)
             assert len(str(caught.value)) < 500
     with config_context(transform_output="pandas"):
