@@ -26,6 +26,7 @@ from .errors import (
     NarrowRangeWarning,
     NonFiniteLossError,
     PixelClippingWarning,
+    SkippedFilesWarning,
     TrainingDivergedWarning,
     TrainingInterruptedWarning,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "ReadImages",
     "Site",
     "Sites",
+    "SkippedFilesWarning",
     "TrainingDivergedWarning",
     "TrainingInterruptedWarning",
     "bits_per_dim",

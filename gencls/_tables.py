@@ -2,94 +2,419 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import os
+import re
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ._decoding import some_of
 from .errors import DataSetError
+from .validation import shortened
 
-__all__ = ["read_table"]
+__all__ = ["DELIMITERS", "Table", "read_table"]
 
-HEADERS = {
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
+MOST_BYTES = 1 << 28  # 268 million, more than the paths of a million images take
+ROWS_TO_TRY = 1000  # before another delimiter is advised
+
+# What headers call the two columns; where a header has several of these names, the first one counts.
+PATHS = (
+    "path",
+    "file_path",
+    "filepath",
+    "image_path",
+    "img_path",
     "file",
     "file_name",
-    "file_path",
     "filename",
-    "filepath",
+    "image_name",
     "image",
-    "image_path",
     "img",
     "name",
-    "path",
-}
+)
+LABELS = ("label", "labels", "class", "class_name", "category", "target", "y")
+
+COMMENT = re.compile(r"[ \t]*#|sep=.$", re.MULTILINE)  # Excel writes the latter
+QUOTES = re.compile(r"['`‘’‚“”„«»‹›].*['`‘’‚“”„«»‹›]", re.DOTALL)  # all but the one that tables have
+
+COLUMNS = (
+    "A row is path,label: put a label that holds the delimiter into double quotes. Of a table with more "
+    "columns, the header must name the two, as path and label."
+)
+ELSEWHERE = "Correct the path, or give root= if the paths start elsewhere."
+MAY_BE_HEADER = f"{ELSEWHERE[:-1]}, or header=True if row 1 is a header."
+LEAVES_BY_DOTS = (
+    "Write the paths as they are from a folder that holds all images, without '..', and give it as root=."
+)
+
+
+class Table(NamedTuple):
+    """What a table says, a row for each image.
+
+    Attributes
+    ----------
+    rows : list of int
+        The numbers of the rows, from 1.
+    files : list of Path
+    labels : list of str
+    """
+
+    rows: list[int]
+    files: list[Path]
+    labels: list[str]
+
+
+class Field(NamedTuple):
+    """One field of a row, without its quotes."""
+
+    text: str
+    quoted: bool
+
+
+class Row(NamedTuple):
+    """The number of the line on which a row begins, from 1, and its fields."""
+
+    number: int
+    fields: list[Field]
+
+
+class Mistake(NamedTuple):
+    """What is wrong with a row, and what to do about it."""
+
+    row: int
+    words: str
+    remedy: str
+    unsplit: bool = False  # the row has one field
+
+
+class _QuotesError(Exception):
+    """A quote in this row is not closed, or something stands behind it."""
 
 
 def read_table(
-    table: Path, root: Path, *, header: bool | Literal["auto"], advice: str
-) -> tuple[list[Path], list[str]]:
+    table: Path,
+    root: Path,
+    *,
+    header: bool | Literal["auto"],
+    delimiter: str = ",",
+    missing: Literal["raise", "keep"] = "raise",
+    advice: str | None = None,
+) -> Table:
     """Read a table of images and labels, and check that every image is there.
+
+    Spaces around fields are dropped. Empty rows, and comments, which begin with "#", are passed over.
 
     Parameters
     ----------
     table : Path
-        A CSV file in UTF-8 with two columns, path and label. Empty lines are passed over.
+        A text file in UTF-8, or in UTF-16 with a byte-order mark.
     root : Path
         The folder from which the paths start, and which they may not leave. Symbolic links are followed.
     header : bool or "auto"
-        Whether the first row is a header; "auto" finds out by the first word, such as "path" or "filename".
-    advice : str
-        What to do about a mistake, for the error message.
+        Whether the first row is a header; "auto" finds out by the names of columns that it holds.
+    delimiter : str, default=","
+        One of `DELIMITERS`.
+    missing : {"raise", "keep"}, default="raise"
+        Whether files that are not there are mistakes, too.
+    advice : str or None, default=None
+        What to do about a mistake, for the error message; None stands for advice that fits the mistake.
 
     Returns
     -------
-    files : list of Path
-    labels : list of str
+    Table
 
     Raises
     ------
     DataSetError
-        The table or an image is missing, or a row is wrong. The message has the numbers of the rows.
+        The table or an image is missing, or a row is wrong. The message has the numbers of the first rows,
+        and the attributes of the error have all.
     """
-    rows = _rows(table, advice)
-    if rows and (header is True or (header == "auto" and _is_header(rows[0][1], root))):
-        del rows[0]
-    if not rows:
-        raise DataSetError(f"{str(table)!r} must have a row 'path,label' for each image. Got none. {advice}")
-    mistakes = [f"row {number}: {mistake}" for number, row in rows if (mistake := _mistake(row, root))]
-    if mistakes:
-        summary = f"{len(mistakes)} of the {len(rows)} rows of {str(table)!r} cannot be used:"
-        raise DataSetError(f"{summary}\n{some_of(mistakes)}\n{advice}")
-    return [root / path for _, (path, _) in rows], [label.strip() for _, (_, label) in rows]
-
-
-def _rows(table: Path, advice: str) -> list[tuple[int, list[str]]]:
-    """Return the rows that are not empty, each with its number in the file."""
+    text = _read_text(table, advice)
+    reading = _Reading(root, header, missing)
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            return [(reader.line_num, row) for row in reader if row]
+        found, mistakes = reading.read(text, delimiter)
+    except _QuotesError as error:
+        number = error.args[0]
+        words = f"in row {number} a double quote is not closed, or more than a delimiter follows it"
+        remedy = "Put quotes around whole fields only, and double those within."
+        remedy = _other_delimiter(reading, text, delimiter, None) or remedy
+        raise _no_table(table, words, advice or remedy, [number]) from None
+    if mistakes:
+        remedy = _other_delimiter(reading, text, delimiter, mistakes) or _remedies(mistakes)
+        raise _mistaken(table, len(found.rows) + len(mistakes), mistakes, advice or remedy)
+    if not found.rows:
+        raise DataSetError(
+            f"{shortened(str(table))} must have a row 'path,label' for each image. Got none. "
+            f"{advice or 'Check which file it is.'}"
+        )
+    return found
+
+
+# From the file to its text
+
+
+def _read_text(table: Path, advice: str | None) -> str:
+    """Return the text of a file, with a newline at the end of every line."""
+    content = _read_bytes(table, advice)
+    of_two_bytes = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if of_two_bytes else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        words = f"row {number} is not in UTF-8 ({error.reason}, byte {content[error.start]:#x})"
+        remedy = "Save it in UTF-8; Excel calls that 'CSV UTF-8'."
+        raise _no_table(table, words, advice or remedy, [number]) from error
+    if "\0" in text:
+        words = "it holds zero bytes, as workbooks, images and UTF-16 without a byte-order mark do"
+        raise _no_table(table, words, advice or "Save it as CSV in UTF-8.")
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n") + "\n"
+
+
+def _read_bytes(table: Path, advice: str | None) -> bytes:
+    """Read a regular file of no more than the largest size; a pipe could block, and a device never end."""
+    try:
+        status = os.stat(table)
+        _check_kind(table, status, advice)
+        with open(table, "rb") as file:
+            return file.read(MOST_BYTES)
     except FileNotFoundError as error:
-        raise DataSetError(f"There is no file {str(table)!r}. {advice}") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataSetError(f"{str(table)!r} cannot be read as CSV in UTF-8 ({error}). {advice}") from error
+        raise DataSetError(
+            f"There is no file {shortened(str(table))}. {advice or 'Check the path.'}"
+        ) from error
+    except DataSetError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        remedy = advice or "Check the path and its permissions."
+        raise _no_table(table, f"it cannot be opened ({reason})", remedy) from error
 
 
-def _is_header(row: list[str], root: Path) -> bool:
-    return row[0].strip().lower() in HEADERS and not os.path.isfile(root / row[0])
+def _check_kind(table: Path, status: os.stat_result, advice: str | None) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        remedy = "Give the path of a file, or use load_image_folder if its sub-folders are the classes."
+        raise _no_table(table, "it is a folder", advice or remedy)
+    if not stat.S_ISREG(status.st_mode):
+        raise _no_table(table, "it is no regular file", advice or "Copy its content to a file.")
+    if status.st_size > MOST_BYTES:
+        words = f"it has {status.st_size:,} bytes, and tables up to {MOST_BYTES:,} are read"
+        raise _no_table(table, words, advice or "Check which file it is, or divide it.")
 
 
-def _mistake(row: list[str], root: Path) -> str | None:
-    """Return what is wrong with a row."""
-    if len(row) != 2:
-        return f"it must have two fields, path and label. Got {len(row)}"
-    path, label = row
-    if not path or not label.strip():
-        return "its path or its label is empty"
-    either_system = PureWindowsPath(path)  # it knows / and \ and drives
-    if either_system.anchor or ".." in either_system.parts:
-        return f"the path {path!r} must stay within {str(root)!r}"
-    if not os.path.isfile(root / path):
-        return f"there is no file {path!r} in {str(root)!r}"
+def _no_table(table: Path, reason: str, advice: str, rows: list[int] | None = None) -> DataSetError:
+    words = f"{shortened(str(table))} cannot be read as a table: {reason}. {advice}"
+    return DataSetError(words, rows=rows or (), messages=[reason] if rows else ())
+
+
+# From the text to rows
+
+
+def _split(text: str, delimiter: str, is_file: Callable[[str], bool]) -> Iterator[Row]:
+    """Split a text into rows that are not empty."""
+    field, position, number = _pattern(delimiter), 0, 1
+    while position < len(text):
+        line = text[position : text.index("\n", position)]
+        if COMMENT.match(line) and not is_file(line.split(delimiter)[0].strip()):
+            start, position, fields = position, position + len(line) + 1, []
+        else:
+            start, (position, fields) = position, _fields(text, position, field, number)
+        if any(field.text or field.quoted for field in fields):
+            yield Row(number, fields)
+        number += text.count("\n", start, position)
+
+
+def _fields(text: str, position: int, field: re.Pattern[str], number: int) -> tuple[int, list[Field]]:
+    """Return where the next row begins, and the fields of this one."""
+    fields = []
+    while True:
+        match = field.match(text, position)
+        if match is None:
+            raise _QuotesError(number)
+        quoted = match[1] is not None
+        fields.append(Field(match[1].replace('""', '"') if quoted else match[2].strip(), quoted))
+        position = match.end() + 1
+        if text[match.end()] == "\n":
+            return position, fields
+
+
+def _pattern(delimiter: str) -> re.Pattern[str]:
+    """Return the pattern of one field: in double quotes, with spaces around them, or without quotes."""
+    end = re.escape(delimiter)
+    space = "[ \t]".replace(delimiter, "")
+    return re.compile(
+        rf'{space}*+(?:"([^"]*+(?:""[^"]*+)*+)"{space}*+(?=[{end}\n])|(?!")([^{end}\n]*+))', re.DOTALL
+    )
+
+
+# From rows to images and labels
+
+
+class _Reading(NamedTuple):
+    """How the rows are read."""
+
+    root: Path
+    header: bool | Literal["auto"]
+    missing: Literal["raise", "keep"]
+
+    def read(self, text: str, delimiter: str) -> tuple[Table, list[Mistake]]:
+        """Return what the good rows say, and what is wrong with the others."""
+        found, mistakes = Table([], [], []), []
+        columns, width = (0, 1), None
+        for index, row in enumerate(_split(text, delimiter, self._is_file)):
+            words = [_word(field) for field in row.fields]
+            if index == 0 and self._is_header(row, words):
+                columns, width = _columns(words)
+                continue
+            read = self._read_row(row, columns, width)
+            if isinstance(read, Mistake):
+                may_be_header = index == 0 and self.header == "auto" and read.remedy == ELSEWHERE
+                mistakes.append(read._replace(remedy=MAY_BE_HEADER) if may_be_header else read)
+                continue
+            for values, value in zip(found, (row.number, *read), strict=True):
+                values.append(value)
+        return found, mistakes
+
+    def _is_header(self, row: Row, words: list[str]) -> bool:
+        """Say whether the first row is a header."""
+        if self.header != "auto":
+            return bool(self.header)
+        names_both = not set(words).isdisjoint(PATHS) and not set(words).isdisjoint(LABELS)
+        return (names_both or words[0] in PATHS) and not any(self._is_file(each.text) for each in row.fields)
+
+    def _read_row(self, row: Row, columns: tuple[int, int], width: int | None) -> tuple[Path, str] | Mistake:
+        """Return the file and the label of a row, or what is wrong with it."""
+        fields = row.fields
+        if len(fields) <= max(columns) or any(each.text for each in fields[width or 2 :]):
+            must = "two: path and label" if width is None else f"the {width} of the header"
+            got = shortened([each.text for each in fields])
+            words = f"it has {len(fields)} field{'s' * (len(fields) > 1)}, {got}, and must have {must}"
+            return Mistake(row.number, words, COLUMNS, unsplit=len(fields) == 1)
+        path, label = (fields[column] for column in columns)
+        if not path.text.strip() or not label.text.strip():
+            return Mistake(row.number, "its path or its label is empty", "Write both, or remove the row.")
+        for field in (path, label):
+            if not field.quoted and QUOTES.fullmatch(field.text):
+                words = f"the quotes around {shortened(field.text)} are not double quotes"
+                remedy = "Write '\"' for them, or put double quotes around them if they belong to the text."
+                return Mistake(row.number, words, remedy)
+        file = self._find(path.text)
+        if file is None:
+            missing = _missing(path.text, self.root)
+            if missing.is_outside or self.missing == "raise":
+                return Mistake(row.number, missing.words, missing.remedy)
+            file = self.root / path.text
+        return file, label.text.strip()
+
+    def _is_file(self, path: str) -> bool:
+        return self._find(path) is not None
+
+    def _find(self, path: str) -> Path | None:
+        """Return the file that a path means, as it stands there, without spaces, or as Windows writes it."""
+        stripped = path.strip()
+        for written in dict.fromkeys((path, stripped, stripped.replace("\\", "/"))):
+            file = _within(written, self.root)
+            if file is not None and os.path.isfile(file):
+                return file
+        return None
+
+
+def _word(field: Field) -> str:
+    return re.sub(r"[\s-]+", "_", field.text.strip().lower())
+
+
+def _columns(words: list[str]) -> tuple[tuple[int, int], int | None]:
+    """Return the two columns, and the number of columns if the header names these two."""
+    path, label = (next((words.index(n) for n in names if n in words), None) for names in (PATHS, LABELS))
+    return ((0, 1), None) if path is None or label is None else ((path, label), len(words))
+
+
+def _within(path: str, root: Path) -> Path | None:
+    """Return where a path leads from a root; None if it leaves the root, by what is written."""
+    if ".." not in PureWindowsPath(path).parts and not os.path.isabs(path):
+        return root / path if path else None
+    base = os.path.abspath(root)
+    target = Path(os.path.normpath(os.path.join(base, path)))
+    return target if any(map(target.is_relative_to, (base, os.path.realpath(base)))) else None
+
+
+# What is wrong
+
+
+class _Missing(NamedTuple):
+    """Why a path means no file that may be read."""
+
+    words: str
+    remedy: str
+    is_outside: bool = False
+
+
+def _missing(path: str, root: Path) -> _Missing:
+    name, folder = shortened(path), shortened(str(root))
+    written = PureWindowsPath(path.strip())  # it knows / and \ and drives
+    if "://" in path:
+        return _Missing(f"{name} is an address", "Download the images, and write the paths of their files.")
+    if ".." in written.parts and _within(path.strip().replace("\\", "/"), root) is None:
+        return _Missing(f"the path {name} leads out of {folder}", LEAVES_BY_DOTS, is_outside=True)
+    if os.path.isabs(path) and _within(path, root) is None:
+        remedy = f"Give a folder above all images as root=, such as root={Path(path).anchor!r}."
+        return _Missing(f"the path {name} is not in {folder}", remedy, is_outside=True)
+    if written.anchor and not os.path.isabs(path):
+        remedy = "Write the paths without it, from a folder that holds all images, and give it as root=."
+        words = f"the path {name} begins with {written.anchor!r}, as on Windows"
+        return _Missing(words, remedy, is_outside=True)
+    reason = _why_not(root / path)
+    return _Missing(
+        f"there is no file {name} in {folder}{reason}",
+        ELSEWHERE,
+    )
+
+
+def _why_not(file: Path) -> str:
+    """Return why something is not a file that can be read, if it is more than absent."""
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        return f" ({getattr(error, 'strerror', None) or error})"
+    return ", but a folder" if stat.S_ISDIR(status.st_mode) else ", but a pipe or a device"
+
+
+def _mistaken(table: Path, n_rows: int, mistakes: list[Mistake], advice: str) -> DataSetError:
+    listed = [f"row {mistake.row}: {mistake.words}" for mistake in mistakes]
+    summary = f"{len(mistakes)} of the {n_rows} rows of {shortened(str(table))} cannot be used:"
+    return DataSetError(
+        f"{summary}\n{some_of(listed)}\n{advice}",
+        rows=[mistake.row for mistake in mistakes],
+        messages=[mistake.words for mistake in mistakes],
+    )
+
+
+def _remedies(mistakes: list[Mistake]) -> str:
+    """Return each remedy once; the longer one for missing files holds the shorter."""
+    remedies = dict.fromkeys(mistake.remedy for mistake in mistakes)
+    if MAY_BE_HEADER in remedies:
+        remedies.pop(ELSEWHERE, None)
+    return " ".join(remedies)
+
+
+def _other_delimiter(
+    reading: _Reading, text: str, delimiter: str, mistakes: list[Mistake] | None
+) -> str | None:
+    """Return the advice to give another delimiter, if one of them fits better to the first rows."""
+    beginning = "\n".join(text.split("\n", ROWS_TO_TRY)[:ROWS_TO_TRY]) + "\n"
+    unsplit = mistakes is None or all(mistake.unsplit for mistake in mistakes)
+    for other in [each for each in DELIMITERS if each != delimiter]:
+        try:
+            found, left = reading.read(beginning, other)
+        except _QuotesError:
+            continue
+        is_split = not any(COLUMNS in mistake.remedy for mistake in left)
+        if (found.rows and not left) or (unsplit and is_split):
+            return (
+                f"The fields have {DELIMITERS[other]} between them, not {DELIMITERS[delimiter]}: give "
+                f"delimiter={other!r}."
+            )
     return None

@@ -17,17 +17,15 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from . import _cpen455
-from ._decoding import some_of
-from ._tables import read_table
-from .errors import DataSetError
+from ._folders import find_classes
+from ._ordering import natural_key
+from ._tables import DELIMITERS, read_table
 from .images import MAX_PIXELS, READING_RULES, ReadImages
 from .validation import Rule, check_parameters, choice, either, flag, optional
 
 __all__ = ["fetch_cpen455", "load_image_csv", "load_image_folder"]
 
-EXTENSIONS = (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-PATH = Rule("a path", lambda value: isinstance(value, str | os.PathLike))
+PATH = Rule("a path", lambda value: _is_path(value))
 ENDINGS = Rule(
     "a list of endings such as '.png'", lambda value: _is_names(value) and all(map(_is_ending, value))
 )
@@ -43,6 +41,16 @@ def _is_ending(name: str) -> bool:
     return name.startswith(".") and len(name) > 1
 
 
+def _is_path(value: Any) -> bool:
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    return isinstance(text, str) and text != ""
+
+
+def _path(value: str | os.PathLike[str]) -> Path:
+    """Return a path with the home of the user in the place of "~"."""
+    return Path(os.path.expanduser(value))
+
+
 def load_image_folder(
     path: str | os.PathLike[str],
     *,
@@ -51,27 +59,33 @@ def load_image_folder(
     resample: str = "bilinear",
     max_pixels: int = MAX_PIXELS,
     classes: Sequence[str] | None = None,
-    extensions: Sequence[str] = EXTENSIONS,
+    extensions: Sequence[str] | None = None,
     return_X_y: bool = False,
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Any:
     """Load images from a folder that has one sub-folder for each class.
 
-    The images lie directly in the sub-folders, whose names are those of the classes. Hidden files, files with
-    other extensions, and folders within the sub-folders are passed over. The order is alphabetical.
+    The names of the sub-folders are those of the classes. The images lie in them, or in folders within them;
+    links are followed, and no folder is read twice for a class. Hidden files, and what systems put into
+    folders, such as Thumbs.db and __MACOSX, are left out. Everything is in natural order, in which numbers
+    count by their value: class 2 is before class 10, and img2.png before img10.png.
 
     Parameters
     ----------
     path : str or path-like
-        The folder.
+        The folder; "~" is your home.
     size, mode, resample, max_pixels
         How each image is read: see `gencls.images.read_image`. With ``size=None`` all must have one size.
     classes : sequence of str or None, default=None
-        The sub-folders to read, in the order of their codes; None takes all. When you load further images for
-        the same classifier, give the ``target_names`` of the first, so that the codes agree.
-    extensions : sequence of str
-        What the names of images end with, such as ".png"; capitals make no difference.
+        The sub-folders to read, in the order of their codes; None takes all, unless they seem to lie on
+        another level: "train" and "test" are no classes, nor are folders that only hold folders. When you
+        load further images for the same classifier, give the ``target_names`` of the first, so that the codes
+        agree.
+    extensions : sequence of str or None, default=None
+        What the names of images end with, such as ".png"; capitals make no difference. All other files are
+        left out. None takes the endings of all formats that `gencls.images.read_image` reads, and warns of
+        other files.
     return_X_y : bool, default=False
         Return ``(data, target)`` rather than a Bunch.
     n_jobs : int or None, default=None
@@ -89,28 +103,32 @@ def load_image_folder(
     Raises
     ------
     DataSetError
-        The folder or a class is missing, or has no images.
+        The folder or a class is missing, cannot be read or has no images, or the classes seem to lie on
+        another level.
     ImageFileError
         Images cannot be read.
     InvalidParameterError
         A parameter is wrong; all that are wrong are reported.
+
+    Warns
+    -----
+    SkippedFilesWarning
+        Files were left out for their endings, or images lie beside the sub-folders.
     """
     reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose)
     values = {"path": path, "classes": classes, "extensions": extensions, "return_X_y": return_X_y}
-    rules = {"path": PATH, "classes": optional(NAMES), "extensions": ENDINGS, "return_X_y": flag()}
+    rules = {
+        "path": PATH,
+        "classes": optional(NAMES),
+        "extensions": optional(ENDINGS),
+        "return_X_y": flag(),
+    }
     check_parameters("load_image_folder", values | reader.get_params(), rules | READING_RULES)
-    names = _class_folders(Path(path), classes)
-    endings = tuple(ending.lower() for ending in extensions)
-    files = [_images_in(Path(path, name), endings) for name in names]
-    empty = [repr(name) for name, found in zip(names, files, strict=True) if not found]
-    if empty:
-        raise DataSetError(
-            f"These sub-folders of {str(path)!r} hold no files whose names end with {', '.join(endings)}:\n"
-            f"{some_of(empty)}\nRemove them, choose others with classes=, or give other extensions."
-        )
-    target = np.repeat(np.arange(len(names), dtype=np.int64), [len(found) for found in files])
-    description = f"{len(target)} images of {len(names)} classes, from the sub-folders of {str(path)!r}."
-    return _loaded(reader, list(chain(*files)), target, names, description, return_X_y)
+    found = find_classes(_path(path), classes, extensions)
+    target = np.repeat(np.arange(len(found), dtype=np.int64), [len(each.files) for each in found])
+    description = f"{len(target)} images of {len(found)} classes, from the sub-folders of {str(path)!r}."
+    files = list(chain.from_iterable(each.files for each in found))
+    return _loaded(reader, files, target, [each.name for each in found], description, return_X_y)
 
 
 def load_image_csv(
@@ -118,6 +136,7 @@ def load_image_csv(
     *,
     root: str | os.PathLike[str] | None = None,
     header: bool | Literal["auto"] = "auto",
+    delimiter: Literal[",", ";", "\t", "|", " "] = ",",
     size: int | tuple[int, int] | None = 32,
     mode: str = "RGB",
     resample: str = "bilinear",
@@ -126,18 +145,26 @@ def load_image_csv(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Any:
-    """Load the images that a CSV file lists, with a row ``path,label`` for each.
+    r"""Load the images that a CSV file lists, with a row ``path,label`` for each.
+
+    Spaces around path and label are dropped, and so are double quotes, which a label needs only if it holds
+    a comma, a quote or a line break. Empty rows are passed over, and comments, which begin with "#".
 
     Parameters
     ----------
     path : str or path-like
-        The CSV file, in UTF-8, with a comma between path and label. A label is any text.
+        The CSV file; "~" is your home. Its text is in UTF-8, or in UTF-16 with a byte-order mark, as some
+        programs write it. A label is any text. A path has slashes, or backslashes as on Windows.
     root : str, path-like or None, default=None
         The folder from which the paths in the file start; None is the folder of the file itself. Paths that
-        could leave it, being absolute or with "..", are refused.
+        leave it, being absolute or with "..", are refused.
     header : bool or "auto", default="auto"
-        Whether the first row is a header. With "auto" it is one if it starts with a word such as "path",
-        "file", "filename" or "image" and there is no file of that name.
+        Whether the first row is a header. With "auto" it is one if it has the name of a column of paths, such
+        as "path", "file", "filename" or "image", in its first place or together with that of a column of
+        labels, such as "label", "class" or "target", and if there is no file of such a name. Of a table of
+        more than two columns, the header must name both; the others are not read.
+    delimiter : {",", ";", "\t", "|", " "}, default=","
+        What stands between the fields.
     size, mode, resample, max_pixels
         How each image is read: see `gencls.images.read_image`. With ``size=None`` all must have one size.
     return_X_y, n_jobs, verbose
@@ -147,28 +174,32 @@ def load_image_csv(
     -------
     Bunch, or (data, target) with ``return_X_y=True``
         As `load_image_folder` returns it, in the order of the rows. ``target_names`` are the labels that
-        occur, in the order of numbers if all are whole numbers, else in that of the alphabet.
+        occur, in natural order.
 
     Raises
     ------
     DataSetError
-        The file or an image is missing, or a row is wrong; the message has the numbers of the rows.
+        The file or an image is missing, or a row is wrong. The message has the numbers of the first rows, and
+        the attribute ``rows`` has all.
     ImageFileError
         Images cannot be read.
     InvalidParameterError
         A parameter is wrong; all that are wrong are reported.
     """
     reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose)
-    values = {"path": path, "root": root, "header": header, "return_X_y": return_X_y}
-    named = either(choice("auto"), flag())
-    rules = {"path": PATH, "root": optional(PATH), "header": named, "return_X_y": flag()}
+    values = {"path": path, "root": root, "header": header, "delimiter": delimiter, "return_X_y": return_X_y}
+    rules = {
+        "path": PATH,
+        "root": optional(PATH),
+        "header": either(choice("auto"), flag()),
+        "delimiter": choice(*DELIMITERS),
+        "return_X_y": flag(),
+    }
     check_parameters("load_image_csv", values | reader.get_params(), rules | READING_RULES)
-    advice = (
-        "Correct the file, or give root= if the paths start elsewhere, or header=True if row 1 is a header."
-    )
-    folder = Path(path).parent if root is None else Path(root)
-    files, labels = read_table(Path(path), folder, header=header, advice=advice)
-    names = _in_order(set(labels))
+    table = _path(path)
+    folder = table.parent if root is None else _path(root)
+    _, files, labels = read_table(table, folder, header=header, delimiter=delimiter)
+    names = sorted(set(labels), key=natural_key)
     codes = {name: code for code, name in enumerate(names)}
     target = np.array([codes[label] for label in labels], dtype=np.int64)
     description = f"{len(target)} images of {len(names)} classes, from the table {str(path)!r}."
@@ -237,44 +268,9 @@ def fetch_cpen455(
         path, data_home, download_if_missing=download_if_missing, verbose=verbose
     )
     table = folder / f"{subset}.csv"
-    files, labels = read_table(table, folder, header=False, advice=advice)
+    _, files, labels = read_table(table, folder, header=False, advice=advice)
     target = _cpen455.codes_of(labels, table, advice)
     return _loaded(reader, files, target, list(_cpen455.CLASSES), _cpen455.DESCRIPTION, return_X_y)
-
-
-def _class_folders(folder: Path, classes: Sequence[str] | None) -> list[str]:
-    """Return the names of the sub-folders to read, all of which exist."""
-    if not folder.is_dir():
-        raise DataSetError(f"There is no folder {str(folder)!r}. Check the path.")
-    there = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-    if not there:
-        raise DataSetError(
-            f"{str(folder)!r} must have a sub-folder for each class, with the images in it. Got none. Check "
-            "the path, or use load_image_csv if a table holds the labels."
-        )
-    unknown = [repr(name) for name in classes or () if name not in there]
-    if unknown:
-        raise DataSetError(
-            f"{str(folder)!r} has no sub-folder for these classes:\n{some_of(unknown)}\n"
-            f"It has {', '.join(map(repr, there))}. Correct classes= or the path."
-        )
-    return there if classes is None else list(classes)
-
-
-def _images_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    return sorted(
-        each
-        for each in folder.iterdir()
-        if each.name.lower().endswith(endings) and not each.name.startswith(".") and each.is_file()
-    )
-
-
-def _in_order(labels: set[str]) -> list[str]:
-    """Sort as numbers if all are whole numbers, so that the codes of labels 0, 1, 2, ... are these labels."""
-    try:
-        return sorted(labels, key=lambda label: (int(label), label))
-    except ValueError:
-        return sorted(labels)
 
 
 def _loaded(

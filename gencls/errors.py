@@ -21,6 +21,7 @@ __all__ = [
     "NarrowRangeWarning",
     "NonFiniteLossError",
     "PixelClippingWarning",
+    "SkippedFilesWarning",
     "TrainingDivergedWarning",
     "TrainingInterruptedWarning",
 ]
@@ -63,7 +64,19 @@ class ImageFileError(InvalidInputError):
 
 
 class DataSetError(GenclsError, OSError):
-    """A data set is missing, incomplete, or not the one that was expected."""
+    """A data set is missing, incomplete, or not the one that was expected.
+
+    Attributes
+    ----------
+    rows : list of int
+        The rows of the table that are wrong, from 1; empty if something else is.
+    messages : list of str
+        What is wrong with each of them.
+    """
+
+    def __init__(self, message: str, rows: Iterable[int] = (), messages: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.rows, self.messages = list(rows), list(messages)
 
 
 class ConditionerError(GenclsError, LookupError, ValueError):
@@ -96,6 +109,10 @@ class NarrowRangeWarning(UserWarning):
 
 class PixelClippingWarning(UserWarning):
     """Some values lay outside the range that ``fit`` saw, or that was given, and were clipped to it."""
+
+
+class SkippedFilesWarning(UserWarning):
+    """Files were left out of a data set; the message says how many, and why."""
 
 
 class TrainingDivergedWarning(ConvergenceWarning):
