@@ -44,6 +44,7 @@ COLUMNS = (
     "A row is path,label: put a label that holds the delimiter into double quotes. Of a table with more "
     "columns, the header must name the two, as path and label."
 )
+OTHER_QUOTES = "Write '\"' for them, or put '\"' around them if they belong to the text."
 ELSEWHERE = "Correct the path, or give root= if the paths start elsewhere."
 MAY_BE_HEADER = f"{ELSEWHERE[:-1]}, or header=True if row 1 is a header."
 LEAVES_BY_DOTS = (
@@ -133,6 +134,8 @@ def read_table(
         and the attributes of the error have all.
     """
     text = _read_text(table, advice)
+    if not os.path.isdir(root):
+        raise DataSetError(f"There is no folder {shortened(str(root))}. {advice or 'Correct root=.'}")
     reading = _Reading(root, header, missing)
     try:
         found, mistakes = reading.read(text, delimiter)
@@ -163,8 +166,9 @@ def _read_text(table: Path, advice: str | None) -> str:
     try:
         text = content.decode("utf-16" if of_two_bytes else "utf-8-sig")
     except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        words = f"row {number} is not in UTF-8 ({error.reason}, byte {content[error.start]:#x})"
+        before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        number = before.count(b"\n") + 1
+        words = f"row {number} is not in {error.encoding} (byte {error.object[error.start]:#x})"
         remedy = "Save it in UTF-8; Excel calls that 'CSV UTF-8'."
         raise _no_table(table, words, advice or remedy, [number]) from error
     if "\0" in text:
@@ -294,18 +298,16 @@ class _Reading(NamedTuple):
         path, label = (fields[column] for column in columns)
         if not path.text.strip() or not label.text.strip():
             return Mistake(row.number, "its path or its label is empty", "Write both, or remove the row.")
-        for field in (path, label):
+        file = self._find(path.text)
+        for field in (label,) if file else (path, label):
             if not field.quoted and QUOTES.fullmatch(field.text):
                 words = f"the quotes around {shortened(field.text)} are not double quotes"
-                remedy = "Write '\"' for them, or put double quotes around them if they belong to the text."
-                return Mistake(row.number, words, remedy)
-        file = self._find(path.text)
+                return Mistake(row.number, words, OTHER_QUOTES)
         if file is None:
             missing = _missing(path.text, self.root)
             if missing.is_outside or self.missing == "raise":
                 return Mistake(row.number, missing.words, missing.remedy)
-            file = self.root / path.text
-        return file, label.text.strip()
+        return file or self.root / path.text, label.text.strip()
 
     def _is_file(self, path: str) -> bool:
         return self._find(path) is not None

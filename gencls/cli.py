@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from reprlib import Repr
+from shutil import copymode
+from typing import Any, BinaryIO, NoReturn, TextIO
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +25,22 @@ from .images import ReadImages
 from .persistence import read_card
 from .plotting import SampleGridDisplay
 from .pretrained import list_pretrained, load_pretrained, model_card
+from .validation import shortened
 
 __all__ = ["main"]
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # how to read an image of so many channels
 PICTURES = (".pdf", ".png", ".svg")
+MOST_SAMPLES = 1000  # of each class, in one picture
+LONGEST_TEXT, MOST_ENTRIES = 1000, 50  # characters of a value, and entries of a card, that `info` prints
+ERROR, INTERRUPTED = 2, 130  # exit statuses; the latter is that of shells
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
+
+    Characters that cannot be shown, or that would move the cursor, are written with a backslash. Where the
+    reader of a pipe has gone, the command ends quietly.
 
     Parameters
     ----------
@@ -36,19 +50,97 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, or 2 after an error, which is told on the standard error stream.
+        The exit status: 0; 2 after an error, which is told on the standard error stream; or 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    with _backslashes(sys.stdout), _backslashes(sys.stderr):
+        try:
+            return _run(arguments)
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except BrokenPipeError:
+            return 0
+        finally:
+            _discard_the_rest(sys.stdout)
+            _discard_the_rest(sys.stderr)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
-        options.run(options)
-    except (GenclsError, OSError, ImportError) as error:
-        sys.stderr.write(f"gencls: error: {error}\n")
-        return 2
+        try:
+            options = _parser().parse_args(arguments)
+            options.run(options)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:  # of the standard output
+        raise
+    except (GenclsError, OSError, ImportError, MemoryError) as error:
+        _complain(error)
+        return ERROR
     return 0
 
 
+# The streams
+
+
+@contextmanager
+def _backslashes(stream: TextIO | None) -> Iterator[None]:
+    """Write what the encoding of a stream does not have with backslashes, as long as this lasts."""
+    if not isinstance(stream, TextIOWrapper):
+        yield
+        return
+    errors = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        stream.reconfigure(errors=errors)
+
+
+def _discard_the_rest(stream: TextIO | None) -> None:
+    """Let Python's own last flush succeed where nobody takes what is left."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _print(*fields: object) -> None:
+    """Print fields with tabs between them, in one line."""
+    print(*(_shown(str(field)) for field in fields), sep="\t")
+
+
+def _complain(error: BaseException) -> None:
+    """Tell an error where anybody listens."""
+    words = _shown(str(error) or type(error).__name__, keep="\n")
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"gencls: error: {words}\n")
+            sys.stderr.flush()
+
+
+def _shown(text: str, keep: str = "") -> str:
+    """Escape what is not printable: a terminal could take it for a command."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+
+
+# The arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(_shown(_cut(message)))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gencls", description=__doc__)
+    parser = _Parser(prog="python -m gencls", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, _list, "list", "name the conditioners and the pretrained models")
     _add(commands, _info, "info", "tell what a model is, and how good", model=True)
@@ -56,11 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "images",
         nargs="+",
+        type=os.path.expanduser,
         metavar="IMAGE",
         help="file; black is the model's lowest value, white its highest",
     )
     sample = _add(commands, _sample, "sample", "draw images of every class into a picture", model=True)
-    sample.add_argument("--n", type=_count, default=8, help="images of each class (default: 8)")
+    sample.add_argument("--n", type=_count, default=8, help="images of each class, up to 1000 (default: 8)")
     sample.add_argument("--seed", type=_seed, help="draw the same images again")
     sample.add_argument("--out", type=_picture, required=True, help=f"file: {', '.join(PICTURES)}")
     return parser
@@ -72,38 +165,54 @@ def _add(
     parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words)
     parser.set_defaults(run=run)
     if model:
-        parser.add_argument("model", metavar="MODEL", help="model file, or name of a pretrained model")
+        words = "model file, or name of a pretrained model"
+        parser.add_argument("model", type=os.path.expanduser, metavar="MODEL", help=words)
         parser.add_argument("--device", default="auto", help="torch device (default: auto)")
     return parser
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    if not _is_whole(text, 1, MOST_SAMPLES):
+        words = f"must be a whole number from 1 to {MOST_SAMPLES}, got {shortened(text)}"
+        raise argparse.ArgumentTypeError(words)
     return int(text)
 
 
 def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2**32 - 1, got {text!r}")
+    if not _is_whole(text, 0, 2**32 - 1):
+        words = f"must be a whole number from 0 to 2**32 - 1, got {shortened(text)}"
+        raise argparse.ArgumentTypeError(words)
     return int(text)
 
 
+def _is_whole(text: str, minimum: int, maximum: int) -> bool:
+    """Say whether a text is a number in a range; Python refuses to read very long ones."""
+    return text.isdecimal() and len(text) <= 100 and minimum <= int(text) <= maximum
+
+
 def _picture(text: str) -> Path:
-    path = Path(text)
+    path = Path(os.path.expanduser(text))
     if path.suffix.lower() not in PICTURES:
-        raise argparse.ArgumentTypeError(f"must end with {' or '.join(PICTURES)}, got {text!r}")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in a folder that is there, got {text!r}")
-    return path
+        must = f"must end with {' or '.join(PICTURES)}"
+    elif not os.path.isdir(path.parent):
+        must = "must be in a folder that is there"
+    elif os.path.isdir(path):
+        must = "must not be a folder"
+    else:
+        return path
+    raise argparse.ArgumentTypeError(f"{must}, got {shortened(text)}")
 
 
 # The commands
 
+_BOUNDED = Repr()
+_BOUNDED.maxlist = _BOUNDED.maxdict = MOST_ENTRIES
+_BOUNDED.maxstring = _BOUNDED.maxother = _BOUNDED.maxlong = LONGEST_TEXT
+
 
 def _list(options: argparse.Namespace) -> None:
     for title, names in (("conditioners", list_conditioners()), ("pretrained models", list_pretrained())):
-        print(f"{title}: {', '.join(names)}")
+        _print(f"{title}: {', '.join(names)}")
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -116,32 +225,62 @@ def _info(options: argparse.Namespace) -> None:
         "weights": sum(weight.numel() for weight in clf.net_.averaged_model.parameters()),
         "epochs": clf.n_iter_,
     }
-    for name, value in (facts | _card(options)).items():
-        print(f"{name}: {value}")
+    for name, value in facts.items():
+        _print(_cut(f"{name}: {value}"))
+    _print_card(_card(options))
+
+
+def _print_card(card: Mapping[str, Any]) -> None:
+    """Print what somebody has written about a model, apart from what it says itself."""
+    for name, value in islice(card.items(), MOST_ENTRIES):
+        words = value if isinstance(value, str) else _BOUNDED.repr(value)
+        _print(f"card.{shortened(name)[1:-1]}: {_cut(words)}")
+    if len(card) > MOST_ENTRIES:
+        _print(f"card: {len(card) - MOST_ENTRIES} more entries")
 
 
 def _predict(options: argparse.Namespace) -> None:
     clf = _load(options)
     probabilities = clf.predict_proba(_read(clf, options.images))
     for path, row in zip(options.images, probabilities, strict=True):
-        print(path, clf.classes_[row.argmax()], f"{row.max():.4f}", sep="\t")
+        _print(path, clf.classes_[row.argmax()], f"{row.max():.4f}")
 
 
 def _sample(options: argparse.Namespace) -> None:
-    display = SampleGridDisplay.from_estimator(
-        _load(options), n_per_class=options.n, random_state=options.seed
-    )
-    display.figure_.savefig(options.out)
-    print(f"wrote {options.out}")
+    with _replacing(options.out) as file:
+        display = SampleGridDisplay.from_estimator(
+            _load(options), n_per_class=options.n, random_state=options.seed
+        )
+        display.figure_.savefig(file, format=options.out.suffix[1:].lower())
+    _print(f"wrote {options.out}")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file beside this one, and put it in its place once it is whole."""
+    path = Path(os.path.realpath(path))
+    unfinished = path.with_name(f".{uuid4().hex}{path.suffix}")
+    try:
+        with unfinished.open("xb") as file:
+            yield file
+        if path.exists():
+            copymode(path, unfinished)
+        unfinished.replace(path)
+    except OSError as error:
+        if error.filename is None or Path(error.filename) != unfinished:
+            raise
+        raise InvalidInputError(f"{path} cannot be written ({error.strerror}).") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _load(options: argparse.Namespace) -> GenerativeBayesClassifier:
     if options.model in list_pretrained():
         return load_pretrained(options.model, options.device)
-    if not Path(options.model).exists():
+    if not os.path.lexists(options.model):
         raise InvalidInputError(
             f"MODEL must be a model file or a pretrained model ({', '.join(list_pretrained())}), got "
-            f"{options.model!r}: there is neither."
+            f"{shortened(options.model)}: there is neither."
         )
     return GenerativeBayesClassifier.load(options.model, options.device)
 

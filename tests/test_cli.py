@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from gencls import GenerativeBayesClassifier, list_conditioners, list_pretrained, load_pretrained
+from gencls import GenerativeBayesClassifier, cli, list_conditioners, list_pretrained, load_pretrained
 from gencls.cli import main
 
 
@@ -72,10 +75,31 @@ def test_the_module_is_a_command():
 
 def test_info(run, colours):
     printed = run("info", colours / "model")
-    for line in ("classes: blue, green, red", "epochs: 5", "conditioner: mild", "made by: a test"):
+    for line in ("classes: blue, green, red", "epochs: 5", "conditioner: mild", "card.made by: a test"):
         assert f"{line}\n" in printed
     assert "images: (3, 2, 4), 256 levels from -10 to 245\n" in printed
-    assert "licence: data CC BY 4.0, model BSD-3-Clause\n" in run("info", "digits")
+    assert "card.licence: data CC BY 4.0, model BSD-3-Clause\n" in run("info", "digits")
+
+
+def test_a_card_stands_apart_from_the_facts_and_has_an_end(run, colours, tmp_path):
+    card = {
+        "classes": "cats",
+        "a\nepochs": "9\nweights: 3",
+        "\x1b[2J": "\x1b]0;title\x07\u202e",
+        "long": "é" * 10**6,
+    }
+    card |= {"deep": [[[[[[[[[["end"]]]]]]]]]], "many": list(range(10**5)), "k" * 10**6: 1}
+    card |= {f"entry {number}": number for number in range(100)}
+    GenerativeBayesClassifier.load(colours / "model").save(tmp_path / "model", card=card)
+    lines = run("info", tmp_path / "model").splitlines()
+    names = [line.split(":")[0] for line in lines]
+    assert names[:6] == ["classes", "images", "conditioner", "weights", "epochs", "card.classes"]
+    assert names.count("classes") == names.count("epochs") == names.count("weights") == 1
+    assert lines[0] == "classes: blue, green, red"
+    assert r"card.\x1b[2J: \x1b]0;title\x07\u202e" in lines[7].replace("\\\\", "\\")
+    assert lines[-1] == "card: 57 more entries"
+    assert max(map(len, lines)) < 1300
+    assert all(line.isprintable() for line in lines)
 
 
 def assert_predicts(printed, paths, clf, X):
@@ -127,7 +151,8 @@ def test_sample_draws_a_picture(run, colours):
         ("predict digits", "the following arguments are required: IMAGE"),
         ("sample digits --out samples.txt", "must end with .pdf or .png or .svg, got 'samples.txt'"),
         ("sample digits --out missing/samples.png", "must be in a folder that is there"),
-        ("sample digits --n 0 --out samples.png", "must be a whole number of at least 1, got '0'"),
+        ("sample digits --n 0 --out samples.png", "must be a whole number from 1 to 1000, got '0'"),
+        ("sample digits --n 1001 --out samples.png", "must be a whole number from 1 to 1000, got '1001'"),
         ("sample digits --seed -1 --out samples.png", "must be a whole number from 0 to 2**32 - 1, got '-1'"),
         ("sample digits --seed 4294967296 --out samples.png", "from 0 to 2**32 - 1, got '4294967296'"),
         ("", "the following arguments are required: COMMAND"),
@@ -135,6 +160,163 @@ def test_sample_draws_a_picture(run, colours):
 )
 def test_mistakes_are_told(words, message, fails, colours):
     assert message in fails(*words.format(colours=colours).split())
+
+
+# Streams
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory):
+    """A model file whose classes have names in several scripts, and one with a command to the terminal."""
+    path = tmp_path_factory.mktemp("scripts") / "model"
+    X = np.arange(6 * 4).reshape(6, 2, 2)
+    clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1)
+    clf.fit(X, np.array(["猫", "собака", "eel\x1b[2J"]).repeat(2)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "cat"), [("utf-8", "猫"), ("cp1252", r"\u732b"), ("ascii", r"\u732b"), ("gbk", "猫")]
+)
+def test_every_encoding_will_do(encoding, cat, scripts, tmp_path, monkeypatch):
+    path = tmp_path / "猫\x1b[31m\udcff.png"
+    Image.new("L", (2, 2)).save(path)
+    monkeypatch.chdir(tmp_path)
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, errors="strict") for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert main(["info", str(scripts)]) == 0
+    assert main(["predict", str(scripts), path.name]) == 0
+    assert main(["predict", str(scripts), f"absent {path.name}"]) == 2
+    printed, told = (stream.buffer.getvalue().decode(encoding) for stream in (out, err))
+    assert "classes: eel\\x1b[2J, " in printed
+    assert cat in printed
+    assert f"{cat}\\x1b[31m\\udcff.png\t" in printed.splitlines()[-1]
+    assert f"absent {cat}" in told
+    assert "\x1b" not in printed + told
+    assert out.errors == err.errors == "strict"
+
+
+def test_control_characters_of_arguments_are_not_printed(fails, tmp_path):
+    assert r"\x1b[31m" in fails("list", "--\x1b[31m")
+    assert r"\x1b[31m" in fails("info", "\x1b[31m")
+    assert r"\x1b[31m" in fails("sample", "digits", "--out", "\x1b[31m.png/a.png")
+    assert r"\x1b[31m" in fails("sample", "digits", "--out", tmp_path / "a.png", "--n", "\x1b[31m")
+    (tmp_path / "\x1b[31m").write_bytes(b"no model")
+    assert r"\x1b[31m" in fails("info", tmp_path / "\x1b[31m")
+    assert len(fails("info", "x" * 10**6)) < 1000
+    assert len(fails("list", "x" * 10**6)) < 2000
+
+
+@pytest.fixture
+def closed_pipe(monkeypatch, capsys):
+    """A standard output whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        yield stream
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "info {model}", "predict {model} {image}", "--help", "sample --help"]
+)
+def test_a_closed_pipe_is_no_error(command, closed_pipe, colours, capsys):
+    words = command.format(model=colours / "model", image=colours / "red.png").split()
+    assert main(words) == 0
+    closed_pipe.flush()  # as Python does when it ends
+    assert capsys.readouterr().err == ""
+
+
+def test_a_closed_pipe_is_no_error_for_the_process():
+    with subprocess.Popen(
+        [sys.executable, "-m", "gencls", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+def test_a_full_disk_is_told(monkeypatch, capsys):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["list"]) == 2
+        full.flush()
+    assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_may_be_missing(closed, monkeypatch):
+    monkeypatch.setattr(sys, closed, None)
+    assert main(["list"]) == 0
+    assert main(["info", "missing"]) == 2
+
+
+def test_an_error_needs_no_reader(closed_pipe, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", closed_pipe)
+    assert main(["info", "missing"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["sample", "digits", "--n", "none"])
+
+
+def test_an_interruption_ends_quietly(monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "list_pretrained", interrupt)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+# Files
+
+
+def test_the_home_of_the_user(run, fails, colours, monkeypatch):
+    monkeypatch.setenv("HOME", str(colours))
+    monkeypatch.setenv("USERPROFILE", str(colours))
+    assert run("predict", "~/model", "~/red.png").startswith(str(colours / "red.png"))
+    assert "must be in a folder that is there" in fails("sample", "digits", "--out", "~/missing/a.png")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, PermissionError(13, "Permission denied")])
+def test_a_picture_is_written_whole_or_not_at_all(error, colours, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "picture.png"
+    out.write_bytes(b"old")
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(cli.SampleGridDisplay, "from_estimator", fail)
+    assert main(["sample", str(colours / "model"), "--out", str(out)]) in (2, 130)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("picture.png", b"old")]
+
+
+def test_a_picture_keeps_links_and_permissions(run, colours, tmp_path):
+    pytest.importorskip("matplotlib")
+    out, link = tmp_path / "picture.PNG", tmp_path / "link.png"
+    out.touch(mode=0o640)
+    out.chmod(0o640)
+    link.symlink_to(out)
+    run("sample", colours / "model", "--n", 1, "--out", link)
+    assert link.is_symlink()
+    with Image.open(link) as picture:
+        assert picture.format == "PNG"
+    assert out.stat().st_mode & 0o777 == 0o640
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(fails, tmp_path, monkeypatch):
+    def refuse(path, mode="r", *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(cli, "load_pretrained", None)
+    out = tmp_path / "picture.png"
+    assert f"{out} cannot be written (Permission denied)" in fails("sample", "digits", "--out", out)
+    (tmp_path / "folder.png").mkdir()
+    assert "must not be a folder" in fails("sample", "digits", "--out", tmp_path / "folder.png")
 
 
 def test_two_channels_are_no_image_file(fails, colours, tmp_path):
