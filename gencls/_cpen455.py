@@ -11,6 +11,7 @@ from sklearn.datasets import get_data_home
 
 from ._remote import RemoteFolder, fetch
 from .errors import DataSetError
+from .validation import shortened
 
 __all__ = ["CLASSES", "DESCRIPTION", "REMOTE", "VARIABLE", "codes_of", "find_folder"]
 
@@ -67,11 +68,13 @@ def find_folder(
         There is no such folder, and none can or may be downloaded.
     """
     if path is not None:
-        return _given(Path(path), f"Give the folder that holds {CONTENT} as path=.")
+        return _given(path, f"Give the folder that holds {CONTENT} as path=.")
     if os.environ.get(VARIABLE):
         advice = f"Let the environment variable {VARIABLE} name the folder that holds {CONTENT}, or unset it."
-        return _given(Path(os.environ[VARIABLE]), advice)
-    copy = Path(get_data_home(data_home), "cpen455")
+        return _given(os.environ[VARIABLE], advice)
+    copy = _home(data_home) / "cpen455"
+    if os.path.lexists(copy) and not os.path.isdir(copy):
+        raise DataSetError(f"{str(copy)!r} must be a folder, and is a file. Remove it, or give data_home=.")
     if not copy.is_dir():
         if not download_if_missing:
             raise DataSetError(
@@ -82,10 +85,23 @@ def find_folder(
     return copy, f"Delete the folder {str(copy)!r}, so that it is downloaded again."
 
 
-def _given(folder: Path, advice: str) -> tuple[Path, str]:
-    if not folder.is_dir():
-        raise DataSetError(f"There is no folder {str(folder)!r}. {advice}")
+def _given(path: str | os.PathLike[str], advice: str) -> tuple[Path, str]:
+    folder = Path(os.path.expanduser(path))
+    if not os.path.isdir(folder):
+        raise DataSetError(f"There is no folder {shortened(str(folder))}. {advice}")
     return folder, advice
+
+
+def _home(data_home: str | os.PathLike[str] | None) -> Path:
+    """Return the folder of data sets, which is made if it is not there."""
+    try:
+        return Path(get_data_home(data_home))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataSetError(
+            f"The folder for data sets cannot be made ({reason}: {shortened(data_home)}). Give another as "
+            "data_home=, or the folder of the images as path=."
+        ) from error
 
 
 def codes_of(labels: list[str], table: Path, advice: str) -> NDArray[np.int64]:
@@ -94,6 +110,7 @@ def codes_of(labels: list[str], table: Path, advice: str) -> NDArray[np.int64]:
     unknown = sorted(set(labels) - set(codes))
     if unknown:
         raise DataSetError(
-            f"The labels in {str(table)!r} must be {', '.join(codes)}. Got {unknown}. {advice}"
+            f"The labels in {shortened(str(table))} must be {', '.join(codes)}. Got {shortened(unknown)}. "
+            f"{advice}"
         )
     return np.array([codes[label] for label in labels], dtype=np.int64)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import shutil
 import tarfile
+import time
 import urllib.request
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import IO
 from urllib.error import HTTPError
 
 from tqdm import tqdm
@@ -21,6 +26,7 @@ __all__ = ["RemoteFolder", "checksum", "fetch"]
 
 CHUNK = 1 << 16
 TAR_BLOCK = 512
+OLD = 24 * 3600  # seconds after which no download is still going on
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ def checksum(folder: Path) -> str:
 def fetch(remote: RemoteFolder, destination: Path, *, verbose: int = 0, timeout: float = 60.0) -> None:
     """Download a folder, verify it, and only then put it at ``destination``.
 
-    Everything happens in a temporary folder beside the destination, which is removed in any case.
+    Everything happens in a temporary folder beside the destination, which is removed in any case; where the
+    process was killed, by a download on a later day.
 
     Parameters
     ----------
@@ -77,40 +84,67 @@ def fetch(remote: RemoteFolder, destination: Path, *, verbose: int = 0, timeout:
     Raises
     ------
     DataSetError
-        The archive cannot be downloaded or unpacked, or its content is not what was expected.
+        The archive cannot be downloaded or unpacked, its content is not what was expected, or the folder
+        cannot be made.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{destination.name}-", dir=destination.parent) as temporary:
-        archive, unpacked = Path(temporary, "archive.tar.gz"), Path(temporary, "unpacked")
-        _download(remote, archive, verbose=verbose, timeout=timeout)
-        _unpack(remote, archive, unpacked)
-        _verify(remote, unpacked)
-        _put(unpacked, destination)
+    prefix = f".{destination.name}-"
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        _remove_old(destination.parent, prefix)
+        with TemporaryDirectory(prefix=prefix, dir=destination.parent) as temporary:
+            archive, unpacked = Path(temporary, "archive.tar.gz"), Path(temporary, "unpacked")
+            _download(remote, archive, verbose=verbose, timeout=timeout)
+            _unpack(remote, archive, unpacked)
+            _verify(remote, unpacked)
+            _put(unpacked, destination)
+    except DataSetError:
+        raise
+    except OSError as error:
+        raise DataSetError(
+            f"The folder {str(destination)!r} cannot be made ({error.strerror or error}). Nothing was kept. "
+            "Make room for it, or give another folder for data sets."
+        ) from error
+
+
+def _remove_old(folder: Path, prefix: str) -> None:
+    """Remove what downloads have left that were killed."""
+    for left in folder.glob(f"{prefix}*"):
+        if left.stat().st_mtime < time.time() - OLD:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _download(remote: RemoteFolder, archive: Path, *, verbose: int, timeout: float) -> None:
-    advice = "Check the connection and try again, or download and unpack it yourself and give its folder"
-    try:
-        _copy(remote, archive, verbose=verbose, timeout=timeout)
-    except DataSetError:
-        raise
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, HTTPError):
-            error.close()
-        raise DataSetError(f"{remote.url} cannot be downloaded ({error}). {advice}.") from error
-
-
-def _copy(remote: RemoteFolder, archive: Path, *, verbose: int, timeout: float) -> None:
     """Copy the archive to a file, chunk by chunk, while it keeps to its limit."""
+    with _connection(remote):
+        response = urllib.request.urlopen(remote.url, timeout=timeout)
     with (
-        urllib.request.urlopen(remote.url, timeout=timeout) as response,
+        response,
         archive.open("wb") as file,
         tqdm(desc="Downloading", unit="B", unit_scale=True, disable=not verbose) as bar,
     ):
-        while chunk := response.read(CHUNK):
+        while chunk := _next_chunk(remote, response):
             file.write(chunk)
             bar.update(len(chunk))
             _check_limit(remote, file.tell())
+
+
+def _next_chunk(remote: RemoteFolder, response: IO[bytes]) -> bytes:
+    with _connection(remote):
+        return response.read(CHUNK)
+
+
+@contextmanager
+def _connection(remote: RemoteFolder) -> Iterator[None]:
+    """Whatever goes wrong in here is that of the connection."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()
+        raise DataSetError(
+            f"{remote.url} cannot be downloaded ({error}). Check the connection and try again, or download "
+            "and unpack it yourself and give its folder."
+        ) from error
 
 
 def _check_limit(remote: RemoteFolder, n_bytes: int) -> None:

@@ -219,13 +219,13 @@ def _split(text: str, delimiter: str, is_file: Callable[[str], bool]) -> Iterato
     """Split a text into rows that are not empty."""
     field, position, number = _pattern(delimiter), 0, 1
     while position < len(text):
-        line = text[position : text.index("\n", position)]
+        start, line = position, text[position : text.index("\n", position)]
         if COMMENT.match(line) and not is_file(line.split(delimiter)[0].strip()):
-            start, position, fields = position, position + len(line) + 1, []
+            position += len(line) + 1
         else:
-            start, (position, fields) = position, _fields(text, position, field, number)
-        if any(field.text or field.quoted for field in fields):
-            yield Row(number, fields)
+            position, fields = _fields(text, position, field, number)
+            if any(each.text or each.quoted for each in fields):
+                yield Row(number, fields)
         number += text.count("\n", start, position)
 
 
@@ -276,8 +276,9 @@ class _Reading(NamedTuple):
                 may_be_header = index == 0 and self.header == "auto" and read.remedy == ELSEWHERE
                 mistakes.append(read._replace(remedy=MAY_BE_HEADER) if may_be_header else read)
                 continue
-            for values, value in zip(found, (row.number, *read), strict=True):
-                values.append(value)
+            found.rows.append(row.number)
+            found.files.append(read[0])
+            found.labels.append(read[1])
         return found, mistakes
 
     def _is_header(self, row: Row, words: list[str]) -> bool:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .conditioners import list_conditioners
 from .errors import GenclsError, InvalidInputError
 from .estimator import GenerativeBayesClassifier
-from .images import ReadImages
+from .images import read_images, unreadable
 from .persistence import read_card
 from .plotting import SampleGridDisplay
 from .pretrained import list_pretrained, load_pretrained, model_card
@@ -75,7 +75,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # of the standard output
         raise
     except (GenclsError, OSError, ImportError, MemoryError) as error:
-        _complain(error)
+        _tell("error", str(error) or type(error).__name__)
         return ERROR
     return 0
 
@@ -99,9 +99,10 @@ def _backslashes(stream: TextIO | None) -> Iterator[None]:
 
 def _discard_the_rest(stream: TextIO | None) -> None:
     """Let Python's own last flush succeed where nobody takes what is left."""
+    if stream is None:
+        return
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -113,12 +114,11 @@ def _print(*fields: object) -> None:
     print(*(_shown(str(field)) for field in fields), sep="\t")
 
 
-def _complain(error: BaseException) -> None:
-    """Tell an error where anybody listens."""
-    words = _shown(str(error) or type(error).__name__, keep="\n")
+def _tell(kind: str, words: str) -> None:
+    """Tell something on the standard error stream, where anybody listens."""
     if sys.stderr is not None:
         with suppress(OSError):
-            sys.stderr.write(f"gencls: error: {words}\n")
+            sys.stderr.write(_shown(f"gencls: {kind}: {words}\n", keep="\n"))
             sys.stderr.flush()
 
 
@@ -151,6 +151,13 @@ def _parser() -> argparse.ArgumentParser:
         type=os.path.expanduser,
         metavar="IMAGE",
         help="file; black is the model's lowest value, white its highest",
+    )
+    predict.add_argument(
+        "--on-error",
+        choices=("raise", "skip"),
+        default="raise",
+        help="what to do about images that cannot be read: end with an error, or leave them out and tell "
+        "(default: raise)",
     )
     sample = _add(commands, _sample, "sample", "draw images of every class into a picture", model=True)
     sample.add_argument("--n", type=_count, default=8, help="images of each class, up to 1000 (default: 8)")
@@ -241,8 +248,8 @@ def _print_card(card: Mapping[str, Any]) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     clf = _load(options)
-    probabilities = clf.predict_proba(_read(clf, options.images))
-    for path, row in zip(options.images, probabilities, strict=True):
+    images, paths = _read(clf, options.images, options.on_error)
+    for path, row in zip(paths, clf.predict_proba(images), strict=True):
         _print(path, clf.classes_[row.argmax()], f"{row.max():.4f}")
 
 
@@ -289,14 +296,22 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
     return (model_card if options.model in list_pretrained() else read_card)(options.model)
 
 
-def _read(clf: GenerativeBayesClassifier, paths: Sequence[str]) -> NDArray[np.float64]:
-    """Image files in the size, the channels and the pixel range of the model."""
+def _read(
+    clf: GenerativeBayesClassifier, paths: Sequence[str], on_error: str
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Image files in the size, the channels and the range of the model, and the paths that were read."""
     codec = clf.codec_
     channels, height, width = codec.tensor_shape_
     if channels not in MODES:
         raise InvalidInputError(f"Image files cannot be read for a model of images with {channels} channels.")
-    images = ReadImages(size=(height, width), mode=MODES[channels]).transform(paths)
+    images, skipped = read_images(paths, size=(height, width), mode=MODES[channels])
+    if skipped and on_error == "raise":
+        raise unreadable(skipped, len(paths))
+    for mistake in skipped:
+        _tell("skipped", mistake.message)
     values = np.interp(images, (0, 255), (codec.low_, codec.high_))
     if values.ndim == 4 and codec.channel_axis == 1:
         values = np.moveaxis(values, -1, 1)
-    return values.reshape(-1, *codec.image_shape_)
+    left_out = {mistake.position for mistake in skipped}
+    kept = [path for position, path in enumerate(paths) if position not in left_out]
+    return values.reshape(-1, *codec.image_shape_), kept

@@ -7,6 +7,7 @@ Each returns a ``Bunch``: the images in ``data``, integer codes in ``target``, w
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -20,8 +21,9 @@ from . import _cpen455
 from ._folders import find_classes
 from ._ordering import natural_key
 from ._tables import DELIMITERS, read_table
-from .images import MAX_PIXELS, READING_RULES, ReadImages
-from .validation import Rule, check_parameters, choice, either, flag, optional
+from .errors import SkippedFilesWarning
+from .images import MAX_PIXELS, READING_RULES, ImageMistake, ReadImages, read_images, summary_of, unreadable
+from .validation import Rule, check_parameters, choice, either, flag, optional, shortened
 
 __all__ = ["fetch_cpen455", "load_image_csv", "load_image_folder"]
 
@@ -58,6 +60,8 @@ def load_image_folder(
     mode: str = "RGB",
     resample: str = "bilinear",
     max_pixels: int = MAX_PIXELS,
+    value_range: tuple[float, float] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
     classes: Sequence[str] | None = None,
     extensions: Sequence[str] | None = None,
     return_X_y: bool = False,
@@ -75,8 +79,11 @@ def load_image_folder(
     ----------
     path : str or path-like
         The folder; "~" is your home.
-    size, mode, resample, max_pixels
+    size, mode, resample, max_pixels, value_range
         How each image is read: see `gencls.images.read_image`. With ``size=None`` all must have one size.
+    on_error : {"raise", "skip"}, default="raise"
+        What to do about images that cannot be read: raise an error that has them all in its attributes
+        ``sources`` and ``messages``, or leave them out with a warning.
     classes : sequence of str or None, default=None
         The sub-folders to read, in the order of their codes; None takes all, unless they seem to lie on
         another level: "train" and "test" are no classes, nor are folders that only hold folders. When you
@@ -98,7 +105,8 @@ def load_image_folder(
     Bunch, or (data, target) with ``return_X_y=True``
         ``data``: ndarray of uint8, (N, H, W, C), or (N, H, W) with ``mode="L"``. ``target``: ndarray of
         int64, (N,), indices into ``target_names``. ``target_names``: list of str. ``filenames``: ndarray of
-        str, (N,). ``DESCR``: str.
+        str, (N,). ``skipped``: dict of str to str, the files that were left out as they cannot be read, and
+        why. ``DESCR``: str.
 
     Raises
     ------
@@ -113,14 +121,21 @@ def load_image_folder(
     Warns
     -----
     SkippedFilesWarning
-        Files were left out for their endings, or images lie beside the sub-folders.
+        Files were left out for their endings or as they cannot be read, or images lie beside the sub-folders.
     """
-    reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose)
-    values = {"path": path, "classes": classes, "extensions": extensions, "return_X_y": return_X_y}
+    reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose, value_range)
+    values: dict[str, Any] = {
+        "path": path,
+        "classes": classes,
+        "extensions": extensions,
+        "on_error": on_error,
+        "return_X_y": return_X_y,
+    }
     rules = {
         "path": PATH,
         "classes": optional(NAMES),
         "extensions": optional(ENDINGS),
+        "on_error": choice("raise", "skip"),
         "return_X_y": flag(),
     }
     check_parameters("load_image_folder", values | reader.get_params(), rules | READING_RULES)
@@ -128,7 +143,7 @@ def load_image_folder(
     target = np.repeat(np.arange(len(found), dtype=np.int64), [len(each.files) for each in found])
     description = f"{len(target)} images of {len(found)} classes, from the sub-folders of {str(path)!r}."
     files = list(chain.from_iterable(each.files for each in found))
-    return _loaded(reader, files, target, [each.name for each in found], description, return_X_y)
+    return _loaded(reader, files, target, [each.name for each in found], description, return_X_y, on_error)
 
 
 def load_image_csv(
@@ -141,6 +156,8 @@ def load_image_csv(
     mode: str = "RGB",
     resample: str = "bilinear",
     max_pixels: int = MAX_PIXELS,
+    value_range: tuple[float, float] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
     return_X_y: bool = False,
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -165,8 +182,10 @@ def load_image_csv(
         more than two columns, the header must name both; the others are not read.
     delimiter : {",", ";", "\t", "|", " "}, default=","
         What stands between the fields.
-    size, mode, resample, max_pixels
+    size, mode, resample, max_pixels, value_range
         How each image is read: see `gencls.images.read_image`. With ``size=None`` all must have one size.
+    on_error : {"raise", "skip"}, default="raise"
+        As in `load_image_folder`; files that are not there can be left out, too.
     return_X_y, n_jobs, verbose
         As in `load_image_folder`.
 
@@ -186,24 +205,33 @@ def load_image_csv(
     InvalidParameterError
         A parameter is wrong; all that are wrong are reported.
     """
-    reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose)
-    values = {"path": path, "root": root, "header": header, "delimiter": delimiter, "return_X_y": return_X_y}
+    reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose, value_range)
+    values: dict[str, Any] = {
+        "path": path,
+        "root": root,
+        "header": header,
+        "delimiter": delimiter,
+        "on_error": on_error,
+        "return_X_y": return_X_y,
+    }
     rules = {
         "path": PATH,
         "root": optional(PATH),
         "header": either(choice("auto"), flag()),
         "delimiter": choice(*DELIMITERS),
+        "on_error": choice("raise", "skip"),
         "return_X_y": flag(),
     }
     check_parameters("load_image_csv", values | reader.get_params(), rules | READING_RULES)
     table = _path(path)
     folder = table.parent if root is None else _path(root)
-    _, files, labels = read_table(table, folder, header=header, delimiter=delimiter)
+    missing: Literal["keep", "raise"] = "keep" if on_error == "skip" else "raise"
+    _, files, labels = read_table(table, folder, header=header, delimiter=delimiter, missing=missing)
     names = sorted(set(labels), key=natural_key)
     codes = {name: code for code, name in enumerate(names)}
     target = np.array([codes[label] for label in labels], dtype=np.int64)
     description = f"{len(target)} images of {len(names)} classes, from the table {str(path)!r}."
-    return _loaded(reader, files, target, names, description, return_X_y)
+    return _loaded(reader, files, target, names, description, return_X_y, on_error)
 
 
 def fetch_cpen455(
@@ -280,10 +308,31 @@ def _loaded(
     names: Sequence[str],
     description: str,
     return_X_y: bool,
+    on_error: str = "raise",
 ) -> Any:
     """Read the files, and return what a loader returns."""
-    data = reader.transform(files)
+    data, skipped = read_images(files, **reader.get_params())
+    if skipped and on_error == "raise":
+        raise unreadable(skipped, len(files))
+    positions = [mistake.position for mistake in skipped]
+    target = np.delete(target, positions)
+    if skipped:
+        left = set(target.tolist())
+        _warn_of_skipped(skipped, len(files), [name for code, name in enumerate(names) if code not in left])
     if return_X_y:
         return data, target
-    filenames = np.array([str(file) for file in files])
-    return Bunch(data=data, target=target, target_names=names, filenames=filenames, DESCR=description)
+    return Bunch(
+        data=data,
+        target=target,
+        target_names=names,
+        filenames=np.delete(np.array([str(file) for file in files]), positions),
+        skipped={str(mistake.source): mistake.message for mistake in skipped},
+        DESCR=description,
+    )
+
+
+def _warn_of_skipped(skipped: Sequence[ImageMistake], n_files: int, empty: Sequence[str]) -> None:
+    words = f"{summary_of(skipped, n_files)}\nThey are left out."
+    if empty:
+        words += f" No image is left of {shortened(empty)}."
+    warnings.warn(words, SkippedFilesWarning, stacklevel=4)

@@ -124,6 +124,20 @@ def test_predict_reads_grey_images_of_few_levels(run, tmp_path):
     assert_predicts(run("predict", "digits", *paths), paths, load_pretrained("digits"), X[:5])
 
 
+def test_predict_can_leave_out_what_is_no_image(colours, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    paths = [colours / "red.png", tmp_path / "a.png", tmp_path / "absent\x1b.png", colours / "blue.png"]
+    words = ["predict", str(colours / "model"), *map(str, paths)]
+    assert main(words) == 2
+    assert "2 of the 4 images cannot be read" in capsys.readouterr().err
+    assert main([*words, "--on-error", "skip"]) == 0
+    printed = capsys.readouterr()
+    assert [line.split("\t")[0] for line in printed.out.splitlines()] == [str(paths[0]), str(paths[3])]
+    assert [line.split(": ")[:2] for line in printed.err.splitlines()] == [["gencls", "skipped"]] * 2
+    assert r"absent\x1b.png" in printed.err
+    assert main(["predict", str(colours / "model"), str(paths[1]), "--on-error", "skip"]) == 2
+
+
 def test_sample_draws_a_picture(run, colours):
     pytest.importorskip("matplotlib")
     pictures = [colours / f"{number}.png" for number in range(3)]
@@ -209,19 +223,19 @@ def test_control_characters_of_arguments_are_not_printed(fails, tmp_path):
 
 
 @pytest.fixture
-def closed_pipe(monkeypatch, capsys):
-    """A standard output whose reader has gone."""
+def closed_pipe():
+    """A stream whose reader has gone."""
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
         yield stream
 
 
 @pytest.mark.parametrize(
     "command", ["list", "info {model}", "predict {model} {image}", "--help", "sample --help"]
 )
-def test_a_closed_pipe_is_no_error(command, closed_pipe, colours, capsys):
+def test_a_closed_pipe_is_no_error(command, closed_pipe, colours, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", closed_pipe)
     words = command.format(model=colours / "model", image=colours / "red.png").split()
     assert main(words) == 0
     closed_pipe.flush()  # as Python does when it ends
@@ -254,6 +268,7 @@ def test_a_stream_may_be_missing(closed, monkeypatch):
 
 
 def test_an_error_needs_no_reader(closed_pipe, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", closed_pipe)
     monkeypatch.setattr(sys, "stderr", closed_pipe)
     assert main(["info", "missing"]) == 2
     with pytest.raises(SystemExit, match="2"):

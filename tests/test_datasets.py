@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import re
 import tarfile
 import threading
@@ -18,9 +19,12 @@ import pytest
 from PIL import Image
 
 from gencls import _cpen455, _remote
+from gencls._folders import EXTENSIONS
+from gencls._ordering import natural_key
 from gencls._remote import RemoteFolder, checksum, fetch
+from gencls._tables import DELIMITERS
 from gencls.datasets import fetch_cpen455, load_image_csv, load_image_folder
-from gencls.errors import DataSetError, ImageFileError, InvalidParameterError
+from gencls.errors import DataSetError, ImageFileError, InvalidParameterError, SkippedFilesWarning
 
 REAL = Path(os.environ.get("GENCLS_CPEN455") or Path(__file__).parents[2] / "shared" / "cpen455")
 COLOURS = {"apple": (200, 0, 0), "pear": (0, 200, 0), "plum": (0, 0, 200)}
@@ -60,8 +64,9 @@ def test_folder(fruits):
     assert bunch.target.dtype == np.int64
     assert bunch.target.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert bunch.target_names == ["apple", "pear", "plum"]
-    names = [f"{name}/{index}.png" for name in COLOURS for index in (1, 10, 2)]
+    names = [f"{name}/{index}.png" for name in COLOURS for index in (1, 2, 10)]
     assert bunch.filenames.tolist() == [str(fruits / name) for name in names]
+    assert bunch.skipped == {}
     assert bunch.DESCR.startswith("9 images of 3 classes, from the sub-folders of ")
     for image, code in zip(bunch.data, bunch.target, strict=True):
         assert (image == COLOURS[bunch.target_names[code]]).all()
@@ -76,16 +81,140 @@ def test_folder_passes_its_options_on(fruits):
         load_image_folder(fruits, max_pixels=119)
 
 
-def test_folder_passes_over_what_is_no_image(fruits):
+def test_folder_leaves_out_hidden_files_and_those_of_systems(fruits):
     before = load_image_folder(fruits, size=4)
-    save(fruits / ".hidden" / "a.png")
-    save(fruits / "pear" / ".a.png")
-    save(fruits / "pear" / "inner.png" / "a.png")
-    (fruits / "pear" / "notes.txt").write_text("no image")
-    (fruits / "notes.txt").write_text("no image")
+    for name in (
+        ".hidden/a.png",
+        "__MACOSX/pear/a.png",
+        "pear/.a.png",
+        "pear/@eaDir/a.png",
+        "pear/.git/a.png",
+    ):
+        save(fruits / name)
+    for name in ("pear/Thumbs.db", "desktop.ini", "pear/.DS_Store", ".DS_Store", "notes.txt"):
+        (fruits / name).write_text("no image")
     after = load_image_folder(fruits, size=4)
     assert after.filenames.tolist() == before.filenames.tolist()
     assert after.target_names == before.target_names
+
+
+def test_folder_reads_the_folders_within_a_class(fruits):
+    for name in (
+        "pear/inner.png/2.png",
+        "pear/b/10/a.png",
+        "pear/b/9/a.png",
+        "plum/" + 40 * "deep/" + "a.png",
+    ):
+        save(fruits / name)
+    bunch = load_image_folder(fruits, size=2)
+    pears = [
+        Path(name).relative_to(fruits / "pear").as_posix() for name in bunch.filenames[bunch.target == 1]
+    ]
+    assert pears == ["1.png", "2.png", "10.png", "b/9/a.png", "b/10/a.png", "inner.png/2.png"]
+    assert np.bincount(bunch.target).tolist() == [3, 6, 4]
+
+
+@pytest.mark.parametrize("ending", EXTENSIONS)
+def test_folder_reads_every_format(fruits, ending):
+    formats = {".avif": "AVIF", ".jp2": "JPEG2000", ".mpo": "JPEG", ".jfif": "JPEG", ".apng": "PNG"}
+    formats |= dict.fromkeys((".j2c", ".j2k", ".jpc", ".jpf", ".jpx"), "JPEG2000")
+    formats |= dict.fromkeys((".pbm", ".pnm"), "PPM")
+    path = fruits / "pear" / f"a{ending.upper()}"
+    Image.new("1" if ending == ".pbm" else "RGB", (12, 10)).convert("RGB").save(path, formats.get(ending))
+    assert str(path) in load_image_folder(fruits, size=2).filenames
+
+
+def test_folder_counts_what_it_leaves_out(fruits):
+    for name in ("a.heic", "b.HEIC", "c", "d.t\x1bt", "inner/e.heic"):
+        (fruits / "pear" / name).parent.mkdir(exist_ok=True)
+        (fruits / "pear" / name).write_bytes(b"?")
+    save(fruits / "lost.jpg")
+    with pytest.warns(SkippedFilesWarning) as told:
+        bunch = load_image_folder(fruits, size=2)
+    (message,) = [str(each.message) for each in told]
+    assert "5 files were passed over" in message
+    assert r"3 .heic, 1 without an ending, 1 .t\x1bt." in message
+    assert "1 images lie beside the sub-folders, in no class: 1 .jpg." in message
+    assert told[0].filename == __file__
+    assert len(bunch.data) == 9
+    (fruits / "lost.jpg").unlink()
+    assert len(load_image_folder(fruits, size=2, extensions=[".png"]).data) == 9
+
+
+def test_folder_bounds_what_it_tells(fruits):
+    for number in range(300):
+        (fruits / "pear" / f"{number}.{number}{'x' * 200}").touch()
+    with pytest.warns(SkippedFilesWarning, match="300 files .* 290 more endings") as told:
+        load_image_folder(fruits, size=2)
+    assert len(str(told[0].message)) < 4000
+
+
+def test_folder_follows_links_but_in_no_circle(fruits, tmp_path):
+    save(tmp_path / "elsewhere" / "melon" / "a.png")
+    save(tmp_path / "more" / "deep" / "b.png")
+    links = {
+        "melon": tmp_path / "elsewhere" / "melon",
+        "all": fruits,
+        "above": tmp_path,
+        "pear/up": fruits,
+        "pear/top": tmp_path,
+        "pear/here": fruits / "pear",
+        "pear/more": tmp_path / "more",
+        "pear/twice": tmp_path / "more",
+        "pear/itself": fruits / "pear" / "itself",
+    }
+    for name, target in links.items():
+        (fruits / name).symlink_to(target, target_is_directory=True)
+    (tmp_path / "more" / "deep" / "back").symlink_to(tmp_path / "more", target_is_directory=True)
+    with pytest.warns(SkippedFilesWarning, match="1 without an ending"):  # the link to itself
+        bunch = load_image_folder(fruits, size=2)
+    assert bunch.target_names == ["apple", "melon", "pear", "plum"]
+    assert np.bincount(bunch.target).tolist() == [3, 1, 4, 3]
+
+
+@pytest.mark.parametrize(
+    "names", [range(12), ("img2", "Img10", "img10"), ("-10", "-2", "0", "2.5", "10", "b")]
+)
+def test_both_loaders_have_one_order(tmp_path, names):
+    names = [str(name) for name in names]
+    for name in names:
+        save(tmp_path / "data" / name / "a.png")
+    rows = [f"{name}/a.png,{name}\n" for name in reversed(names)]
+    (tmp_path / "table.csv").write_text("".join(rows))
+    by_folder = load_image_folder(tmp_path / "data", size=2).target_names
+    assert by_folder == load_image_csv(tmp_path / "table.csv", root=tmp_path / "data", size=2).target_names
+    assert by_folder == sorted(names, key=natural_key)
+
+
+def test_the_natural_order():
+    names = [
+        "−10",
+        "-2",
+        "-02",
+        "0",
+        "00",
+        "٣",
+        "3.25",
+        "3.5",
+        "10",
+        "1" * 5000,
+        "2 b",
+        "10 a",
+        "A10",
+        "B",
+        "a",
+    ]
+    names += ["a-2", "a2", "a02b", "a2b", "a٣", "a10", "b", "ба", "é", "e\u0301f", "猫2", "猫10", "\udcff"]
+    shuffled = [names[index] for index in np.random.RandomState(0).permutation(len(names))]
+    assert len({natural_key(name) for name in names}) == len(names)
+    by_value = sorted(shuffled, key=natural_key)
+    assert by_value == sorted(names, key=natural_key)
+    for chain in (
+        ["−10", "-2", "0", "٣", "3.25", "3.5", "10", "1" * 5000, "2 b", "10 a", "A10", "B", "a", "a2"],
+        ["a2b", "a٣", "a10", "b", "é", "e\u0301f"],
+        ["猫2", "猫10"],
+    ):
+        assert [name for name in by_value if name in chain] == chain
 
 
 def test_folder_takes_the_classes_and_extensions_that_are_asked_for(fruits):
@@ -104,25 +233,146 @@ def test_folder_without_images(fruits, tmp_path):
     missing = tmp_path / "missing"
     with raises(DataSetError, f"There is no folder {str(missing)!r}. Check the path."):
         load_image_folder(missing)
+    missing.mkdir()
     message = (
-        f"{str(fruits / 'pear')!r} must have a sub-folder for each class, with the images in it. Got none. "
+        f"{str(missing)!r} must have a sub-folder for each class, with the images in it. Got none. "
         "Check the path, or use load_image_csv if a table holds the labels."
     )
     with raises(DataSetError, message):
-        load_image_folder(fruits / "pear")
+        load_image_folder(missing)
+    with pytest.raises(DataSetError, match="must be a folder, and is a file"):
+        load_image_folder(fruits / "pear" / "1.png")
     message = (
         f"{str(fruits)!r} has no sub-folder for these classes:\n- 'aple'\n- '.'\n"
-        "It has 'apple', 'pear', 'plum'. Correct classes= or the path."
+        "It has ['apple', 'pear', 'plum']. Correct classes= or the path."
     )
     with raises(DataSetError, message):
         load_image_folder(fruits, classes=["aple", "plum", "."])
     (fruits / "quince").mkdir()
-    message = (
-        f"These sub-folders of {str(fruits)!r} hold no files whose names end with .png:\n- 'quince'\n"
-        "Remove them, choose others with classes=, or give other extensions."
-    )
-    with raises(DataSetError, message):
+    (fruits / "quince" / "a.heic").touch()
+    with pytest.raises(DataSetError, match=r"names end with '\.png':\n- 'quince'\n.*other files: 1 \.heic\."):
         load_image_folder(fruits, extensions=[".png"])
+
+
+def test_folder_of_one_class_is_told_from_one_of_classes(fruits):
+    message = f"Got 3 images and no sub-folder. .* give the folder above it, {re.escape(repr(str(fruits)))}, "
+    with pytest.raises(DataSetError, match=message):
+        load_image_folder(fruits / "pear")
+    save(fruits / "pear" / "sort" / "a.png")
+    with pytest.warns(SkippedFilesWarning, match="3 images lie beside the sub-folders"):
+        assert load_image_folder(fruits / "pear", size=2).target_names == ["sort"]
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("archive",), ("a", "b"), ("archive/inner/train",)])
+def test_folder_above_the_classes_is_told(tmp_path, names):
+    for name in names:
+        for label in ("cat", "dog"):
+            save(tmp_path / name / label / "a.png")
+    with pytest.raises(DataSetError) as caught:
+        load_image_folder(tmp_path)
+    advised = re.search("If 'cat' is a class, give the folder '(.*?)'", str(caught.value))[1]
+    assert advised == str(tmp_path / names[0])
+    assert load_image_folder(advised, size=2).target_names == ["cat", "dog"]
+    classes = [name.split("/")[0] for name in names]
+    assert f"classes={classes}" in str(caught.value)
+    assert load_image_folder(tmp_path, size=2, classes=classes).target_names == classes
+
+
+def test_parts_of_a_data_set_are_no_classes(tmp_path):
+    for name in ("Train/cat/a.png", "Train/dog/a.png", "test/1.png"):
+        save(tmp_path / name)
+    with pytest.raises(DataSetError, match=f"give the folder '{re.escape(str(tmp_path / 'Train'))}'"):
+        load_image_folder(tmp_path)
+    save(tmp_path / "flat" / "train" / "1.png")
+    with pytest.raises(DataSetError, match="seem to be parts of a data set"):
+        load_image_folder(tmp_path / "flat")
+    save(tmp_path / "flat" / "other" / "1.png")
+    assert load_image_folder(tmp_path / "flat", size=2).target_names == ["other", "train"]
+
+
+@pytest.mark.parametrize("name", ["fruits", "pear"])
+def test_folder_that_may_not_be_read(fruits, monkeypatch, name):
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(
+        DataSetError, match=rf"{name}' cannot be read \(Permission denied\)\. Check the path and"
+    ):
+        load_image_folder(fruits)
+
+
+def test_paths_may_begin_at_home(fruits, table, monkeypatch):
+    monkeypatch.setenv("HOME", str(fruits.parent))
+    monkeypatch.setenv("USERPROFILE", str(fruits.parent))
+    assert len(load_image_folder("~/fruits", size=2).data) == 9
+    table("pear/1.png,a\n")
+    assert len(load_image_csv(Path("~", "table.csv"), root="~/fruits", size=2).data) == 1
+
+
+# Images that cannot be read
+
+
+@pytest.fixture
+def damaged(fruits, table):
+    """The folder with two damaged images, and a table that lists it, and one file that is not there."""
+    for name in ("pear/1.png", "plum/10.png"):
+        (fruits / name).write_bytes((fruits / name).read_bytes()[:-30])
+    files = sorted(fruits.rglob("*.png"))
+    rows = [f"{file.relative_to(fruits).as_posix()},{file.parent.name}\n" for file in files]
+    return table("".join(["path,label\n", *rows, "absent.png,plum\n"]))
+
+
+def test_images_that_cannot_be_read_can_be_left_out(fruits, damaged):
+    broken = [str(fruits / name) for name in ("pear/1.png", "plum/10.png")]
+    with pytest.warns(
+        SkippedFilesWarning, match=r"^2 of the 9 images cannot be read:\n(.*\n){2}They are left out"
+    ):
+        bunch = load_image_folder(fruits, size=2, on_error="skip")
+    assert list(bunch.skipped) == broken
+    assert all("cannot be read" in message for message in bunch.skipped.values())
+    assert bunch.target.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert not set(broken) & set(bunch.filenames)
+    for name, image, code in zip(bunch.filenames, bunch.data, bunch.target, strict=True):
+        assert Path(name).parent.name == bunch.target_names[code]
+        assert (image == COLOURS[bunch.target_names[code]]).all()
+    with pytest.warns(SkippedFilesWarning) as told:
+        data, target = load_image_csv(damaged, root=fruits, size=2, on_error="skip", return_X_y=True)
+    assert told[0].filename == __file__
+    assert data.shape == (7, 2, 2, 3)
+    assert np.bincount(target).tolist() == [3, 2, 2]
+    with pytest.warns(SkippedFilesWarning):
+        skipped = load_image_csv(damaged, root=fruits, size=2, on_error="skip").skipped
+    assert list(skipped) == [*broken, str(fruits / "absent.png")]
+
+
+def test_images_that_cannot_be_read_are_listed_by_the_error(fruits, damaged):
+    with pytest.raises(ImageFileError) as caught:
+        load_image_folder(fruits, size=2)
+    assert caught.value.sources == [fruits / "pear" / "1.png", fruits / "plum" / "10.png"]
+    with pytest.raises(DataSetError) as caught:
+        load_image_csv(damaged, root=fruits)
+    assert caught.value.rows == [11]
+    assert caught.value.messages == [f"there is no file 'absent.png' in {str(fruits)!r}"]
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert (copied.rows, str(copied)) == (caught.value.rows, str(caught.value))
+
+
+def test_a_class_of_which_nothing_is_left_is_named(fruits):
+    for path in (fruits / "pear").iterdir():
+        path.write_bytes(b"?")
+    with pytest.warns(SkippedFilesWarning, match=r"No image is left of \['pear'\]"):
+        bunch = load_image_folder(fruits, size=2, on_error="skip")
+    assert bunch.target_names == ["apple", "pear", "plum"]
+    assert set(bunch.target) == {0, 2}
+    for path in fruits.rglob("*.png"):
+        path.write_bytes(b"?")
+    with pytest.raises(ImageFileError, match="9 of the 9 images cannot be read"):
+        load_image_folder(fruits, size=2, on_error="skip")
 
 
 def test_folder_with_a_broken_image(fruits):
@@ -137,7 +387,14 @@ def test_folder_reports_all_wrong_parameters_together(fruits):
         load_image_folder(3, size=-1, classes=["a", "a"], extensions="png", return_X_y="yes", n_jobs=0)
     for name in ("path", "size", "classes", "extensions", "return_X_y", "n_jobs"):
         assert f"{name!r} of load_image_folder must be " in str(caught.value)
-    for wrong in ({"classes": "pear"}, {"classes": []}, {"extensions": ["png"]}, {"extensions": []}):
+    for wrong in (
+        {"classes": "pear"},
+        {"classes": []},
+        {"extensions": ["png"]},
+        {"extensions": []},
+        {"on_error": "ignore"},
+        {"value_range": 3},
+    ):
         with pytest.raises(InvalidParameterError):
             load_image_folder(fruits, **wrong)
 
@@ -157,7 +414,8 @@ def table(fruits):
     return write
 
 
-ADVICE = "Correct the file, or give root= if the paths start elsewhere, or header=True if row 1 is a header."
+ELSEWHERE = "Correct the path, or give root= if the paths start elsewhere."
+COLUMNS = "A row is path,label: put a label that holds the delimiter into double quotes. "
 
 
 @pytest.mark.parametrize("header", ["", "path,label\n", "Filename,class\n"])
@@ -198,26 +456,147 @@ def test_csv_header_is_what_the_parameter_says(table, fruits):
     assert load_image_csv(table("image,a\nplum/2.png,b\n"), root=fruits, size=2).target_names == ["a", "b"]
 
 
+ONE, TWO = "fruits/plum/1.png", "fruits/pear/2.png"
+
+
+def labels_of(path, **options):
+    """The labels of the rows of a table."""
+    bunch = load_image_csv(path, size=2, **options)
+    return [bunch.target_names[code] for code in bunch.target]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'"path", "label"\n"{ONE}", "cat"\n"{TWO}","dog"',
+        f'path , label\n{ONE} , cat \n\t"{TWO}" , "dog" \n',
+        f'# made by hand, "today\n\n{ONE},cat\n  # {TWO},cat\n,\n , ,\n{TWO},dog\n# end',
+        f"sep=,\n{ONE},cat\n{TWO},dog",
+        f"{ONE},cat,\n{TWO},dog,,",
+        f",path,label\n0,{ONE},cat\n1,{TWO},dog\n",
+        f"Label,Width,File Name\ncat,9,{ONE}\ndog,9,{TWO}\n",
+        f"class,path\ncat,{ONE}\ndog,{TWO}\n",
+        f"path,label,note\n{ONE},cat\n{TWO},dog,x,\n",
+        "fruits\\plum\\1.png,cat\n.\\fruits/pear\\2.png,dog\n",
+        f"./{ONE},cat\nfruits/plum/../pear/2.png,dog",
+        f"{ONE},cat\r{TWO},dog\r",
+        f"{ONE},cat\r\n\r\n{TWO},dog\r\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_csv_as_people_write_it(table, text, encoding):
+    assert labels_of(table(text, encoding)) == ["cat", "dog"]
+
+
+def test_csv_labels_stay_as_they_are(table):
+    labels = [
+        "red, ripe",
+        "a;b",
+        "a\tb",
+        "a|b",
+        'say "yes"',
+        "'quoted'",
+        "“so”",
+        "two\nlines",
+        "#1",
+        "007",
+        "1.0",
+        '5"',
+    ]
+    rows = ['{},"{}"\n'.format(ONE, label.replace('"', '""')) for label in labels]
+    assert labels_of(table("".join(rows))) == labels
+    for delimiter in DELIMITERS:
+        rows = [row.replace(f"{ONE},", f"{ONE}{delimiter}") for row in rows]
+        assert labels_of(table("".join(rows)), delimiter=delimiter) == labels
+        rows = [row.replace(f"{ONE}{delimiter}", f"{ONE},") for row in rows]
+    for label in ('5" pipe', "a;b", "C#", "'s", "it's", "a'b'"):
+        assert labels_of(table(f"{ONE},{label}\n")) == [label]
+
+
+@pytest.mark.parametrize(
+    "name", ["a,b.png", " a.png", "a\\b.png", "#1.png", "'a'.png", "1:30.png", "image", "ä.png"]
+)
+def test_csv_names_of_files_stay_as_they_are(table, fruits, name):
+    save(fruits.parent / "a.png").rename(fruits.parent / name)
+    path = table(f'{ONE},cat\n"{name}",dog\n')
+    assert load_image_csv(path, size=2).filenames[1] == str(fruits.parent / name)
+    if "," not in name and " " not in name:
+        assert labels_of(table(f"{name},dog\n{ONE},cat\n")) == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", " "])
+@pytest.mark.parametrize("header", ["", "path,label\n"])
+@pytest.mark.parametrize(("names", "label"), [((ONE, TWO), "a, b"), (("absent/1.png", "absent/2.png"), "a")])
+def test_csv_with_another_delimiter(table, delimiter, header, names, label):
+    rows = "".join(f'{name}{delimiter}"{label}"\n' for name in names)
+    path = table(header.replace(",", delimiter) + rows)
+    with pytest.raises(DataSetError) as caught:
+        load_image_csv(path)
+    advice = f"have {DELIMITERS[delimiter]} between them, not commas: give delimiter={delimiter!r}."
+    assert str(caught.value).endswith(advice)
+    if names[0] == ONE:
+        assert labels_of(path, delimiter=delimiter) == [label, label]
+
+
 def test_csv_rows_that_cannot_be_used(table, fruits):
     root = str(fruits.parent)
+    columns = f"{COLUMNS}Of a table with more columns, the header must name the two, as path and label."
+    empty = ("its path or its label is empty", "Write both, or remove the row.")
+    quotes = "Write '\"' for them, or put '\"' around them if they belong to the text."
     rows = {
-        "fruits/plum/1.png,a": None,
-        "fruits/plum/1.png": "it must have two fields, path and label. Got 1",
-        "fruits/plum/1.png,a,b": "it must have two fields, path and label. Got 3",
-        ",a": "its path or its label is empty",
-        "fruits/plum/1.png, ": "its path or its label is empty",
-        "fruits/plum/7.png,a": f"there is no file 'fruits/plum/7.png' in {root!r}",
-        "fruits/plum,a": f"there is no file 'fruits/plum' in {root!r}",
+        ONE: (f"it has 1 field, ['{ONE}'], and must have two: path and label", columns),
+        f"{ONE},a,b": (f"it has 3 fields, ['{ONE}', 'a', 'b'], and must have two: path and label", columns),
+        ",a": empty,
+        f"{ONE}, ": empty,
+        "fruits/plum/7.png,a": (f"there is no file 'fruits/plum/7.png' in {root!r}", ELSEWHERE),
+        "fruits/plum,a": (f"there is no file 'fruits/plum' in {root!r}, but a folder", ELSEWHERE),
+        f"{ONE},‘a’": ("the quotes around '‘a’' are not double quotes", quotes),
+        f"'{ONE}',a": (f"the quotes around \"'{ONE}'\" are not double quotes", quotes),
+        "https://example.com/a.png,a": (
+            "'https://example.com/a.png' is an address",
+            "Download the images, and write the paths of their files.",
+        ),
     }
-    for row, mistake in rows.items():
-        path = table(f"fruits/plum/2.png,a\n\n{row}\n")
-        if mistake is None:
-            assert len(load_image_csv(path, size=2).data) == 2
-            continue
-        with raises(
-            DataSetError, f"1 of the 2 rows of {str(path)!r} cannot be used:\n- row 3: {mistake}\n{ADVICE}"
-        ):
+    for row, (mistake, remedy) in rows.items():
+        path = table(f"# first\n{TWO},a\n\n{row}\n")
+        message = f"1 of the 2 rows of {str(path)!r} cannot be used:\n- row 4: {mistake}\n{remedy}"
+        with raises(DataSetError, message) as caught:
             load_image_csv(path)
+        assert caught.value.rows == [4]
+        assert caught.value.messages == [mistake]
+
+
+def test_csv_rows_are_counted_by_lines(table):
+    path = table(
+        f'path,label\r\n{ONE},"two\r\nlines"\r\n\r\n{ONE},"a\nb\nc"\r\nabsent.png,"x\ny"\r\n"{ONE}"\r\n'
+    )
+    with pytest.raises(DataSetError) as caught:
+        load_image_csv(path)
+    assert caught.value.rows == [8, 10]
+
+
+@pytest.mark.parametrize("text", ['{0},a\n{0},"b\n{0},c\n', '{0},a\n{0},"b"x\n{0},c\n', '{0},a\n{0},""b""\n'])
+def test_csv_quotes_that_do_not_match(table, text):
+    path = table(text.format(ONE))
+    with pytest.raises(DataSetError, match="in row 2 a double quote is not closed") as caught:
+        load_image_csv(path)
+    assert caught.value.rows == [2]
+
+
+def test_csv_with_columns_that_nothing_names(table):
+    for header, options in (("id,file,size\n", {}), ("a,b,c\n", {"header": True}), ("", {})):
+        with pytest.raises(DataSetError, match="the header must name the two, as path and label"):
+            load_image_csv(table(f"{header}0,{ONE},9\n"), **options)
+
+
+def test_csv_header_is_not_taken_for_an_image(table):
+    with pytest.raises(
+        DataSetError, match=f"{re.escape(ELSEWHERE[:-1])}, or header=True if row 1 is a header\\.$"
+    ):
+        load_image_csv(table(f"Bild,Klasse\n{ONE},cat\n"))
+    assert labels_of(table(f"Bild,Klasse\n{ONE},cat\n"), header=True) == ["cat"]
+    with pytest.raises(DataSetError, match=r"row 1: there is no file 'absent\.png'"):
+        load_image_csv(table(f"absent.png,image\n{ONE},cat\n"))
 
 
 @pytest.mark.parametrize(
@@ -226,52 +605,110 @@ def test_csv_rows_that_cannot_be_used(table, fruits):
         "../secret.png",
         "plum/../../secret.png",
         "/secret.png",
-        "{root}/plum/1.png",
+        "{above}/secret.png",
+        "{root}/../secret.png",
         "C:/secret.png",
+        "C:\\secret.png",
         "..\\secret.png",
+        "\\secret.png",
+        "\\\\server\\secret.png",
+        " ../secret.png",
+        "{root}-more/secret.png",
     ],
 )
-def test_csv_paths_may_not_leave_the_root(table, fruits, escape):
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_csv_paths_may_not_leave_the_root(table, fruits, escape, on_error):
     save(fruits.parent / "secret.png")
-    escape = escape.format(root=fruits.as_posix())
-    path = table(f"{escape},a\n")
-    mistake = f"- row 1: the path {escape!r} must stay within {str(fruits)!r}"
-    with raises(DataSetError, f"1 of the 1 rows of {str(path)!r} cannot be used:\n{mistake}\n{ADVICE}"):
-        load_image_csv(path, root=fruits)
+    save(fruits.parent / "fruits-more" / "secret.png")
+    escape = escape.format(root=fruits.as_posix(), above=fruits.parent.as_posix())
+    path = table(f'"{escape}",a\nplum/1.png,b\n')
+    with pytest.raises(DataSetError, match=r"1 of the 2 rows of .*\n- row 1: the path .*\n.*root=") as caught:
+        load_image_csv(path, root=fruits, on_error=on_error)
+    assert caught.value.rows == [1]
+
+
+def test_csv_absolute_paths_within_the_root(table, fruits, tmp_path):
+    path = table(f"{fruits.as_posix()}/plum/1.png,a\n")
+    link = tmp_path / "link"
+    link.symlink_to(fruits.parent, target_is_directory=True)
+    for root in (None, fruits, fruits.anchor, link):
+        assert labels_of(path, root=root) == ["a"]
+    with pytest.raises(DataSetError, match=r"Give a folder above all images as root=, such as root='/'\.$"):
+        load_image_csv(path, root=fruits / "pear")
+
+
+def test_csv_without_its_root(table, tmp_path):
+    with raises(DataSetError, f"There is no folder {str(tmp_path / 'absent')!r}. Correct root=."):
+        load_image_csv(table(f"{ONE},a\n"), root=tmp_path / "absent")
 
 
 def test_csv_reports_many_mistakes_together(table):
-    path = table("".join(f"{index}.png,a\n" for index in range(9)))
+    path = table("".join(f"{index}.png,a\n" for index in range(9)) + "x" * 10**6 + ",a\n")
     with pytest.raises(
-        DataSetError, match=r"^9 of the 9 rows of .*\n(- row [1-5]: .*\n){5}- \.\.\. and 4 more\n"
-    ):
+        DataSetError, match=r"^10 of the 10 rows of .*\n(- row [1-5]: .*\n){5}- \.\.\. and 5 more\n"
+    ) as caught:
         load_image_csv(path)
+    assert caught.value.rows == list(range(1, 11))
+    assert len(caught.value.messages[-1]) < 1000
 
 
 def test_csv_that_is_none(table, tmp_path):
     missing = tmp_path / "missing.csv"
-    with raises(DataSetError, f"There is no file {str(missing)!r}. {ADVICE}"):
+    with raises(DataSetError, f"There is no file {str(missing)!r}. Check the path."):
         load_image_csv(missing)
-    for text in ("", "\n\n", "path,label\n"):
+    for text in ("", "\n\n", "path,label\n", "# nothing"):
         path = table(text)
         with raises(
-            DataSetError, f"{str(path)!r} must have a row 'path,label' for each image. Got none. {ADVICE}"
+            DataSetError,
+            f"{str(path)!r} must have a row 'path,label' for each image. Got none. Check which file it is.",
         ):
             load_image_csv(path)
-    for text, encoding in (("fruits/plum/1.png,é", "latin-1"), ('"fruits/plum/1.png"x,a', "utf-8")):
-        path = table(text, encoding)
-        with pytest.raises(
-            DataSetError, match=f"^{re.escape(repr(str(path)))} cannot be read as CSV in UTF-8 \\("
-        ):
-            load_image_csv(path)
-    with pytest.raises(DataSetError, match="cannot be read as CSV"):
+    path = table(f"{ONE},a\r{ONE},é\r", "latin-1")
+    with raises(
+        DataSetError,
+        f"{str(path)!r} cannot be read as a table: row 2 is not in utf-8 (byte 0xe9). Save it in UTF-8; "
+        "Excel calls that 'CSV UTF-8'.",
+    ):
+        load_image_csv(path)
+    for encoding in ("utf-16-le", "utf-32"):
+        with pytest.raises(DataSetError, match=r"it holds zero bytes, .* Save it as CSV in UTF-8\."):
+            load_image_csv(table(f"{ONE},a\n", encoding))
+    with pytest.raises(DataSetError, match=r"it is a folder\. Give the path of a file, or use load_image"):
         load_image_csv(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes in the file system")
+def test_csv_that_would_never_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(DataSetError, match=r"it is no regular file\. Copy its content to a file\."):
+            load_image_csv(path)
+    with open(tmp_path / "sparse.csv", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(DataSetError, match=r"it has 1,099,511,627,776 bytes, and tables up to 268,435,456"):
+        load_image_csv(tmp_path / "sparse.csv")
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(40, "Too many links")])
+def test_csv_that_may_not_be_read(table, monkeypatch, error):
+    path = table(f"{ONE},a\n")
+
+    def refuse(*arguments):
+        raise error
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with raises(
+        DataSetError,
+        f"{str(path)!r} cannot be read as a table: it cannot be opened ({error.strerror}). Check the path "
+        "and its permissions.",
+    ):
+        load_image_csv(path)
 
 
 def test_csv_reports_all_wrong_parameters_together():
     with pytest.raises(InvalidParameterError) as caught:
-        load_image_csv(None, root=3, header="yes", mode="rgb", return_X_y=1)
-    for name in ("path", "root", "header", "mode", "return_X_y"):
+        load_image_csv("", root=b"", header="yes", delimiter="-", mode="rgb", on_error=None, return_X_y=1)
+    for name in ("path", "root", "header", "delimiter", "mode", "on_error", "return_X_y"):
         assert f"{name!r} of load_image_csv must be " in str(caught.value)
 
 
@@ -508,6 +945,37 @@ def test_an_interruption_leaves_nothing(remote, home, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fetch(remote, home / "copy")
     assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize("name", ["TemporaryDirectory", "_check_limit", "_put"])
+def test_a_folder_that_cannot_be_written(remote, home, monkeypatch, name):
+    def fail(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_remote, name, fail)
+    message = (
+        f"The folder {str(home / 'copy')!r} cannot be made (No space left on device). Nothing was kept. "
+    )
+    refused(remote, home, f"^{re.escape(message)}")
+
+
+def test_a_file_in_the_place_of_a_folder(remote, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataSetError, match=r"^The folder for data sets cannot be made .* as data_home=, "):
+        fetch_cpen455(data_home=tmp_path / "file")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "cpen455").touch()
+    with pytest.raises(DataSetError, match=r"cpen455' must be a folder, and is a file\. Remove it"):
+        fetch_cpen455(data_home=tmp_path / "home")
+
+
+def test_what_killed_downloads_have_left_is_removed_later(remote, home):
+    for name in (".copy-old", ".copy-new"):
+        (home / name).mkdir()
+        (home / name / "archive.tar.gz").touch()
+    os.utime(home / ".copy-old", (0, 0))
+    fetch(remote, home / "copy")
+    assert sorted(each.name for each in home.iterdir()) == [".copy-new", "copy"]
 
 
 def test_another_process_may_be_faster(remote, home, monkeypatch):
