@@ -163,6 +163,9 @@ def _read_text(table: Path, advice: str | None) -> str:
     """Return the text of a file, with a newline at the end of every line."""
     content = _read_bytes(table, advice)
     of_two_bytes = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if (b"\0" in content and not of_two_bytes) or content.startswith(codecs.BOM_UTF32_LE):
+        words = "it holds zero bytes, as workbooks, images and UTF-16 without a byte-order mark do"
+        raise _no_table(table, words, advice or "Save it as CSV in UTF-8.")
     try:
         text = content.decode("utf-16" if of_two_bytes else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -171,9 +174,6 @@ def _read_text(table: Path, advice: str | None) -> str:
         words = f"row {number} is not in {error.encoding} (byte {error.object[error.start]:#x})"
         remedy = "Save it in UTF-8; Excel calls that 'CSV UTF-8'."
         raise _no_table(table, words, advice or remedy, [number]) from error
-    if "\0" in text:
-        words = "it holds zero bytes, as workbooks, images and UTF-16 without a byte-order mark do"
-        raise _no_table(table, words, advice or "Save it as CSV in UTF-8.")
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n") + "\n"
 
 
@@ -267,9 +267,8 @@ class _Reading(NamedTuple):
         found, mistakes = Table([], [], []), []
         columns, width = (0, 1), None
         for index, row in enumerate(_split(text, delimiter, self._is_file)):
-            words = [_word(field) for field in row.fields]
-            if index == 0 and self._is_header(row, words):
-                columns, width = _columns(words)
+            if index == 0 and self._is_header(row):
+                columns, width = _columns(_words(row))
                 continue
             read = self._read_row(row, columns, width)
             if isinstance(read, Mistake):
@@ -281,10 +280,11 @@ class _Reading(NamedTuple):
             found.labels.append(read[1])
         return found, mistakes
 
-    def _is_header(self, row: Row, words: list[str]) -> bool:
+    def _is_header(self, row: Row) -> bool:
         """Say whether the first row is a header."""
         if self.header != "auto":
             return bool(self.header)
+        words = _words(row)
         names_both = not set(words).isdisjoint(PATHS) and not set(words).isdisjoint(LABELS)
         return (names_both or words[0] in PATHS) and not any(self._is_file(each.text) for each in row.fields)
 
@@ -316,15 +316,16 @@ class _Reading(NamedTuple):
     def _find(self, path: str) -> Path | None:
         """Return the file that a path means, as it stands there, without spaces, or as Windows writes it."""
         stripped = path.strip()
-        for written in dict.fromkeys((path, stripped, stripped.replace("\\", "/"))):
+        for written in (path, stripped, stripped.replace("\\", "/"), os.path.expanduser(stripped)):
             file = _within(written, self.root)
             if file is not None and os.path.isfile(file):
-                return file
+                return Path(file)
         return None
 
 
-def _word(field: Field) -> str:
-    return re.sub(r"[\s-]+", "_", field.text.strip().lower())
+def _words(row: Row) -> list[str]:
+    """Return the fields as names of columns are compared."""
+    return [re.sub(r"[\s-]+", "_", field.text.strip().lower()) for field in row.fields]
 
 
 def _columns(words: list[str]) -> tuple[tuple[int, int], int | None]:
@@ -333,13 +334,13 @@ def _columns(words: list[str]) -> tuple[tuple[int, int], int | None]:
     return ((0, 1), None) if path is None or label is None else ((path, label), len(words))
 
 
-def _within(path: str, root: Path) -> Path | None:
+def _within(path: str, root: Path) -> str | None:
     """Return where a path leads from a root; None if it leaves the root, by what is written."""
-    if ".." not in PureWindowsPath(path).parts and not os.path.isabs(path):
-        return root / path if path else None
+    if ".." not in path and not os.path.isabs(path):
+        return os.path.join(root, path) if path else None
     base = os.path.abspath(root)
-    target = Path(os.path.normpath(os.path.join(base, path)))
-    return target if any(map(target.is_relative_to, (base, os.path.realpath(base)))) else None
+    target = os.path.normpath(os.path.join(base, path.replace("\\", "/")))
+    return target if any(map(Path(target).is_relative_to, (base, os.path.realpath(base)))) else None
 
 
 # What is wrong
@@ -355,10 +356,12 @@ class _Missing(NamedTuple):
 
 def _missing(path: str, root: Path) -> _Missing:
     name, folder = shortened(path), shortened(str(root))
-    written = PureWindowsPath(path.strip())  # it knows / and \ and drives
+    path = os.path.expanduser(path.strip())
+    written = PureWindowsPath(path)  # it knows / and \ and drives
     if "://" in path:
-        return _Missing(f"{name} is an address", "Download the images, and write the paths of their files.")
-    if ".." in written.parts and _within(path.strip().replace("\\", "/"), root) is None:
+        remedy = "Write the paths of files; download them first if they are on the web."
+        return _Missing(f"{name} is an address", remedy)
+    if ".." in written.parts and _within(path, root) is None:
         return _Missing(f"the path {name} leads out of {folder}", LEAVES_BY_DOTS, is_outside=True)
     if os.path.isabs(path) and _within(path, root) is None:
         remedy = f"Give a folder above all images as root=, such as root={Path(path).anchor!r}."
@@ -379,7 +382,10 @@ def _why_not(file: Path) -> str:
     try:
         status = os.stat(file)
     except FileNotFoundError:
-        return ""
+        stem, ending = os.path.splitext(file)
+        others = (stem + each for each in (ending.lower(), ending.upper(), ".jpg", ".jpeg", ".png"))
+        found = next((other for other in others if os.path.isfile(other)), None)
+        return f", but {shortened(os.path.basename(found))}" if found else ""
     except (OSError, ValueError) as error:
         return f" ({getattr(error, 'strerror', None) or error})"
     return ", but a folder" if stat.S_ISDIR(status.st_mode) else ", but a pipe or a device"

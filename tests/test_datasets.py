@@ -554,8 +554,10 @@ def test_csv_rows_that_cannot_be_used(table, fruits):
         f"'{ONE}',a": (f"the quotes around \"'{ONE}'\" are not double quotes", quotes),
         "https://example.com/a.png,a": (
             "'https://example.com/a.png' is an address",
-            "Download the images, and write the paths of their files.",
+            "Write the paths of files; download them first if they are on the web.",
         ),
+        "fruits/plum/1,a": (f"there is no file 'fruits/plum/1' in {root!r}, but '1.png'", ELSEWHERE),
+        "fruits/plum/1.PNG,a": (f"there is no file 'fruits/plum/1.PNG' in {root!r}, but '1.png'", ELSEWHERE),
     }
     for row, (mistake, remedy) in rows.items():
         path = table(f"# first\n{TWO},a\n\n{row}\n")
@@ -627,12 +629,17 @@ def test_csv_paths_may_not_leave_the_root(table, fruits, escape, on_error):
     assert caught.value.rows == [1]
 
 
-def test_csv_absolute_paths_within_the_root(table, fruits, tmp_path):
+def test_csv_absolute_paths_within_the_root(table, fruits, tmp_path, monkeypatch):
     path = table(f"{fruits.as_posix()}/plum/1.png,a\n")
     link = tmp_path / "link"
     link.symlink_to(fruits.parent, target_is_directory=True)
     for root in (None, fruits, fruits.anchor, link):
         assert labels_of(path, root=root) == ["a"]
+    monkeypatch.setenv("HOME", str(fruits))
+    monkeypatch.setenv("USERPROFILE", str(fruits))
+    assert labels_of(table("~/plum/1.png,a\n"), root=fruits.anchor) == ["a"]
+    with pytest.raises(DataSetError, match=r"row 1: the path '~/plum/1\.png' is not in "):
+        load_image_csv(path, root=fruits / "pear")
     with pytest.raises(DataSetError, match=r"Give a folder above all images as root=, such as root='/'\.$"):
         load_image_csv(path, root=fruits / "pear")
 
