@@ -75,7 +75,7 @@ def find_folder(
     copy = _home(data_home) / "cpen455"
     if os.path.lexists(copy) and not os.path.isdir(copy):
         raise DataSetError(f"{str(copy)!r} must be a folder, and is a file. Remove it, or give data_home=.")
-    if not copy.is_dir():
+    if not os.path.isdir(copy):
         if not download_if_missing:
             raise DataSetError(
                 f"The CPEN455 images are not in {str(copy)!r}, and download_if_missing is False. Allow the "
@@ -88,7 +88,7 @@ def find_folder(
 def _given(path: str | os.PathLike[str], advice: str) -> tuple[Path, str]:
     folder = Path(os.path.expanduser(path))
     if not os.path.isdir(folder):
-        raise DataSetError(f"There is no folder {shortened(str(folder))}. {advice}")
+        raise DataSetError(f"{shortened(str(folder))} is no folder that can be read. {advice}")
     return folder, advice
 
 
@@ -98,8 +98,9 @@ def _home(data_home: str | os.PathLike[str] | None) -> Path:
         return Path(get_data_home(data_home))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        place = getattr(error, "filename", None) or data_home
         raise DataSetError(
-            f"The folder for data sets cannot be made ({reason}: {shortened(data_home)}). Give another as "
+            f"The folder for data sets cannot be made ({reason}: {shortened(str(place))}). Give another as "
             "data_home=, or the folder of the images as path=."
         ) from error
 

@@ -135,7 +135,9 @@ def read_table(
     """
     text = _read_text(table, advice)
     if not os.path.isdir(root):
-        raise DataSetError(f"There is no folder {shortened(str(root))}. {advice or 'Correct root=.'}")
+        raise DataSetError(
+            f"{shortened(str(root))} is no folder that can be read. {advice or 'Correct root=.'}"
+        )
     reading = _Reading(root, header, missing)
     try:
         found, mistakes = reading.read(text, delimiter)
@@ -370,25 +372,23 @@ def _missing(path: str, root: Path) -> _Missing:
         remedy = "Write the paths without it, from a folder that holds all images, and give it as root=."
         words = f"the path {name} begins with {written.anchor!r}, as on Windows"
         return _Missing(words, remedy, is_outside=True)
-    reason = _why_not(root / path)
-    return _Missing(
-        f"there is no file {name} in {folder}{reason}",
-        ELSEWHERE,
-    )
-
-
-def _why_not(file: Path) -> str:
-    """Return why something is not a file that can be read, if it is more than absent."""
     try:
-        status = os.stat(file)
+        status = os.stat(os.path.join(root, path))
     except FileNotFoundError:
-        stem, ending = os.path.splitext(file)
-        others = (stem + each for each in (ending.lower(), ending.upper(), ".jpg", ".jpeg", ".png"))
-        found = next((other for other in others if os.path.isfile(other)), None)
-        return f", but {shortened(os.path.basename(found))}" if found else ""
+        return _Missing(f"there is no file {name} in {folder}{_similar(root, path)}", ELSEWHERE)
     except (OSError, ValueError) as error:
-        return f" ({getattr(error, 'strerror', None) or error})"
-    return ", but a folder" if stat.S_ISDIR(status.st_mode) else ", but a pipe or a device"
+        reason = getattr(error, "strerror", None) or error
+        return _Missing(f"{name} in {folder} cannot be opened ({reason})", "Check paths and permissions.")
+    kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+    return _Missing(f"{name} in {folder} is {kind}", ELSEWHERE)
+
+
+def _similar(root: Path, path: str) -> str:
+    """Name a file that differs by the ending, which was forgotten or is in capitals."""
+    stem, ending = os.path.splitext(os.path.join(root, path))
+    others = (stem + each for each in (ending.lower(), ending.upper(), ".jpg", ".jpeg", ".png"))
+    found = next((other for other in others if os.path.isfile(other)), None)
+    return f", but {shortened(os.path.basename(found))}" if found else ""
 
 
 def _mistaken(table: Path, n_rows: int, mistakes: list[Mistake], advice: str) -> DataSetError:

@@ -284,12 +284,23 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 def _load(options: argparse.Namespace) -> GenerativeBayesClassifier:
     if options.model in list_pretrained():
         return load_pretrained(options.model, options.device)
-    if not os.path.lexists(options.model):
+    if not _is_there(options.model):
         raise InvalidInputError(
             f"MODEL must be a model file or a pretrained model ({', '.join(list_pretrained())}), got "
             f"{shortened(options.model)}: there is neither."
         )
     return GenerativeBayesClassifier.load(options.model, options.device)
+
+
+def _is_there(path: str) -> bool:
+    """Say whether there is something; if only its folder cannot be read, `load` will say so."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _card(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -549,12 +550,16 @@ def test_csv_rows_that_cannot_be_used(table, fruits):
         ",a": empty,
         f"{ONE}, ": empty,
         "fruits/plum/7.png,a": (f"there is no file 'fruits/plum/7.png' in {root!r}", ELSEWHERE),
-        "fruits/plum,a": (f"there is no file 'fruits/plum' in {root!r}, but a folder", ELSEWHERE),
+        "fruits/plum,a": (f"'fruits/plum' in {root!r} is a folder", ELSEWHERE),
         f"{ONE},‘a’": ("the quotes around '‘a’' are not double quotes", quotes),
         f"'{ONE}',a": (f"the quotes around \"'{ONE}'\" are not double quotes", quotes),
         "https://example.com/a.png,a": (
             "'https://example.com/a.png' is an address",
             "Write the paths of files; download them first if they are on the web.",
+        ),
+        "fruits/plum/1.png/a,a": (
+            f"'fruits/plum/1.png/a' in {root!r} cannot be opened ({os.strerror(errno.ENOTDIR)})",
+            "Check paths and permissions.",
         ),
         "fruits/plum/1,a": (f"there is no file 'fruits/plum/1' in {root!r}, but '1.png'", ELSEWHERE),
         "fruits/plum/1.PNG,a": (f"there is no file 'fruits/plum/1.PNG' in {root!r}, but '1.png'", ELSEWHERE),
@@ -645,7 +650,7 @@ def test_csv_absolute_paths_within_the_root(table, fruits, tmp_path, monkeypatch
 
 
 def test_csv_without_its_root(table, tmp_path):
-    with raises(DataSetError, f"There is no folder {str(tmp_path / 'absent')!r}. Correct root=."):
+    with raises(DataSetError, f"{str(tmp_path / 'absent')!r} is no folder that can be read. Correct root=."):
         load_image_csv(table(f"{ONE},a\n"), root=tmp_path / "absent")
 
 
@@ -765,7 +770,7 @@ def test_cpen455_says_what_a_folder_lacks(tmp_path, monkeypatch):
     content = "train.csv, validation.csv and test.csv, and the images that they list"
     by_path = f"Give the folder that holds {content} as path=."
     missing, folder = tmp_path / "missing", make_cpen455(tmp_path / "copy")
-    with raises(DataSetError, f"There is no folder {str(missing)!r}. {by_path}"):
+    with raises(DataSetError, f"{str(missing)!r} is no folder that can be read. {by_path}"):
         fetch_cpen455(path=missing)
     (folder / "train" / "0000002.jpg").unlink()
     table = str(folder / "train.csv")
