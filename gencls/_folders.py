@@ -73,7 +73,7 @@ def find_classes(
     """
     there, beside = _look_into(folder)
     names = _chosen(folder, there, beside, classes)
-    endings = tuple(ending.lower() for ending in extensions or EXTENSIONS)
+    endings = tuple(ending.lower() for ending in (EXTENSIONS if extensions is None else extensions))
     below = {name: _files_below(folder / name) for name in names}
     found = [ClassFolder(name, [file for file in below[name] if _ends(file, endings)]) for name in names]
     others = [file for files in below.values() for file in files if not _ends(file, endings)]
@@ -81,7 +81,7 @@ def find_classes(
         _check_level(folder, found)
     _check_not_empty(folder, found, endings, others)
     strays = [file for file in beside if _ends(file, endings)]
-    _tell(folder, [] if extensions else others, strays)
+    _tell(folder, others if extensions is None else [], strays)
     return found
 
 
@@ -174,13 +174,14 @@ def _chosen(folder: Path, there: list[str], beside: list[Path], classes: Sequenc
     """Return the names of the sub-folders to read, all of which exist."""
     if not there:
         raise DataSetError(_no_classes(folder, [file for file in beside if _ends(file, EXTENSIONS)]))
-    unknown = [shortened(name) for name in classes or () if name not in there]
+    asked = there if classes is None else [str(name) for name in classes]
+    unknown = [shortened(name) for name in asked if name not in there]
     if unknown:
         raise DataSetError(
             f"{shortened(str(folder))} has no sub-folder for these classes:\n{some_of(unknown)}\n"
             f"It has {shortened(there)}. Correct classes= or the path."
         )
-    return there if classes is None else list(classes)
+    return asked
 
 
 def _no_classes(folder: Path, images: list[Path]) -> str:

@@ -135,9 +135,8 @@ def read_table(
     """
     text = _read_text(table, advice)
     if not os.path.isdir(root):
-        raise DataSetError(
-            f"{shortened(str(root))} is no folder that can be read. {advice or 'Correct root=.'}"
-        )
+        advice = advice or "Correct root=."
+        raise DataSetError(f"{shortened(str(root))} is no folder that can be read. {advice}")
     reading = _Reading(root, header, missing)
     try:
         found, mistakes = reading.read(text, delimiter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status: 0; 2 after an error, which is told on the standard error stream; or 130 after Ctrl-C.
     """
-    with _backslashes(sys.stdout), _backslashes(sys.stderr):
+    with _backslashes(sys.stdout), _backslashes(sys.stderr), _told_warnings():
         try:
             return _run(arguments)
         except KeyboardInterrupt:
@@ -97,6 +98,14 @@ def _backslashes(stream: TextIO | None) -> Iterator[None]:
         stream.reconfigure(errors=errors)
 
 
+@contextmanager
+def _told_warnings() -> Iterator[None]:
+    """Tell warnings as errors are told, as long as this lasts."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _tell("warning", str(message))
+        yield
+
+
 def _discard_the_rest(stream: TextIO | None) -> None:
     """Let Python's own last flush succeed where nobody takes what is left."""
     if stream is None:
@@ -116,15 +125,15 @@ def _print(*fields: object) -> None:
 
 def _tell(kind: str, words: str) -> None:
     """Tell something on the standard error stream, where anybody listens."""
+    lines = [_shown(_cut(line)) for line in f"gencls: {kind}: {words}".split("\n")]
     if sys.stderr is not None:
         with suppress(OSError):
-            sys.stderr.write(_shown(f"gencls: {kind}: {words}\n", keep="\n"))
-            sys.stderr.flush()
+            print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
-def _shown(text: str, keep: str = "") -> str:
+def _shown(text: str) -> str:
     """Escape what is not printable: a terminal could take it for a command."""
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _cut(text: str) -> str:

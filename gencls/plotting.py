@@ -165,9 +165,8 @@ class SampleGridDisplay:
         self.figure_ = self.ax_.figure
         low, high = self.pixel_range
         self.ax_.imshow(mosaic, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        self.ax_.set_yticks(
-            [cell * (row + 0.5) - 0.5 for row in range(len(self.rows))], map(str, self.labels)
-        )
+        centres = [cell * (row + 0.5) - 0.5 for row in range(len(self.rows))]
+        self.ax_.set_yticks(centres, map(str, self.labels), parse_math=False)  # of names with "$"
         self.ax_.set(xticks=[], ylabel="Class")
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -218,7 +219,7 @@ def test_control_characters_of_arguments_are_not_printed(fails, tmp_path):
     assert r"\x1b[31m" in fails("sample", "digits", "--out", tmp_path / "a.png", "--n", "\x1b[31m")
     (tmp_path / "\x1b[31m").write_bytes(b"no model")
     assert r"\x1b[31m" in fails("info", tmp_path / "\x1b[31m")
-    assert len(fails("info", "x" * 10**6)) < 1000
+    assert len(fails("info", "x" * 10**6)) < 1100
     assert len(fails("list", "x" * 10**6)) < 2000
 
 
@@ -275,6 +276,22 @@ def test_an_error_needs_no_reader(closed_pipe, monkeypatch):
         main(["sample", "digits", "--n", "none"])
 
 
+def test_warnings_are_told_as_errors_are(monkeypatch, capsys):
+    def warn():
+        warnings.warn("of \x1b[31m\nmuch" + "!" * 10**6, UserWarning, stacklevel=2)
+        return ["digits"]
+
+    monkeypatch.setattr(cli, "list_pretrained", warn)
+    shown = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["list"]) == 0
+    assert warnings.showwarning is shown
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == r"gencls: warning: of \x1b[31m"
+    assert len(told[1]) == 1000
+
+
 def test_an_interruption_ends_quietly(monkeypatch, capsys):
     def interrupt():
         raise KeyboardInterrupt
@@ -292,6 +309,13 @@ def test_the_home_of_the_user(run, fails, colours, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(colours))
     assert run("predict", "~/model", "~/red.png").startswith(str(colours / "red.png"))
     assert "must be in a folder that is there" in fails("sample", "digits", "--out", "~/missing/a.png")
+
+
+def test_names_of_classes_are_no_formulas(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1)
+    clf.fit(np.arange(16).reshape(4, 2, 2), ["$\\frac{$", "$5", "$\\frac{$", "$5"]).save(tmp_path / "model")
+    assert run("sample", tmp_path / "model", "--n", 1, "--out", tmp_path / "a.png").startswith("wrote ")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, PermissionError(13, "Permission denied")])

@@ -228,6 +228,9 @@ def test_folder_takes_the_classes_and_extensions_that_are_asked_for(fruits):
     assert len(load_image_folder(fruits, size=2).data) == 12
     assert len(load_image_folder(fruits, size=2, extensions=[".bmp"]).data) == 3
     assert len(load_image_folder(fruits, size=2, extensions=[".PNG"]).data) == 9
+    classes, extensions = np.array(["plum", "pear"]), np.array([".bmp", ".gif"])
+    some = load_image_folder(fruits, size=2, classes=classes, extensions=extensions)
+    assert (len(some.data), some.target_names) == (2, ["plum", "pear"])
 
 
 def test_folder_without_images(fruits, tmp_path):
