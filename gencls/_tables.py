@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Literal, NamedTuple
 
 from ._decoding import some_of
+from ._delimited import DELIMITERS, QuotesError, Row, no_table, read_text, split_rows
 from .errors import DataSetError
 from .validation import shortened
 
-__all__ = ["DELIMITERS", "Table", "read_table"]
+__all__ = ["Table", "read_table"]
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
-MOST_BYTES = 1 << 28  # 268 million, more than the paths of a million images take
 ROWS_TO_TRY = 1000  # before another delimiter is advised
 
 # What headers call the two columns; where a header has several of these names, the first one counts.
@@ -37,7 +34,6 @@ PATHS = (
 )
 LABELS = ("label", "labels", "class", "class_name", "category", "target", "y")
 
-COMMENT = re.compile(r"[ \t]*#|sep=.$", re.MULTILINE)  # Excel writes the latter
 QUOTES = re.compile(r"['`‘’‚“”„«»‹›].*['`‘’‚“”„«»‹›]", re.DOTALL)  # all but the one that tables have
 
 COLUMNS = (
@@ -68,20 +64,6 @@ class Table(NamedTuple):
     labels: list[str]
 
 
-class Field(NamedTuple):
-    """One field of a row, without its quotes."""
-
-    text: str
-    quoted: bool
-
-
-class Row(NamedTuple):
-    """The number of the line on which a row begins, from 1, and its fields."""
-
-    number: int
-    fields: list[Field]
-
-
 class Mistake(NamedTuple):
     """What is wrong with a row, and what to do about it."""
 
@@ -89,10 +71,6 @@ class Mistake(NamedTuple):
     words: str
     remedy: str
     unsplit: bool = False  # the row has one field
-
-
-class _QuotesError(Exception):
-    """A quote in this row is not closed, or something stands behind it."""
 
 
 def read_table(
@@ -133,19 +111,19 @@ def read_table(
         The table or an image is missing, or a row is wrong. The message has the numbers of the first rows,
         and the attributes of the error have all.
     """
-    text = _read_text(table, advice)
+    text = read_text(table, advice)
     if not os.path.isdir(root):
         advice = advice or "Correct root=."
         raise DataSetError(f"{shortened(str(root))} is no folder that can be read. {advice}")
     reading = _Reading(root, header, missing)
     try:
         found, mistakes = reading.read(text, delimiter)
-    except _QuotesError as error:
+    except QuotesError as error:
         number = error.args[0]
         words = f"in row {number} a double quote is not closed, or more than a delimiter follows it"
         remedy = "Put quotes around whole fields only, and double those within."
         remedy = _other_delimiter(reading, text, delimiter, None) or remedy
-        raise _no_table(table, words, advice or remedy, [number]) from None
+        raise no_table(table, words, advice or remedy, [number]) from None
     if mistakes:
         remedy = _other_delimiter(reading, text, delimiter, mistakes) or _remedies(mistakes)
         raise _mistaken(table, len(found.rows) + len(mistakes), mistakes, advice or remedy)
@@ -155,105 +133,6 @@ def read_table(
             f"{advice or 'Check which file it is.'}"
         )
     return found
-
-
-# From the file to its text
-
-
-def _read_text(table: Path, advice: str | None) -> str:
-    """Return the text of a file, with a newline at the end of every line."""
-    content = _read_bytes(table, advice)
-    of_two_bytes = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if (b"\0" in content and not of_two_bytes) or content.startswith(codecs.BOM_UTF32_LE):
-        words = "it holds zero bytes, as workbooks, images and UTF-16 without a byte-order mark do"
-        raise _no_table(table, words, advice or "Save it as CSV in UTF-8.")
-    try:
-        text = content.decode("utf-16" if of_two_bytes else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        number = before.count(b"\n") + 1
-        words = f"row {number} is not in {error.encoding} (byte {error.object[error.start]:#x})"
-        remedy = "Save it in UTF-8; Excel calls that 'CSV UTF-8'."
-        raise _no_table(table, words, advice or remedy, [number]) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n") + "\n"
-
-
-def _read_bytes(table: Path, advice: str | None) -> bytes:
-    """Read a regular file of no more than the largest size; a pipe could block, and a device never end."""
-    try:
-        status = os.stat(table)
-        _check_kind(table, status, advice)
-        with open(table, "rb") as file:
-            return file.read(MOST_BYTES)
-    except FileNotFoundError as error:
-        raise DataSetError(
-            f"There is no file {shortened(str(table))}. {advice or 'Check the path.'}"
-        ) from error
-    except DataSetError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        remedy = advice or "Check the path and its permissions."
-        raise _no_table(table, f"it cannot be opened ({reason})", remedy) from error
-
-
-def _check_kind(table: Path, status: os.stat_result, advice: str | None) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        remedy = "Give the path of a file, or use load_image_folder if its sub-folders are the classes."
-        raise _no_table(table, "it is a folder", advice or remedy)
-    if not stat.S_ISREG(status.st_mode):
-        raise _no_table(table, "it is no regular file", advice or "Copy its content to a file.")
-    if status.st_size > MOST_BYTES:
-        words = f"it has {status.st_size:,} bytes, and tables up to {MOST_BYTES:,} are read"
-        raise _no_table(table, words, advice or "Check which file it is, or divide it.")
-
-
-def _no_table(table: Path, reason: str, advice: str, rows: list[int] | None = None) -> DataSetError:
-    words = f"{shortened(str(table))} cannot be read as a table: {reason}. {advice}"
-    return DataSetError(words, rows=rows or (), messages=[reason] if rows else ())
-
-
-# From the text to rows
-
-
-def _split(text: str, delimiter: str, is_file: Callable[[str], bool]) -> Iterator[Row]:
-    """Split a text into rows that are not empty."""
-    field, position, number = _pattern(delimiter), 0, 1
-    while position < len(text):
-        start, line = position, text[position : text.index("\n", position)]
-        if COMMENT.match(line) and not is_file(line.split(delimiter)[0].strip()):
-            position += len(line) + 1
-        else:
-            position, fields = _fields(text, position, field, number)
-            if any(each.text or each.quoted for each in fields):
-                yield Row(number, fields)
-        number += text.count("\n", start, position)
-
-
-def _fields(text: str, position: int, field: re.Pattern[str], number: int) -> tuple[int, list[Field]]:
-    """Return where the next row begins, and the fields of this one."""
-    fields = []
-    while True:
-        match = field.match(text, position)
-        if match is None:
-            raise _QuotesError(number)
-        quoted = match[1] is not None
-        fields.append(Field(match[1].replace('""', '"') if quoted else match[2].strip(), quoted))
-        position = match.end() + 1
-        if text[match.end()] == "\n":
-            return position, fields
-
-
-def _pattern(delimiter: str) -> re.Pattern[str]:
-    """Return the pattern of one field: in double quotes, with spaces around them, or without quotes."""
-    end = re.escape(delimiter)
-    space = "[ \t]".replace(delimiter, "")
-    return re.compile(
-        rf'{space}*+(?:"([^"]*+(?:""[^"]*+)*+)"{space}*+(?=[{end}\n])|(?!")([^{end}\n]*+))', re.DOTALL
-    )
-
-
-# From rows to images and labels
 
 
 class _Reading(NamedTuple):
@@ -267,7 +146,7 @@ class _Reading(NamedTuple):
         """Return what the good rows say, and what is wrong with the others."""
         found, mistakes = Table([], [], []), []
         columns, width = (0, 1), None
-        for index, row in enumerate(_split(text, delimiter, self._is_file)):
+        for index, row in enumerate(split_rows(text, delimiter, self._is_file)):
             if index == 0 and self._is_header(row):
                 columns, width = _columns(_words(row))
                 continue
@@ -307,9 +186,10 @@ class _Reading(NamedTuple):
                 return Mistake(row.number, words, OTHER_QUOTES)
         if file is None:
             missing = _missing(path.text, self.root)
-            if missing.is_outside or self.missing == "raise":
+            if missing.target is None or self.missing == "raise":
                 return Mistake(row.number, missing.words, missing.remedy)
-        return file or self.root / path.text, label.text.strip()
+            file = Path(missing.target)
+        return file, label.text.strip()
 
     def _is_file(self, path: str) -> bool:
         return self._find(path) is not None
@@ -337,54 +217,62 @@ def _columns(words: list[str]) -> tuple[tuple[int, int], int | None]:
 
 def _within(path: str, root: Path) -> str | None:
     """Return where a path leads from a root; None if it leaves the root, by what is written."""
-    if ".." not in path and not os.path.isabs(path):
+    if ".." not in path and not _is_anchored(path):
         return os.path.join(root, path) if path else None
     base = os.path.abspath(root)
     target = os.path.normpath(os.path.join(base, path.replace("\\", "/")))
     return target if any(map(Path(target).is_relative_to, (base, os.path.realpath(base)))) else None
 
 
+def _is_anchored(path: str) -> bool:
+    return path.startswith(("/", os.sep)) or os.path.splitdrive(path)[0] != ""
+
+
 # What is wrong
 
 
 class _Missing(NamedTuple):
-    """Why a path means no file that may be read."""
+    """Why a path means no file that may be read, and what it means if it stays within the root."""
 
     words: str
     remedy: str
-    is_outside: bool = False
+    target: str | None = None
 
 
 def _missing(path: str, root: Path) -> _Missing:
     name, folder = shortened(path), shortened(str(root))
     path = os.path.expanduser(path.strip())
-    written = PureWindowsPath(path)  # it knows / and \ and drives
+    written, target = PureWindowsPath(path), _within(path, root)  # the former knows / and \ and drives
     if "://" in path:
         remedy = "Write the paths of files; download them first if they are on the web."
         return _Missing(f"{name} is an address", remedy)
-    if ".." in written.parts and _within(path, root) is None:
-        return _Missing(f"the path {name} leads out of {folder}", LEAVES_BY_DOTS, is_outside=True)
-    if os.path.isabs(path) and _within(path, root) is None:
+    if target is None and ".." in written.parts:
+        return _Missing(f"the path {name} leads out of {folder}", LEAVES_BY_DOTS)
+    if target is None:
         remedy = f"Give a folder above all images as root=, such as root={Path(path).anchor!r}."
-        return _Missing(f"the path {name} is not in {folder}", remedy, is_outside=True)
-    if written.anchor and not os.path.isabs(path):
+        return _Missing(f"the path {name} is not in {folder}", remedy)
+    if written.anchor and not _is_anchored(path):
         remedy = "Write the paths without it, from a folder that holds all images, and give it as root=."
-        words = f"the path {name} begins with {written.anchor!r}, as on Windows"
-        return _Missing(words, remedy, is_outside=True)
+        return _Missing(f"the path {name} begins with {written.anchor!r}, as on Windows", remedy)
+    return _Missing(*_why_not(target, f"{name} in {folder}"), target)
+
+
+def _why_not(target: str, name: str) -> tuple[str, str]:
+    """Return why something is not a file, and what to do."""
     try:
-        status = os.stat(os.path.join(root, path))
+        status = os.stat(target)
     except FileNotFoundError:
-        return _Missing(f"there is no file {name} in {folder}{_similar(root, path)}", ELSEWHERE)
+        return f"there is no file {name}{_similar(target)}", ELSEWHERE
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        return _Missing(f"{name} in {folder} cannot be opened ({reason})", "Check paths and permissions.")
+        return f"{name} cannot be opened ({reason})", "Check paths and permissions."
     kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-    return _Missing(f"{name} in {folder} is {kind}", ELSEWHERE)
+    return f"{name} is {kind}", ELSEWHERE
 
 
-def _similar(root: Path, path: str) -> str:
+def _similar(target: str) -> str:
     """Name a file that differs by the ending, which was forgotten or is in capitals."""
-    stem, ending = os.path.splitext(os.path.join(root, path))
+    stem, ending = os.path.splitext(target)
     others = (stem + each for each in (ending.lower(), ending.upper(), ".jpg", ".jpeg", ".png"))
     found = next((other for other in others if os.path.isfile(other)), None)
     return f", but {shortened(os.path.basename(found))}" if found else ""
@@ -417,7 +305,7 @@ def _other_delimiter(
     for other in [each for each in DELIMITERS if each != delimiter]:
         try:
             found, left = reading.read(beginning, other)
-        except _QuotesError:
+        except QuotesError:
             continue
         is_split = not any(COLUMNS in mistake.remedy for mistake in left)
         if (found.rows and not left) or (unsplit and is_split):

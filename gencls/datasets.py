@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from . import _cpen455
+from ._delimited import DELIMITERS
 from ._folders import find_classes
 from ._ordering import natural_key
-from ._tables import DELIMITERS, read_table
+from ._tables import read_table
 from .errors import SkippedFilesWarning
 from .images import MAX_PIXELS, READING_RULES, ImageMistake, ReadImages, read_images, summary_of, unreadable
 from .validation import Rule, check_parameters, choice, either, flag, optional, shortened

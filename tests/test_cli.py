@@ -314,7 +314,9 @@ def test_the_home_of_the_user(run, fails, colours, monkeypatch):
 def test_names_of_classes_are_no_formulas(run, tmp_path):
     pytest.importorskip("matplotlib")
     clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1)
-    clf.fit(np.arange(16).reshape(4, 2, 2) % 4, ["$\\frac{$", "$5", "$\\frac{$", "$5"]).save(tmp_path / "model")
+    clf.fit(np.arange(16).reshape(4, 2, 2) % 4, ["$\\frac{$", "$5", "$\\frac{$", "$5"]).save(
+        tmp_path / "model"
+    )
     assert run("sample", tmp_path / "model", "--n", 1, "--out", tmp_path / "a.png").startswith("wrote ")
 
 

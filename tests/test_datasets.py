@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 from gencls import _cpen455, _remote
+from gencls._delimited import DELIMITERS
 from gencls._folders import EXTENSIONS
 from gencls._ordering import natural_key
 from gencls._remote import RemoteFolder, checksum, fetch
-from gencls._tables import DELIMITERS
 from gencls.datasets import fetch_cpen455, load_image_csv, load_image_folder
 from gencls.errors import DataSetError, ImageFileError, InvalidParameterError, SkippedFilesWarning
 
@@ -635,6 +635,18 @@ def test_csv_paths_may_not_leave_the_root(table, fruits, escape, on_error):
     with pytest.raises(DataSetError, match=r"1 of the 2 rows of .*\n- row 1: the path .*\n.*root=") as caught:
         load_image_csv(path, root=fruits, on_error=on_error)
     assert caught.value.rows == [1]
+
+
+def test_csv_dots_behind_a_link_do_not_leave_the_root(table, fruits):
+    save(fruits.parent / "elsewhere" / "secret.png")
+    (fruits.parent / "elsewhere" / "inner").mkdir()
+    (fruits / "link").symlink_to(fruits.parent / "elsewhere" / "inner", target_is_directory=True)
+    path = table("link/../secret.png,a\nplum/1.png,b\n")
+    with pytest.raises(DataSetError, match=r"row 1: there is no file 'link/\.\./secret\.png'"):
+        load_image_csv(path, root=fruits)
+    with pytest.warns(SkippedFilesWarning):
+        bunch = load_image_csv(path, root=fruits, size=2, on_error="skip")
+    assert list(bunch.skipped) == [str(fruits / "secret.png")]
 
 
 def test_csv_absolute_paths_within_the_root(table, fruits, tmp_path, monkeypatch):
