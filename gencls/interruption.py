@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 
 __all__ = ["is_one_of_several"]
 
@@ -20,7 +21,7 @@ def is_one_of_several() -> bool:
     -------
     bool
     """
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module.partition(".")[0] in RUNNERS and module not in PASSED_ON:

@@ -26,7 +26,8 @@ from .random_numbers import new_generator
 
 __all__ = ["GenerativeNet", "MovingAverage", "make_net"]
 
-DIVERGED = 10  # times the bits of equally probable levels
+# Times the bits of equally probable levels: for a training that got worse, and for any.
+DIVERGED, HOPELESS = 10, 1000
 INIT_BATCH = 128  # images for the data-dependent initialisation
 
 
@@ -99,7 +100,7 @@ class GenerativeNet(NeuralNet):
                 f"after {len(self.history) - before} of {epochs} epochs; what was learned is kept"
             )
         if len(self.history) > before:
-            self._warn_if_diverged()
+            self._warn_if_diverged(self.history[before]["train_bpd"])
 
     def adopt(
         self,
@@ -225,11 +226,12 @@ class GenerativeNet(NeuralNet):
             raise KeyboardInterrupt(f"Training was interrupted {words}.")
         warnings.warn(f"Training was interrupted {words}.", TrainingInterruptedWarning, stacklevel=3)
 
-    def _warn_if_diverged(self) -> None:
+    def _warn_if_diverged(self, start: float) -> None:
+        """Warn if training has ended far worse than equally probable levels; few steps may not suffice."""
         stopping = dict(self.callbacks_).get("early_stopping")
         found = self.history[-1 if stopping is None else stopping.best_epoch_]["train_bpd"]
         uniform = math.log2(self.module_.likelihood.n_levels)
-        if found > DIVERGED * uniform:
+        if found > uniform * (DIVERGED if found > start else HOPELESS):
             warnings.warn(
                 f"Training has diverged: it ended at {found:.4g} bits per dimension, where equally probable "
                 f"levels have {uniform:.4g}. Predictions are of no use. Fit again with a smaller lr (now "

@@ -122,8 +122,10 @@ def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, 
 
 def shortened(value: Any) -> str:
     """What came, for a message: the repr of small values, of large ones the beginning or the size."""
-    if isinstance(value, bytes | bytearray | memoryview | np.void) and len(bytes(value)) > LONGEST_VALUE:
-        return f"{len(bytes(value)):,} bytes of type {type(value).__name__}"
+    if isinstance(value, bytes | bytearray | memoryview | np.void):
+        size = value.nbytes if isinstance(value, memoryview | np.void) else len(value)
+        if size > LONGEST_VALUE:
+            return f"{size:,} bytes of type {type(value).__name__}"
     words = _SHORT.repr(value)
     return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 1]}…"
 
