@@ -38,7 +38,15 @@ from .labels import (
 from .metrics import bits_per_dim
 from .objectives import Discrimination
 from .parameters import RULES
-from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
+from .persistence import (
+    FITTED,
+    Snapshot,
+    check_scores,
+    check_weights,
+    file_at_fault,
+    read_model,
+    write_model,
+)
 from .posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
 from .preparation import Samples, check_sample_weight, flatten_images, hold_out, merge_duplicates
 from .random_numbers import DrawingFrom
@@ -704,7 +712,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
                 f"The network can only be saved with the parameters that it was built with, but: {changed}. "
                 "Set them back, or fit anew."
             )
-        write_model(path, self._snapshot(), self._model_params(), half=half, card=card)
+        trained = self.net_.averaged_model
+        write_model(path, self._snapshot(), self._model_params(), trained, half=half, card=card)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> GenerativeBayesClassifier:
@@ -974,7 +983,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self.__dict__.update(snapshot.fitted)
         check_weights(self._model_params(), snapshot.weights)
         self._random_state = check_random_state(self.random_state)
-        return self._build(snapshot)
+        self._build(snapshot)
+        check_scores(self.net_.averaged_model)
+        return self
 
     def _build(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
         """Build a net that goes on from the weights and the history of the snapshot."""

@@ -1,6 +1,7 @@
 """What a model file says of a fitted classifier, and how that becomes one again.
 
-`_model_file` reads and writes files, `_json` values; here stands what is kept and what must hold of it.
+`_model_file` reads and writes files, `_json` values, `_description` has a rule for each field; here stands
+what is kept, and what must hold between its parts. What `write_model` writes, `read_model` accepts.
 """
 
 from __future__ import annotations
@@ -10,34 +11,57 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import prod
+from math import isfinite, prod
 from typing import Any, NamedTuple
 
 import numpy as np
 import sklearn
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-from ._json import NUMBERS, from_json, to_json
-from ._model_file import StrPath, read_description, read_model_file, write_model_file
+from ._description import (
+    CODEC,
+    CONDITIONER,
+    DESCRIPTION,
+    LEARNED,
+    LONGEST_NAME,
+    PARAMETERS,
+    ROW,
+    check_fields,
+    first_of,
+)
+from ._json import NUMBERS, from_json, parse_json, to_json
+from ._model_file import StrPath, check_claims, read_description, read_model_file, write_model_file
 from ._version import __version__
 from .codec import ImageCodec
 from .conditioners import Conditioner, get_conditioner, make_conditioner
 from .conditioners.registry import registered_name
 from .errors import ConditionerError, GenclsError, InvalidParameterError, ModelFileError
 from .model import ConditionalPixelCNN
+from .validation import shortened
 
-__all__ = ["FITTED", "Snapshot", "check_weights", "file_at_fault", "read_card", "read_model", "write_model"]
+__all__ = [
+    "FITTED",
+    "Snapshot",
+    "check_scores",
+    "check_weights",
+    "file_at_fault",
+    "read_card",
+    "read_model",
+    "write_model",
+]
 
-# What `fit` learns besides codec, weights and history; what an estimator does not have is left out.
-FITTED = ("classes_", "class_count_", "class_prior_", "temperature_", "n_features_in_", "feature_names_in_")
+FITTED = tuple(LEARNED)  # what an estimator does not have is left out
 
 # A device and a compiler belong to a machine, and net_params reaches into skorch and torch, which a file must
 # not.
 NOT_KEPT = ("conditioner", "device", "compile", "net_params")
 
-MOST_MISTAKES = 3  # that one message lists
 TENSORS_A_LAYER = 72  # at least: two convolutions of three tensors in each of twelve blocks
+LARGEST_WEIGHT = 65_504  # the largest number of half precision
+MOST_SCORED = 64  # classes
+LONGEST_REASON = 2_000  # characters that a message repeats of another
 
 
 class Snapshot(NamedTuple):
@@ -73,6 +97,7 @@ def write_model(
     path: StrPath,
     snapshot: Snapshot,
     model: Mapping[str, Any],
+    trained: ConditionalPixelCNN,
     *,
     half: bool = False,
     card: Mapping[str, Any] | None = None,
@@ -85,16 +110,18 @@ def write_model(
     snapshot : Snapshot
     model : mapping
         The parameters of `ConditionalPixelCNN` that the weights belong to.
+    trained : ConditionalPixelCNN
+        With these weights.
     half, card
         As in `GenerativeBayesClassifier.save`.
     """
     description = _describe(snapshot) | {"card": _check_card(card)}
     weights = {name: _for_file(tensor, half) for name, tensor in snapshot.weights.items()}
-    try:
+    with _not_to_be_saved():
+        check_claims(description, weights)
+        _restore(parse_json(json.dumps(description)), weights)
         check_weights(model, weights)
-    except ModelFileError as error:
-        hint = " Save it with half=False." if half else ""
-        raise ModelFileError(f"This model cannot be saved. {error}{hint}") from error
+        check_scores(trained)
     write_model_file(path, description, weights)
 
 
@@ -102,9 +129,7 @@ def read_model(path: StrPath) -> Snapshot:
     """Read a model file; what it says is checked, but for the weights: that is left to `check_weights`."""
     description, weights = read_model_file(path)
     with file_at_fault(path):
-        snapshot = _restore(description, weights)
-        _check_fitted(snapshot)
-    return snapshot
+        return _restore(description, weights)
 
 
 def read_card(path: StrPath) -> dict[str, Any]:
@@ -126,6 +151,7 @@ def read_card(path: StrPath) -> dict[str, Any]:
     """
     description = read_description(path)
     with file_at_fault(path):
+        check_fields("the description", description, DESCRIPTION)
         return dict(description["card"])
 
 
@@ -141,26 +167,51 @@ def check_weights(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> No
     if TENSORS_A_LAYER * model["n_layers"] > len(weights):
         raise ModelFileError(f"{len(weights)} tensors are too few for n_layers={model['n_layers']}.")
     expected = _empty_weights(model)
-    mistakes = [
-        f"the tensor {name!r} {mistake}"
+    mistakes = first_of(
+        f"the tensor {shortened(name)} {mistake}"
         for name in sorted(expected.keys() | weights.keys())
         if (mistake := _tensor_mistake(expected.get(name), weights.get(name)))
-    ]
+    )
     if mistakes:
-        listed = mistakes[:MOST_MISTAKES] + ["…"] * (len(mistakes) > MOST_MISTAKES)
-        raise ModelFileError(f"The weights do not fit the model: {'; '.join(listed)}.")
+        raise ModelFileError(f"The weights do not fit the model: {mistakes}.")
+
+
+def check_scores(model: ConditionalPixelCNN) -> None:
+    """Raise unless the upper rows of an image have a finite score: weights can be finite and too large."""
+    levels = torch.zeros(1, *model.image_shape, dtype=torch.uint8, device=model.device)
+    classes = torch.arange(min(model.n_classes, MOST_SCORED), device=model.device)
+    compiled, model.network.compiled = model.network.compiled, False  # it is not worth compiling
+    try:
+        with torch.inference_mode():
+            scores = model.eval().log_prob_as_is(levels, model.modulate_classes(classes), n_rows=2)
+    finally:
+        model.network.compiled = compiled
+    if not scores.isfinite().all():
+        raise ModelFileError("Its weights are too large: they give an image no finite probability.")
 
 
 def _empty_weights(model: Mapping[str, Any]) -> dict[str, Tensor]:
     """The weights of a model without their memory."""
     try:
-        with torch.device("meta"):
+        with _Uninitialised(), torch.device("meta"):
             return ConditionalPixelCNN(**model).float().state_dict()
+    except GenclsError:
+        raise
     except Exception as error:  # of a conditioner that others wrote
         raise ModelFileError(
             f"The model cannot be built on torch's device 'meta' ({type(error).__name__}: {error}). The "
             "conditioner's method build must not depend on the values of tensors."
         ) from error
+
+
+class _Uninitialised(TorchFunctionMode):
+    """While this is open, torch.nn.init leaves tensors as they are: those without memory have no values."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 @contextmanager
@@ -171,12 +222,26 @@ def file_at_fault(path: StrPath) -> Iterator[None]:
     except ConditionerError:
         raise
     except Exception as error:
-        kind = "" if isinstance(error, GenclsError) else f"{type(error).__name__}: "
-        reason = kind + str(error).rstrip(".")
         raise ModelFileError(
-            f"{os.fspath(path)} holds no model that gencls {__version__} can build. {reason}. If it comes "
-            "from another version of gencls, load it there."
+            f"{os.fspath(path)} holds no model that gencls {__version__} can build. {_reason(error)}. If it "
+            "comes from another version of gencls, load it there."
         ) from error
+
+
+@contextmanager
+def _not_to_be_saved() -> Iterator[None]:
+    """Whatever goes wrong in here, the file could not be loaded."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelFileError(f"This model cannot be saved. {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in characters that can be printed, and not too many of them."""
+    kind = "" if isinstance(error, GenclsError) else f"{type(error).__name__}: "
+    words = str(error).rstrip(".")[:LONGEST_REASON]
+    return kind + "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in words)
 
 
 # Writing
@@ -255,9 +320,10 @@ def _check_card(card: Mapping[str, Any] | None) -> dict[str, Any]:
     """The card as `read_card` will give it."""
     try:
         return json.loads(json.dumps(dict(card or {})))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidParameterError(
-            f"The parameter 'card' of save must be a dict that JSON can hold, got {card!r} ({error})."
+            f"The parameter 'card' of save must be a dict that JSON can hold, got {shortened(card)} "
+            f"({error})."
         ) from error
 
 
@@ -271,71 +337,128 @@ def _for_file(tensor: Tensor, half: bool) -> Tensor:
 
 
 def _restore(description: Mapping[str, Any], weights: dict[str, Tensor]) -> Snapshot:
+    left_out = () if "sha256" in description else ("sha256", "format_version")
+    check_fields("the description", description, DESCRIPTION, left_out)
     named = description["conditioner"]
     conditioner = _restore_conditioner(named)
-    parameters = {name: from_json(value) for name, value in description["parameters"].items()}
-    if not parameters.keys().isdisjoint(NOT_KEPT):
-        raise ModelFileError(f"A model file must not set {', '.join(NOT_KEPT)}.")
+    parameters = _restore_parameters(description["parameters"])
     standard = named["given_by_name"] and repr(conditioner) == repr(make_conditioner(named["name"]))
-    parameters["conditioner"] = named["name"] if standard else conditioner
-    return Snapshot(
-        parameters,
+    snapshot = Snapshot(
+        parameters | {"conditioner": named["name"] if standard else conditioner},
         conditioner,
         _restore_codec(description["codec"]),
-        {name: from_json(value) for name, value in description["fitted"].items() if name in FITTED},
-        [{name: from_json(value) for name, value in row.items()} for row in description["history"]],
+        _restore_fitted(description["fitted"]),
+        [_restore_row(row) for row in description["history"]],
         description["n_steps"],
         weights,
     )
+    _check_fitted(snapshot.fitted, prod(snapshot.codec.image_shape_))
+    _check_settled(snapshot)
+    return snapshot
+
+
+def _restore_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: from_json(value) for name, value in values.items()}
+
+
+def _restore_parameters(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, of which some may be missing; more may be those of a subclass."""
+    if not written.keys().isdisjoint(NOT_KEPT):
+        raise ModelFileError(f"A model file must not set {', '.join(NOT_KEPT)}.")
+    if odd := [name for name in written if not (name.isidentifier() and len(name) <= LONGEST_NAME)]:
+        raise ModelFileError(f"No parameter has the name {shortened(odd[0])}.")
+    parameters = _restore_values(written)
+    known = {name: value for name, value in parameters.items() if name in PARAMETERS}
+    check_fields("the parameters", known, PARAMETERS, left_out=PARAMETERS)
+    return parameters
 
 
 def _restore_conditioner(named: Mapping[str, Any]) -> Conditioner:
+    check_fields("the conditioner", named, CONDITIONER)
     try:
         kind = get_conditioner(named["name"])
     except ConditionerError as error:
         raise ConditionerError(
-            f"{error} The model was saved with the conditioner {named['class']}: install the package that "
-            "provides it, or call register_conditioner before load."
+            f"{error} The model was saved with the conditioner {shortened(named['class'])}: install the "
+            "package that provides it, or call register_conditioner before load."
         ) from error
-    return kind(**{name: from_json(value) for name, value in named["parameters"].items()})
+    known = kind._get_param_names()
+    if odd := [name for name in named["parameters"] if name not in known]:
+        raise ModelFileError(f"The conditioner {named['name']!r} has no parameter {shortened(odd[0])}.")
+    return kind(**_restore_values(named["parameters"]))
 
 
 def _restore_codec(state: Mapping[str, Any]) -> ImageCodec:
     """Fit a codec on a single value: everything that it learns from images is given."""
-    image_shape, sample_shape = (tuple(map(int, state[name])) for name in ("image_shape", "sample_shape"))
-    low, high, n_levels = float(state["low"]), float(state["high"]), int(state["n_levels"])
-    if not (np.isfinite(high - low) and low <= high and 2 <= n_levels <= 256 and min(image_shape) > 0):
-        raise ModelFileError(f"No images of {image_shape} have {n_levels} levels from {low} to {high}.")
-    if state["channel_axis"] not in (-1, 1) or state["dtype"] not in NUMBERS:
-        raise ModelFileError(f"No images have channels at {state['channel_axis']} and are {state['dtype']}.")
+    check_fields("the codec", state, CODEC)
+    image_shape, sample_shape = tuple(state["image_shape"]), tuple(state["sample_shape"])
+    low, high, n_levels = float(state["low"]), float(state["high"]), state["n_levels"]
+    if low > high or sample_shape not in {image_shape, (prod(image_shape),)}:
+        raise ModelFileError(
+            f"No images of {image_shape} have samples of {shortened(sample_shape)} with values from {low:g} "
+            f"to {high:g}."
+        )
     codec = ImageCodec(image_shape, state["channel_axis"], (low, high), n_levels)
     codec.fit(np.array([[low]]), sample_shape)
     codec.dtype_ = np.dtype(state["dtype"])
+    _check_decoding(codec)
     return codec
 
 
-def _check_fitted(snapshot: Snapshot) -> None:
+def _check_decoding(codec: ImageCodec) -> None:
+    """Raise unless the dtype of the images can hold the values of all levels."""
+    levels = np.zeros((codec.n_levels_, *codec.tensor_shape_[:1], 1, 1), np.uint8)
+    levels[:, 0, 0, 0] = np.arange(codec.n_levels_)
+    try:
+        with np.errstate(all="raise", under="ignore"):
+            codec.resized(1, 1).decode(levels)
+    except FloatingPointError as error:
+        raise ModelFileError(
+            f"Images of {codec.dtype_} have no values from {codec.low_:g} to {codec.high_:g} ({error})."
+        ) from error
+
+
+def _restore_fitted(written: Mapping[str, Any]) -> dict[str, Any]:
+    fitted = _restore_values(written)
+    check_fields("what was learned", fitted, LEARNED, left_out=("feature_names_in_",))
+    return fitted
+
+
+def _restore_row(written: Mapping[str, Any]) -> dict[str, Any]:
+    if "batches" in written:
+        raise ModelFileError("A row of the history must not have batches.")
+    row = _restore_values(written)
+    known = {name: value for name, value in row.items() if name in ROW}
+    check_fields("the history", known, ROW, left_out=ROW)
+    return row
+
+
+def _check_fitted(fitted: Mapping[str, Any], n_features: int) -> None:
     """Raise unless what was learned fits together."""
-    fitted, n_features = snapshot.fitted, prod(snapshot.codec.image_shape_)
-    classes = fitted["classes_"]
-    n_classes = len(classes)
-    holds = {
-        "classes_": n_classes > 1 and np.array_equal(np.unique(classes), classes),
-        "class_count_": _are_weights(fitted["class_count_"], n_classes),
-        "class_prior_": _are_weights(fitted["class_prior_"], n_classes)
-        and np.isclose(fitted["class_prior_"].sum(), 1),
-        "temperature_": 0 < fitted["temperature_"] < np.inf,
-        "n_features_in_": fitted["n_features_in_"] == n_features,
-        "n_steps": type(snapshot.n_steps) is int and snapshot.n_steps >= 0,
-        "feature_names_in_": len(fitted.get("feature_names_in_", range(n_features))) == n_features,
+    n_classes = len(fitted["classes_"])
+    lengths = {
+        "class_count_": (len(fitted["class_count_"]), n_classes),
+        "class_prior_": (len(fitted["class_prior_"]), n_classes),
+        "n_features_in_": (fitted["n_features_in_"], n_features),
+        "feature_names_in_": (len(fitted.get("feature_names_in_", range(n_features))), n_features),
     }
-    wrong = [name for name, fits in holds.items() if not fits]
-    if wrong:
-        raise ModelFileError(f"What it says of {' and '.join(wrong)} is not what fit learns.")
+    if wrong := [name for name, (found, expected) in lengths.items() if found != expected]:
+        raise ModelFileError(
+            f"{' and '.join(wrong)} do not fit {n_classes} classes of {n_features} features."
+        )
 
 
-def _are_weights(values: Any, n_classes: int) -> bool:
-    return values.shape == (n_classes,) and bool(np.isfinite(values).all() and (values >= 0).all())
+def _check_settled(snapshot: Snapshot) -> None:
+    """Raise unless the parameters are those from which the codec and the prior came."""
+    for name, value in snapshot.codec.settled_.items():
+        given = snapshot.parameters.get(name)
+        if given is not None and given != "auto" and not np.array_equal(given, value):
+            raise ModelFileError(
+                f"The parameter {name!r} is {shortened(given)}, but the images have {value}."
+            )
+    priors, n_classes = snapshot.parameters.get("priors"), len(snapshot.fitted["classes_"])
+    if priors is not None and len(priors) != n_classes:
+        raise ModelFileError(f"{len(priors)} priors do not fit {n_classes} classes.")
 
 
 def _tensor_mistake(expected: Tensor | None, found: Tensor | None) -> str | None:
@@ -348,4 +471,14 @@ def _tensor_mistake(expected: Tensor | None, found: Tensor | None) -> str | None
         return f"has the shape {tuple(found.shape)} and must have {tuple(expected.shape)}"
     if found.dtype not in {expected.dtype, torch.float16 if expected.dtype == torch.float32 else None}:
         return f"has the type {found.dtype} and must have {expected.dtype}"
-    return None if found.isfinite().all() else "has values that are not finite"
+    if not found.numel():
+        return "is empty"
+    return _value_mistake(found) if found.is_floating_point() else None
+
+
+def _value_mistake(found: Tensor) -> str | None:
+    low, high = (float(each) for each in torch.aminmax(found.detach()))
+    if low >= -LARGEST_WEIGHT and high <= LARGEST_WEIGHT:
+        return None
+    finite = isfinite(low) and isfinite(high)
+    return f"has values beyond ±{LARGEST_WEIGHT:,}" if finite else "has values that are not finite"

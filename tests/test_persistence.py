@@ -317,7 +317,7 @@ def test_a_conditioner_that_is_not_there_is_named(path, monkeypatch):
         patch.setattr(registry, "_TARGETS", registry._TARGETS | {"mine": Late})
         quick("mine").fit(X, y).save(path)
     with pytest.raises(
-        ConditionerError, match=f"no conditioner 'mine'; known are .* {__name__}:Late: install"
+        ConditionerError, match=f"no conditioner 'mine'; known are .* '{__name__}:Late': install"
     ):
         load(path)
 
