@@ -131,7 +131,9 @@ BOUND = real(f"a number within ±{LARGEST_BOUND:g}", lambda value: abs(value) <=
 DESCRIPTION = {
     "sha256": ANYTHING,
     "format_version": ANYTHING,
-    "versions": MAPPING,
+    "versions": Rule(
+        "an object of strings", lambda value: type(value) is dict and all(map(_is_name, value.values()))
+    ),
     "parameters": MAPPING,
     "conditioner": MAPPING,
     "codec": MAPPING,

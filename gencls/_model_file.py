@@ -148,8 +148,6 @@ def _open(path: StrPath) -> BinaryIO:
         if error.errno != errno.ELOOP:
             raise
         raise _no_model_file(path, "it is a link that leads to itself") from error
-    except ValueError as error:  # a null character
-        raise _no_model_file(shortened(path), "no file can have that name") from error
     file = os.fdopen(descriptor, "rb")
     try:
         _check_regular(path, os.fstat(descriptor))
@@ -160,9 +158,10 @@ def _open(path: StrPath) -> BinaryIO:
 
 
 def _check_path(path: Any) -> None:
-    if not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fsdecode(path):
         raise InvalidParameterError(
-            f"The parameter 'path' of a model file must be a str or path-like, got {shortened(path)}."
+            "The parameter 'path' must be a str or path-like, and without null characters, got "
+            f"{shortened(path)}."
         )
 
 
@@ -210,7 +209,7 @@ def _parse(content: bytes) -> _Header:
     except (LookupError, TypeError, AttributeError, UnicodeError, json.JSONDecodeError):
         known = False
     except ValueError as error:
-        raise ValueError(f"its header claims too much: {error}") from error
+        raise ValueError(f"its header cannot be read: {error}") from error
     if not known:
         raise ValueError("its header has no description by gencls")
     return _Header(content, description, len(content) + _check_tensors(tensors))

@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import isfinite, prod
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -358,7 +358,13 @@ def _restore(description: Mapping[str, Any], weights: dict[str, Tensor]) -> Snap
 
 
 def _restore_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: from_json(value) for name, value in values.items()}
+    restored = {}
+    for name, value in values.items():
+        try:
+            restored[name] = from_json(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ModelFileError(f"{shortened(name)} cannot be read: {error}") from error
+    return restored
 
 
 def _restore_parameters(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -473,12 +479,11 @@ def _tensor_mistake(expected: Tensor | None, found: Tensor | None) -> str | None
         return f"has the type {found.dtype} and must have {expected.dtype}"
     if not found.numel():
         return "is empty"
-    return _value_mistake(found) if found.is_floating_point() else None
+    if found.is_floating_point() and not _is_sensible(found):
+        return f"has values that are not finite, or beyond ±{LARGEST_WEIGHT:,}"
+    return None
 
 
-def _value_mistake(found: Tensor) -> str | None:
-    low, high = (float(each) for each in torch.aminmax(found.detach()))
-    if low >= -LARGEST_WEIGHT and high <= LARGEST_WEIGHT:
-        return None
-    finite = isfinite(low) and isfinite(high)
-    return f"has values beyond ±{LARGEST_WEIGHT:,}" if finite else "has values that are not finite"
+def _is_sensible(weights: Tensor) -> bool:
+    low, high = torch.aminmax(weights.detach())  # NaN both, where there is one
+    return bool(low >= -LARGEST_WEIGHT) and bool(high <= LARGEST_WEIGHT)
