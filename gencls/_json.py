@@ -141,7 +141,8 @@ def _to_numpy(items: list[Any], dtype: str) -> NDArray[Any]:
 def _exactly(items: list[Any], dtype: str) -> NDArray[Any]:
     """An array of these numbers, not of what NumPy makes of others: NumPy 1 makes 44 of 300 in uint8."""
     try:
-        array = np.array(items, dtype)
+        with np.errstate(over="ignore"):
+            array = np.array(items, dtype)
     except DeprecationWarning as error:  # so NumPy 1 tells it where warnings are errors
         raise ValueError(str(error)) from error
     if repr(array.tolist()) != repr(items):  # equal in type too, and NaN to itself

@@ -7,6 +7,8 @@ import os
 import pickle
 import random
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +17,13 @@ import torch
 from PIL import Image
 
 from gencls import ModelFileError
-from gencls._model_file import read_description, read_model_file, write_model_file
+from gencls._model_file import (
+    _checksum,
+    _position_of_checksum,
+    read_description,
+    read_model_file,
+    write_model_file,
+)
 
 DESCRIPTION = {"words": 'with "quotes" and Umläute', "card": {"sha256": "0" * 64}}
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(5, dtype=torch.float16)}
@@ -97,7 +105,7 @@ def png(path):
         ),
         (
             lambda path: path.write_bytes((10**5).to_bytes(8, "little") + b"[" * 10**5),
-            "its header has no description by gencls",
+            "its header cannot be read: it has more than 100 levels",
         ),
     ],
 )
@@ -141,3 +149,149 @@ def test_a_failure_leaves_the_file_that_was_there(function, path, monkeypatch):
 def test_the_file_may_be_read_by_whom_other_files_may(path):
     (path.parent / "other").touch()
     assert path.stat().st_mode == (path.parent / "other").stat().st_mode
+
+
+# What is no file, or is too large
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "it is a pipe, a device or a socket"),
+        (lambda path: path.mkdir(), "it is a folder"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a pipe, a device or a socket"),
+        (lambda path: path.symlink_to(path), "it is a link that leads to itself"),
+    ],
+    ids=["pipe", "folder", "device", "loop"],
+)
+def test_what_is_no_file_is_refused_at_once(make, reason, tmp_path):
+    path = tmp_path / "model"
+    make(path)
+    for read in (read_model_file, read_description):
+        with pytest.raises(ModelFileError, match=f"is no model file of gencls: {reason}"):
+            read(path)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_refused(path, monkeypatch):
+    regular = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(os, "stat", lambda *_: regular)
+    with pytest.raises(ModelFileError, match="it is a pipe"):
+        read_model_file(path)
+
+
+def test_a_link_to_a_model_is_read(path, tmp_path):
+    (tmp_path / "latest").symlink_to("model")
+    assert read_description(tmp_path / "latest") == read_description(path)
+
+
+@pytest.mark.parametrize("begins_like_a_model", [False, True])
+def test_a_file_of_huge_size_is_not_read(begins_like_a_model, path):
+    if not begins_like_a_model:
+        path.write_bytes(b"")
+    os.truncate(path, 10 * 2**30)  # sparse: it takes no space
+    with pytest.raises(
+        ModelFileError, match="does not begin like one|it has 10,737,418,240 bytes, more than"
+    ):
+        read_model_file(path)
+
+
+def forge(path, description="{}", tensors=None, padding=b""):
+    """A file with a right checksum, of a description as text and tensors as the header has them."""
+    text = f'{{"sha256": "{"0" * 64}", "format_version": 1, "more": {description}}}'
+    listed = ", ".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in tensors or [])
+    metadata = json.dumps({"gencls": text})
+    header = f'{{"__metadata__": {metadata}{", " * bool(listed)}{listed}}}'.encode() + padding
+    content = len(header).to_bytes(8, "little") + header + bytes(4)
+    start = _position_of_checksum(content)
+    path.write_bytes(content[:start] + _checksum(content).encode() + content[start + 64 :])
+
+
+ONE = ("a", {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]})
+WIDE = {"array": ["x" * 5_000, *"y" * 1_000], "dtype": "str"}  # 20 MB as an array
+
+
+def test_a_forged_file_can_be_read(tmp_path):
+    forge(tmp_path / "model", '{"a": [NaN, 1e400]}', [ONE], padding=b" " * 1_000)
+    description, tensors = read_model_file(tmp_path / "model")
+    assert description["more"]["a"][1] == np.inf
+    assert tensors["a"].equal(torch.zeros(1))
+
+
+def entry(dtype="F32", shape=(1,), data_offsets=(0, 4)):
+    return [("a", {"dtype": dtype, "shape": list(shape), "data_offsets": list(data_offsets)})]
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"padding": b" " * 2**25}, "it does not begin like one"),
+        ({"description": "[" + "{}," * 500_000 + "{}]"}, "more than 500,000 values"),
+        ({"description": "[" * 200 + "]" * 200}, "more than 100 levels"),
+        ({"description": json.dumps(WIDE)}, "arrays of strings take more than"),
+        ({"description": json.dumps([WIDE | {"array": WIDE["array"][:200]}] * 5)}, "arrays of strings take"),
+        ({"description": '{"a": 1, "a": 2}'}, "has a key twice"),
+        ({"tensors": [ONE, ONE]}, "has a key twice"),
+        ({"description": "1" + "0" * 5_000}, "its header"),
+        ({"tensors": [(f"t{i}", ONE[1]) for i in range(10_001)]}, "it has 10,001 tensors, more than 10,000"),
+        (
+            {"tensors": entry(shape=[0], data_offsets=[0, 0])},
+            "its tensor 'a' has no shape that fits its size",
+        ),
+        ({"tensors": entry(shape=[2**40, 0], data_offsets=[0, 0])}, "its tensor 'a' has no shape"),
+        ({"tensors": entry(shape=[2**62, 4])}, "its tensor 'a' has no shape"),
+        ({"tensors": entry(shape=[-1])}, "its tensor 'a' has no shape"),
+        ({"tensors": entry(shape=[1.0])}, "its tensor 'a' has no shape"),
+        ({"tensors": entry(shape=[True])}, "its tensor 'a' has no shape"),
+        ({"tensors": entry(shape=[1] * 65)}, "its tensor 'a' has no shape"),
+        ({"tensors": entry(shape=[2])}, "its tensor 'a' has no shape"),
+        ({"tensors": entry(dtype="F4", shape=[8])}, "its tensor 'a' has no shape"),
+        ({"tensors": [("\x1b[31m" * 1_000, {})]}, r"its tensor '\\x1b\[31m"),
+        ({"tensors": [("a", 3)]}, "its tensor 'a'"),
+        ({"tensors": entry(data_offsets=[4, 8])}, "damaged|tensors cannot be read"),
+        ({"tensors": [ONE, ("b", ONE[1])]}, "its tensors cannot be read"),
+        ({"tensors": []}, "is damaged"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_claims_are_bounded_whatever_the_checksum(claims, reason, tmp_path):
+    forge(tmp_path / "model", **claims)
+    with pytest.raises(ModelFileError, match=reason) as caught:
+        read_model_file(tmp_path / "model")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1_000
+
+
+MEASURE = """
+import resource, sys
+from contextlib import suppress
+from gencls import GenerativeBayesClassifier, ModelFileError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in sys.argv[1:]:
+    with suppress(ModelFileError):
+        GenerativeBayesClassifier.load(path, "cpu")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory in kB")
+def test_claims_take_no_memory(tmp_path):
+    """A process that reads the worst files takes a small multiple of their sizes, and a constant."""
+    claims = {
+        "objects": {"description": "[" + '{"":0},' * 160_000 + "{}]"},
+        "lists": {"description": "[" + "[]," * 490_000 + "[]]"},
+        "strings": {"description": json.dumps([WIDE] * 40)},
+        "tensors": {
+            "tensors": [(f"t{i}", entry(shape=[0], data_offsets=[0, 0])[0][1]) for i in range(30_000)]
+        },
+    }
+    for name, each in claims.items():
+        forge(tmp_path / name, **each)
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURE, *(str(tmp_path / name) for name in claims)],
+        capture_output=True,
+        check=True,
+    )
+    assert int(found.stdout) < 150_000  # kB
