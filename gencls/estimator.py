@@ -686,7 +686,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
         The file, in the safetensors format, holds the averaged weights and, as JSON under a checksum, what
         else was learned and the parameters. Left out are `device`, `net_params`, and parameters that JSON
-        cannot hold, such as a RandomState. A file that is there is replaced once the new one is whole.
+        cannot hold, such as a RandomState. A file that is there is replaced once the new one is whole, which
+        takes its mode; a symbolic link stays.
 
         Parameters
         ----------
@@ -703,7 +704,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ConditionerError
             If the conditioner has no name in the registry.
         ModelFileError
-            If classes, images or weights are such that a file cannot hold them.
+            If classes, images or weights are such that a file cannot hold them, or no image has a finite
+            probability under these weights.
+        OSError
+            If the file cannot be written, or one that is there is protected against writing.
         """
         check_is_fitted(self)
         check_parameters(type(self).__name__, self.get_params(deep=False), RULES)
@@ -736,7 +740,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ModelFileError
-            If the file is none that `save` wrote, is damaged, or of a newer version of gencls.
+            If the file is none that `save` wrote, is damaged, of a newer version of gencls, or claims more
+            than is read (see the page on model files).
         ConditionerError
             If the package that provides the conditioner is not installed.
         FileNotFoundError
