@@ -83,7 +83,7 @@ def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.device:
 def _drawing(func: Any) -> Draw | None:
     """The same operator with a generator; None if it draws nothing."""
     packet, name = func.overloadpacket, func._overloadname
-    if packet.__name__ in WRITTEN_HERE and name == "default":
+    if packet.__name__ in WRITTEN_HERE and name in ("default", "low_dtype"):
         return WRITTEN_HERE[packet.__name__]
     overloads = (getattr(packet, each, None) for each in (name, OVERLOADS.get(name, name)))
     return next((each for each in overloads if each is not None and _takes_generator(each)), None)
@@ -103,6 +103,13 @@ def _filled(fill: str) -> Draw:
     return draw
 
 
+def _randint_like(like: Tensor, *bounds: int, generator: torch.Generator, **kwargs: Any) -> Tensor:
+    """Integers from 0, or from the first of two bounds, to below the last."""
+    low, high = (0, *bounds)[-2:]
+    drawn: Tensor = torch.ops.aten.empty_like(like, **kwargs).random_(low, high, generator=generator)
+    return drawn
+
+
 def _dropout(values: Tensor, p: float, train: bool, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The values with dropout, and which of them are kept."""
     probability = 1 - p if train else 1.0
@@ -114,5 +121,6 @@ def _dropout(values: Tensor, p: float, train: bool, *, generator: torch.Generato
 WRITTEN_HERE: dict[str, Draw] = {
     "native_dropout": _dropout,
     "rand_like": _filled("uniform_"),
+    "randint_like": _randint_like,
     "randn_like": _filled("normal_"),
 }
