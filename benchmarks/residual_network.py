@@ -35,7 +35,6 @@ from tqdm import tqdm
 from zoo_report import summary, with_error
 
 from gencls.callbacks import CosineSchedule
-from gencls.device import seeded
 from gencls.mirroring import mirror_at_random
 from gencls.shifting import shift_at_random
 
@@ -147,7 +146,8 @@ def train(
         device=device,
     )
     net.planned_steps = math.ceil(len(images.X) / BATCH_SIZE) * epochs
-    with seeded(seed, torch.device(device)):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
         return net.fit(channels_first(images.X), images.y)
 
 
