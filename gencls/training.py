@@ -27,7 +27,7 @@ from .random_numbers import new_generator
 __all__ = ["GenerativeNet", "MovingAverage", "make_net"]
 
 # Times the bits of equally probable levels: for a training that got worse, and for any.
-DIVERGED, HOPELESS = 10, 1000
+DIVERGED, HOPELESS = 10, 10**6
 INIT_BATCH = 128  # images for the data-dependent initialisation
 
 
