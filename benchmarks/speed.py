@@ -402,9 +402,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--also", nargs="+", default=[], metavar="MODULE:MAKER")
     parser.add_argument(
-        "--all-ways",
-        action="store_true",
-        help="also time torch.compile with bfloat16 on a GPU; it takes minutes",
+        "--all-ways", action="store_true", help="also time bfloat16 with torch.compile, on a GPU"
     )
     parser.add_argument("--growth", action="store_true", help="draw how the time grows instead")
     parser.add_argument("--table-only", action="store_true", help="write the table of what was measured")

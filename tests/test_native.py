@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import pickle
+import shutil
 import stat
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +18,7 @@ import torch.nn.functional as F
 from helpers import make_labels, make_levels, make_model
 
 from gencls import Modulation, list_conditioners, native
-from gencls.native import functions
+from gencls.native import cache, functions
 from gencls.pixelcnn import kernels
 from gencls.pixelcnn.kernels import NATIVE, PLAIN, kernels_for
 
@@ -40,6 +45,49 @@ def assert_same(ours, reference, *inputs, tolerance=1e-5):
         assert (ours_is - reference_is).abs().max() <= tolerance * reference_is.abs().max()
 
 
+# Options that make other kernels of the same source than this processor would get, and what it must have.
+VARIANTS = {
+    "this processor": (native.compiler.CHOICES[0], None),
+    "baseline without OpenMP": ((), None),
+    "8 lanes": (("-march=native", "-fopenmp", "-DGENCLS_LANES=8"), None),
+    "16 lanes": (("-march=native", "-fopenmp", "-DGENCLS_LANES=16"), None),
+    "AVX2": (("-march=x86-64-v3", "-fopenmp"), {"AVX2", "AVX512"}),
+    "AVX-512": (("-march=x86-64-v4", "-fopenmp"), {"AVX512"}),
+}
+
+
+@functools.cache
+def built(variant):
+    options, capabilities = VARIANTS[variant]
+    if capabilities is not None and torch.backends.cpu.get_cpu_capability() not in capabilities:
+        return None
+    return native.build(native.compiler.compilers()[0], options)
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request, monkeypatch):
+    """Kernels as they are compiled for several kinds of processors."""
+    if (found := built(request.param)) is None:
+        pytest.skip("this processor lacks the instructions")
+    forget_sizes()
+    monkeypatch.setattr(functions, "library", lambda: found)
+    yield request.param
+    forget_sizes()
+
+
+def forget_sizes():
+    functions._lanes.cache_clear()
+    functions._block.cache_clear()
+
+
+@pytest.fixture
+def with_threads():
+    """Set the number of torch's threads for a time."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 def concat_elu(features):
     return F.elu(torch.cat([features, -features], dim=-1))
 
@@ -49,36 +97,32 @@ def to_pixels(values):
 
 
 @needs_compiler
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, 3, 7])
 @pytest.mark.parametrize("columns", [2, 3])
 @pytest.mark.parametrize(
     ("size", "channels"),
     [((8, 8), (16, 24)), ((7, 5), (3, 9)), ((1, 1), (1, 1)), ((3, 13), (40, 80))],
     ids=str,
 )
-def test_convolution(size, channels, columns, threads):
+def test_convolution(size, channels, columns, threads, with_threads, variant):
     def reference(images, weight, bias):
         padded = F.pad(images.movedim(-1, 1), (1, columns - 2, 1, 0))
         return F.conv2d(padded, weight, bias).movedim(1, -1)
 
     n_in, n_out = channels
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        assert_same(
-            lambda images, weight, bias: functions.convolve(images, weight, bias, 1),
-            reference,
-            noise(5, *size, n_in),
-            noise(n_out, n_in, 2, columns) / math.sqrt(n_in),
-            noise(n_out),
-        )
-    finally:
-        torch.set_num_threads(before)
+    with_threads(threads)
+    assert_same(
+        lambda images, weight, bias: functions.convolve(images, weight, bias, 1),
+        reference,
+        noise(5, *size, n_in),
+        noise(n_out, n_in, 2, columns) / math.sqrt(n_in),
+        noise(n_out),
+    )
 
 
 @needs_compiler
 @pytest.mark.parametrize("channels", [(16, 8), (5, 3)])
-def test_linear(channels):
+def test_linear(channels, variant):
     n_in, n_out = channels
     parts = [noise(2, 9, 7, n_in, seed=seed) for seed in (0, 1)]
     weights = [noise(n_out, n_in, seed=seed) for seed in (2, 3)]
@@ -92,12 +136,12 @@ def test_linear(channels):
 
 
 @needs_compiler
-def test_concat_elu():
+def test_concat_elu(variant):
     assert_same(functions.concat_elu, concat_elu, 3 * noise(2, 4, 5, 7))
 
 
 @needs_compiler
-def test_activation():
+def test_activation(variant):
     hidden, added = noise(3, 4, 5, 7), noise(3, 4, 5, 7, seed=1)
     assert_same(functions.activate, concat_elu, hidden)
     assert_same(
@@ -108,7 +152,7 @@ def test_activation():
 
 
 @needs_compiler
-def test_gate():
+def test_gate(variant):
     def reference(features, hidden, scale, shift):
         value, gate = (hidden * to_pixels(scale) + to_pixels(shift)).chunk(2, dim=-1)
         return features + value * torch.sigmoid(gate)
@@ -122,7 +166,7 @@ def test_gate():
 @needs_compiler
 @pytest.mark.parametrize("rank", [1, 2, 5])
 @pytest.mark.parametrize("channels", [3, 24])
-def test_a_linear_map_of_low_rank(rank, channels):
+def test_a_linear_map_of_low_rank(rank, channels, variant):
     def reference(features, left, right):
         return features + (features.flatten(1, 2) @ right.mT @ left.mT).view_as(features)
 
@@ -131,7 +175,7 @@ def test_a_linear_map_of_low_rank(rank, channels):
 
 
 @needs_compiler
-def test_extreme_and_missing_numbers_stay_what_they_are():
+def test_extreme_and_missing_numbers_stay_what_they_are(variant):
     values = torch.tensor([-torch.inf, -1e30, -87.5, -1e-8, 0.0, 1e-8, 90.0, 1e30, torch.inf, torch.nan])
     found = functions.concat_elu(values[None, None, None])[0, 0, 0]
     torch.testing.assert_close(found, concat_elu(values), equal_nan=True, rtol=1e-6, atol=1e-7)
@@ -141,7 +185,7 @@ def test_extreme_and_missing_numbers_stay_what_they_are():
 
 
 @needs_compiler
-def test_dropout():
+def test_dropout(variant):
     hidden = noise(4, 16, 16, 40).requires_grad_()
     whole = functions.activate(hidden)
     dropped = functions.activate(hidden, dropout=0.3, n_different=2)
@@ -178,6 +222,17 @@ def test_the_model_is_the_same(conditioner, image_shape):
         found.append([log_prob.detach(), others.detach(), every.detach(), torch.cat(gradients)])
     for plain, ours in zip(*found, strict=True):
         assert (plain - ours).abs().max() <= 1e-5 * plain.abs().max()
+
+
+@needs_compiler
+def test_the_model_is_the_same_on_every_processor_and_with_more_threads_than_cores(variant, with_threads):
+    model = make_model((3, 9, 6), 256, conditioner="film", n_filters=6).float()
+    levels, labels = make_levels(model, 20), make_labels(model, 20)
+    expected = model(levels, labels)
+    model.network.compiled = True
+    for threads in (1, 7):
+        with_threads(threads)
+        torch.testing.assert_close(model(levels, labels), expected, rtol=1e-5, atol=0)
 
 
 @needs_compiler
@@ -284,7 +339,7 @@ def test_a_compiled_model_works_where_there_is_no_compiler(monkeypatch):
     assert torch.equal(pickle.loads(pickle.dumps(model))(levels, labels), expected)
 
 
-# How they are compiled
+# How they are compiled, and kept
 
 
 @pytest.fixture
@@ -299,66 +354,319 @@ def fresh(monkeypatch, tmp_path):
         function.cache_clear()
 
 
-@needs_compiler
-@pytest.mark.slow
-def test_they_are_compiled_once_and_kept(fresh, monkeypatch):
-    native.library()
-    (kept,) = (fresh / "cache/gencls").iterdir()
+@pytest.fixture
+def quick(fresh, monkeypatch):
+    """Kernels that are the same, and take no time to optimise."""
+    monkeypatch.setattr(native.compiler, "FLAGS", ["-std=c++17", "-O0", "-shared", "-fPIC"])
+    return fresh
+
+
+def kept(fresh):
+    return sorted((fresh / "cache/gencls").iterdir())
+
+
+def load_again():
     native.library.cache_clear()
-    monkeypatch.setattr(native, "SOURCE", copy_of_source(fresh, ""))
-    compiled = kept.stat().st_mtime_ns
+    return native.library()
+
+
+def program(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@needs_compiler
+def test_they_are_compiled_once_and_kept(quick, monkeypatch):
     native.library()
-    assert [kept] == list(kept.parent.iterdir())
-    assert kept.stat().st_mtime_ns == compiled
+    (library,) = kept(quick)
+    monkeypatch.setattr(native.compiler.Compiler, "compile", None)
+    load_again()
+    assert kept(quick) == [library]
+    assert stat.S_IMODE(library.stat().st_mode) == 0o600
+    assert stat.S_IMODE(library.parent.stat().st_mode) == 0o700
+
+
+@needs_compiler
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_library_that_was_cut_is_compiled_again(share, quick):
+    """Loading it would end Python."""
+    native.library()
+    (library,) = kept(quick)
+    whole = library.read_bytes()
+    library.unlink()
+    library.write_bytes(whole[: int(share * len(whole))])
+    for _ in range(2):
+        load_again()
+        assert len(kept(quick)) == 1
+        assert kept(quick)[0].read_bytes() == whole
+
+
+@needs_compiler
+def test_a_changed_byte_and_another_library_are_noticed(quick):
+    native.library()
+    (library,) = kept(quick)
+    whole = library.read_bytes()
+    library.unlink()
+    library.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    load_again()
+    assert kept(quick)[0].read_bytes() == whole
 
 
 def test_another_source_is_another_file(fresh, monkeypatch):
     """What an earlier version of the package made is left alone."""
-    monkeypatch.setattr(native, "_run", pretend_to_compile)
-    command = ["c++"]
-    first = native._compiled(command)
-    monkeypatch.setattr(native, "SOURCE", copy_of_source(fresh, "// another"))
-    assert native._compiled(command) != first
-    assert len(list(first.parent.iterdir())) == 2
+    monkeypatch.setattr(native.compiler.Compiler, "_run", lambda self, arguments, seconds: b"macros")
+    compiler = native.compiler.Compiler(["c++"])
+    key = compiler.key(())
+    assert compiler.key(("-march=native",)) != key
+    path = fresh / "kernels.cpp"
+    path.write_text("// another", encoding="utf-8")
+    monkeypatch.setattr(native.compiler, "SOURCE", path)
+    assert compiler.key(()) != key
 
 
-def copy_of_source(folder: Path, addition: str) -> Path:
-    path = folder / "kernels.cpp"
-    path.write_text(native.SOURCE.read_text(encoding="utf-8") + addition, encoding="utf-8")
-    return path
+def test_another_processor_is_another_file(monkeypatch):
+    """Homes are shared by the machines of a cluster."""
+    keys = set()
+    for predefined in (b"#define __AVX2__ 1", b"#define __AVX2__ 1\n#define __AVX512F__ 1"):
+        monkeypatch.setattr(native.compiler.Compiler, "_run", lambda *_, said=predefined: said)
+        keys.add(native.compiler.Compiler(["c++"]).key(("-march=native",)))
+    assert len(keys) == 2
 
 
-def pretend_to_compile(command):
-    if "-o" in command:
-        Path(command[-1]).write_bytes(b"compiled")
-    return b"macros"
+@needs_compiler
+def test_the_compiler_names_the_extensions_of_a_processor():
+    if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+        pytest.skip("x86 processors of the last years only")
+    compiler = native.compiler.compilers()[0]
+    assert len({compiler.key((f"-march={name}",)) for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4")}) == 3
+    assert b"__AVX2__" in compiler._run(["-march=native", "-dM", "-E", "-x", "c++", os.devnull], 60)
+
+
+# Where they are kept
+
+posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
+
+
+@posix
+def test_a_folder_of_another_user_is_not_used(fresh, monkeypatch):
+    assert cache.folder() == fresh / "cache/gencls"
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert cache.folder() is None
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_is_not_used(mode, fresh):
+    cache.folder().chmod(mode)
+    assert cache.folder() is None
+
+
+@posix
+@pytest.mark.parametrize(("mode", "safe"), [(0o777, False), (0o1777, True), (0o755, True), (0o770, False)])
+def test_a_folder_that_others_may_replace_is_not_used(mode, safe, fresh):
+    (fresh / "cache").mkdir()
+    (fresh / "cache").chmod(mode)
+    assert (cache.folder() is not None) == safe
+
+
+@posix
+def test_links_are_not_followed(fresh):
+    key, elsewhere = "0" * 16, fresh / "elsewhere"
+    cache.keep(key, b"library")
+    (path,) = kept(fresh)
+    assert cache.find(key) == path
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    assert cache.find(key) is None
+    assert elsewhere.read_bytes() == b"library"
+    path.parent.rename(fresh / "moved")
+    path.parent.symlink_to(fresh / "moved")
+    assert cache.folder() is None
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o666, 0o620])
+def test_a_file_that_others_may_write_is_not_used(mode, fresh):
+    key = "0" * 16
+    cache.keep(key, b"library")
+    kept(fresh)[0].chmod(mode)
+    assert cache.find(key) is None
+    cache.keep(key, b"library")
+    assert cache.find(key) is not None
+
+
+def test_what_is_no_file_is_no_library(fresh):
+    key = "0" * 16
+    (cache.folder() / cache._name(key, b"")).mkdir()
+    assert cache.find(key) is None
+    cache.keep(key, b"")
+    assert len(kept(fresh)) == 1
+
+
+def test_a_relative_folder_of_caches_does_not_count(fresh, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    monkeypatch.setattr(Path, "home", lambda: fresh)
+    assert cache.folder().is_relative_to(fresh)
+
+
+def homeless():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@needs_compiler
+@pytest.mark.parametrize("why", ["no home", "a file", "no permission", "no space"])
+def test_where_nothing_can_be_kept_they_are_compiled_each_time(why, quick, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(quick / "temporary"))
+    (quick / "temporary").mkdir()
+    if why == "no home":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", homeless)
+    elif why == "a file":
+        (quick / "cache").write_text("")
+    elif why == "no permission":
+        monkeypatch.setattr(cache, "_is_own", no_permission)
+    else:
+        monkeypatch.setattr(os, "replace", no_permission)
+    assert native.obstacle() is None
+    assert not list((quick / "temporary").iterdir())
+    if why == "no space":
+        assert not kept(quick)
+
+
+def no_permission(*args, **kwargs):
+    raise PermissionError("no")
+
+
+@needs_compiler
+def test_what_cannot_be_loaded_from_the_cache_is_compiled_each_time(quick, monkeypatch):
+    """Such as from a file system that is mounted without permission to execute."""
+    native.library()
+    loaded = native._loaded
+
+    def refuse(path):
+        if path.is_relative_to(quick / "cache"):
+            raise OSError("failed to map segment from shared object")
+        return loaded(path)
+
+    monkeypatch.setattr(native, "_loaded", refuse)
+    assert load_again() is not None
+
+
+# Compilers
 
 
 def test_a_compiler_that_is_not_there_is_named(fresh, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert native.obstacle() == "CompilerError: no-such-compiler was not found"
+    monkeypatch.setenv("CXX", "no-such-cache g++")
+    native.obstacle.cache_clear()
+    assert native.obstacle() == "CompilerError: no-such-cache was not found"
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", str(fresh))
+    native.obstacle.cache_clear()
+    assert native.obstacle() == "CompilerError: c++, g++ or clang++ was not found"
 
 
-def test_what_a_compiler_says_is_passed_on_and_nothing_is_kept(fresh, monkeypatch):
-    compiler = fresh / "broken"
-    compiler.write_text("#!/bin/sh\ncase $* in *-dM*) exit 0;; esac\necho cannot do it >&2\nexit 1\n")
-    compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
+@needs_compiler
+def test_cxx_may_have_arguments_and_spaces(quick, monkeypatch):
+    path = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    wrapper = program(quick / "my cache", 'exec "$@"')
+    for named in (f"'{wrapper}' {path}", f"env LANGUAGE=C {path} -g0"):
+        monkeypatch.setenv("CXX", named)
+        native.obstacle.cache_clear()
+        native.library.cache_clear()
+        assert native.obstacle() is None
+    monkeypatch.setenv("CXX", str(wrapper))
+    assert native.compiler.compilers()[0].command[0] == str(wrapper)
+    monkeypatch.setenv("CXX", "c++ 'unclosed")
+    native.obstacle.cache_clear()
+    native.library.cache_clear()
+    assert native.obstacle() == "CompilerError: c++ 'unclosed was not found"
+
+
+@posix
+def test_the_last_error_of_a_compiler_is_passed_on_and_nothing_is_kept(fresh, monkeypatch):
+    text = (
+        "case $* in *-dM*) exit 0;; esac\necho a.cpp: error: first >&2\necho a.cpp: error: cannot do it >&2\n"
+    )
+    compiler = program(fresh / "broken", text + "echo stopped. >&2\nexit 1")
     monkeypatch.setenv("CXX", str(compiler))
-    assert native.obstacle() == f"CompilerError: {compiler} said: cannot do it"
-    assert not list((fresh / "cache/gencls").iterdir())
+    assert native.obstacle() == f"CompilerError: {compiler} said: a.cpp: error: cannot do it"
+    assert not kept(fresh)
 
 
-def test_without_a_home_there_are_no_kernels(fresh, monkeypatch):
-    def homeless():
-        raise RuntimeError("Could not determine home directory.")
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (b"", "nothing"),
+        (b"only words\n\n", "only words"),
+        (
+            b"x: fatal error: no header\n  12 | #include\ncompilation terminated.\n",
+            "x: fatal error: no header",
+        ),
+        (b"error: " + b"e" * 1000, "error: " + "e" * 193),
+        (b"\xff error\n", "\ufffd error"),
+    ],
+)
+def test_the_last_error(said, found):
+    assert native.compiler.last_error(said) == found
 
-    monkeypatch.setattr(native, "_run", pretend_to_compile)
-    monkeypatch.setattr(native, "_find_compiler", lambda: "c++")
-    monkeypatch.setattr(native.Path, "home", homeless)
-    assert native.obstacle() == "RuntimeError: Could not determine home directory."
+
+@posix
+def test_a_library_without_our_functions_is_an_obstacle(fresh, monkeypatch):
+    text = 'for last; do :; done\ncase $* in *-dM*) ;; *) : > "$last";; esac'
+    monkeypatch.setenv("CXX", str(program(fresh / "empty", text)))
+    assert native.obstacle().startswith("OSError: the compiled library: ")
+    monkeypatch.setenv("CXX", str(program(fresh / "idle", "exit 0")))
+    native.obstacle.cache_clear()
+    assert native.obstacle() == f"CompilerError: {fresh / 'idle'} made no library"
+    assert not kept(fresh)
 
 
-def test_a_file_that_cannot_be_loaded_is_an_obstacle(fresh, monkeypatch):
-    monkeypatch.setattr(native, "_run", pretend_to_compile)
-    monkeypatch.setattr(native, "_find_compiler", lambda: "c++")
-    assert native.obstacle().startswith("OSError: ")
+@needs_compiler
+def test_functions_that_are_missing_are_named(quick, monkeypatch):
+    monkeypatch.setattr(native, "NAMES", ("convolve", "dance"))
+    assert native.obstacle() == "OSError: the compiled library lacks gencls_dance"
+
+
+@posix
+def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(fresh, monkeypatch):
+    monkeypatch.setattr(native.compiler, "PROBE_SECONDS", 0.5)
+    starts, child = fresh / "starts", fresh / "child"
+    hangs = program(fresh / "hangs", f"echo >> {starts}\nsleep 100 &\necho $! > {child}\nwait")
+    monkeypatch.setenv("CXX", str(hangs))
+    assert native.obstacle() == f"CompilerHangsError: {hangs} did not end within 0.5 seconds"
+    assert ended(int(child.read_text()))
+    (note,) = kept(fresh)
+    native.obstacle.cache_clear()
+    assert f"not tried again for 6 hours, or until {note} is removed" in native.obstacle()
+    assert starts.read_text() == "\n"
+    os.utime(note, (0, 0))
+    native.obstacle.cache_clear()
+    assert native.obstacle().endswith("within 0.5 seconds")
+    program(hangs, "echo error: changed >&2; exit 1")
+    native.obstacle.cache_clear()
+    assert native.obstacle() == f"CompilerError: {hangs} said: error: changed"
+
+
+def ended(process: int) -> bool:
+    """Whether a process is no more, or a zombie that nobody waits for."""
+    for _ in range(100):
+        try:
+            os.kill(process, 0)
+            status = Path(f"/proc/{process}/stat")
+            if status.exists() and status.read_text().rsplit(")")[-1].split()[0] == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@needs_compiler
+@posix
+def test_the_next_compiler_is_tried(quick, monkeypatch):
+    path = native.compiler.compilers()[0].command[0]
+    monkeypatch.setattr(native.compiler, "NAMES", (str(program(quick / "broken", "exit 1")), path))
+    assert native.obstacle() is None

@@ -1,107 +1,115 @@
 """Kernels of our own for a CPU, in C++: compiled when they are first needed, in seconds, and kept.
 
-A compiler is needed, GCC or Clang: the one that the environment variable CXX names, else c++, g++ or clang++.
-What it made is kept in a folder of the user's cache, under a name that depends on source, compiler and
-processor.
+`compiler` finds and runs what compiles them, `cache` keeps the library.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
-import sys
+import functools
 import tempfile
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["library", "obstacle"]
+from . import cache
+from .compiler import CHOICES, Compiler, CompilerError, CompilerHangsError, compilers
 
-SOURCE = Path(__file__).with_name("kernels.cpp")
-# Not -ffast-math: what is not finite has to be seen, and other libraries' small numbers are left alone.
-FLAGS = [
-    "-std=c++17",
-    "-O3",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-fno-signed-zeros",
-    "-shared",
-    "-fPIC",
-]
-# The first that the compiler takes; without OpenMP there is one thread.
-CHOICES = (("-march=native", "-fopenmp"), ("-march=native", "-fopenmp-simd"), ())
-LONGEST = 300  # seconds that a compiler may take
+__all__ = ["build", "library", "obstacle"]
+
+NAMES = (
+    "activate",
+    "activate_gradient",
+    "block",
+    "concat_elu",
+    "concat_elu_gradient",
+    "convolve",
+    "gate",
+    "gate_gradient",
+    "kernel_gradient",
+    "lanes",
+    "linear",
+    "linear_gradient",
+    "mix",
+    "mix_gradient",
+    "transform_kernels",
+)
 
 
-class CompilerError(RuntimeError):
-    """The kernels cannot be compiled."""
-
-
-@cache
+@functools.cache
 def obstacle() -> str | None:
     """Why there are no kernels; None if there are."""
     try:
         library()
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+    except (CompilerError, OSError) as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     return None
 
 
-@cache
+@functools.cache
 def library() -> ctypes.CDLL:
-    """The compiled kernels.
+    """The compiled kernels, by the first compiler and choice of options that make them.
 
     Raises
     ------
-    OSError, RuntimeError, subprocess.SubprocessError
-        If they cannot be compiled or loaded, or the user has no folder to keep them in.
+    CompilerError, OSError
+        If they cannot be compiled or loaded.
     """
-    compiler = _find_compiler()
-    problems = []
-    for choice in CHOICES:
-        try:
-            return ctypes.CDLL(str(_compiled([compiler, *FLAGS, *choice])))
-        except CompilerError as error:
-            problems.append(str(error))
-    raise CompilerError(problems[-1])
+    problem: Exception = CompilerError("no compiler was found")
+    for compiler in compilers():
+        for options in CHOICES:
+            try:
+                return build(compiler, options)
+            except CompilerHangsError as error:
+                problem = error
+                break
+            except (CompilerError, OSError) as error:
+                problem = error
+    raise problem
 
 
-def _find_compiler() -> str:
-    named = os.environ.get("CXX")
-    for name in (named,) if named else ("c++", "g++", "clang++"):
-        if (path := shutil.which(name)) is not None:
-            return path
-    raise CompilerError(f"{named or 'c++, g++ or clang++'} was not found")
+def build(compiler: Compiler, options: tuple[str, ...]) -> ctypes.CDLL:
+    """The kernels by one compiler with these options beside its own; from the cache if they are there.
+
+    Raises
+    ------
+    CompilerError, OSError
+        If they cannot be compiled or loaded.
+    """
+    if (reason := cache.failure(compiler.fingerprint)) is not None:
+        raise CompilerHangsError(reason)
+    try:
+        key = compiler.key(options)
+        return _cached(key) or _compiled(compiler, options, key)
+    except CompilerHangsError as error:
+        cache.remember_failure(compiler.fingerprint, str(error))
+        raise
 
 
-def _compiled(command: list[str]) -> Path:
-    """The file of compiled kernels, from the cache if it is there."""
-    predefined = _run(
-        [*command, "-dM", "-E", "-x", "c++", os.devnull]
-    )  # names compiler, version and processor
-    key = hashlib.sha256(SOURCE.read_bytes() + predefined + " ".join(command).encode()).hexdigest()[:16]
-    folder = _cache_folder()
-    path = folder / f"kernels-{key}.so"
-    if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as beside:
-            made = Path(beside) / path.name
-            _run([*command, str(SOURCE), "-o", str(made)])
-            made.replace(path)  # whole, also if several processes do it at once
-    return path
+def _cached(key: str) -> ctypes.CDLL | None:
+    """The kernels from the cache, if they are there and can be loaded from there."""
+    path = cache.find(key)
+    if path is not None:
+        with suppress(OSError):
+            return _loaded(path)
+    return None
 
 
-def _cache_folder() -> Path:
-    """A folder of the user's own."""
-    default = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or default) / "gencls"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+def _compiled(compiler: Compiler, options: tuple[str, ...], key: str) -> ctypes.CDLL:
+    """The kernels, compiled in a folder that is removed when they are loaded, and kept if they can be."""
+    with tempfile.TemporaryDirectory(prefix="gencls-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "kernels.so"
+        compiler.compile(options, path)
+        loaded = _loaded(path)
+        cache.keep(key, path.read_bytes())
+        return loaded
 
 
-def _run(command: list[str]) -> bytes:
-    done = subprocess.run(command, capture_output=True, timeout=LONGEST, check=False)
-    if done.returncode != 0:
-        raise CompilerError(f"{command[0]} said: {done.stderr.decode(errors='replace').strip()[:300]}")
-    return done.stdout
+def _loaded(path: Path) -> ctypes.CDLL:
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise OSError(str(error).replace(str(path), "the compiled library")) from error
+    missing = [name for name in NAMES if not hasattr(found, f"gencls_{name}")]
+    if missing:
+        raise OSError(f"the compiled library lacks gencls_{missing[0]}")
+    return found

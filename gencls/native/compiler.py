@@ -1,0 +1,154 @@
+"""The compiler of the kernels, GCC or Clang, and how it is run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["CHOICES", "Compiler", "CompilerError", "CompilerHangsError", "compilers"]
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+# Not -ffast-math: what is not finite has to be seen, and other libraries' small numbers are left alone.
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-shared",
+    "-fPIC",
+]
+# The first that the compiler takes; without OpenMP there is one thread.
+CHOICES = (("-march=native", "-fopenmp"), ("-march=native", "-fopenmp-simd"), ())
+NAMES = ("c++", "g++", "clang++")
+PROBE_SECONDS = 10  # that a compiler may take to say what it predefines; it takes a hundredth of one
+COMPILE_SECONDS = 120  # that it may take to compile; it takes five to ten
+LONGEST_REASON = 200  # characters of what a compiler says
+
+
+class CompilerError(RuntimeError):
+    """The kernels cannot be compiled."""
+
+
+class CompilerHangsError(CompilerError):
+    """The compiler takes too long."""
+
+
+class Compiler:
+    """A compiler and the flags that come with it.
+
+    Parameters
+    ----------
+    command : list of str
+        The path of a program, and arguments such as the compiler that ``ccache`` runs.
+    """
+
+    def __init__(self, command: list[str]):
+        self.command = [*command, *FLAGS]
+
+    @property
+    def fingerprint(self) -> str:
+        """Another one for another command, source or program behind the command."""
+        program = os.stat(self.command[0])
+        return _digest(
+            SOURCE.read_bytes(), repr((self.command, program.st_mtime_ns, program.st_size)).encode()
+        )
+
+    def key(self, options: tuple[str, ...]) -> str:
+        """Another one for another source, command, version of the compiler or kind of processor."""
+        # With -march=native they name every extension that this processor has.
+        predefined = self._run([*options, "-dM", "-E", "-x", "c++", os.devnull], PROBE_SECONDS)
+        return _digest(SOURCE.read_bytes(), predefined, repr((self.command, options)).encode())
+
+    def compile(self, options: tuple[str, ...], path: Path) -> None:
+        """Compile the kernels to a library in this file."""
+        self._run([*options, str(SOURCE), "-o", str(path)], COMPILE_SECONDS)
+        if not path.exists():
+            raise CompilerError(f"{self.command[0]} made no library")
+
+    def _run(self, arguments: list[str], seconds: float) -> bytes:
+        name = self.command[0]
+        try:
+            status, out, errors = run([*self.command, *arguments], seconds)
+        except subprocess.TimeoutExpired as error:
+            raise CompilerHangsError(f"{name} did not end within {seconds:g} seconds") from error
+        if status != 0:
+            raise CompilerError(f"{name} said: {last_error(errors)}")
+        return out
+
+
+def compilers() -> list[Compiler]:
+    """That which the environment variable CXX names, with its arguments, else all that are found.
+
+    Raises
+    ------
+    CompilerError
+        If there is none.
+    """
+    named = os.environ.get("CXX", "").strip()
+    commands = [_parts(named)] if named else [[name] for name in NAMES]
+    found = [[path, *rest] for name, *rest in commands if (path := shutil.which(name)) is not None]
+    if not found:
+        wanted = commands[0][0] if named else "c++, g++ or clang++"
+        raise CompilerError(f"{wanted[:LONGEST_REASON]} was not found")
+    different: dict[str, list[str]] = {}
+    for command in found:
+        different.setdefault(os.path.realpath(command[0]), command)
+    return [Compiler(command) for command in different.values()]
+
+
+def _parts(named: str) -> list[str]:
+    """What CXX says: a program, which may have spaces in its name, or a command line."""
+    if shutil.which(named) is not None:
+        return [named]
+    try:
+        return shlex.split(named, posix=os.name == "posix")
+    except ValueError:  # a quotation mark without another
+        return [named]
+
+
+def run(command: list[str], seconds: float) -> tuple[int, bytes, bytes]:
+    """The status, output and errors of a program; what runs too long is ended with all its children.
+
+    Raises
+    ------
+    OSError
+        If it cannot be started.
+    subprocess.TimeoutExpired
+    """
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, start_new_session=True) as process:  # type: ignore[call-overload]
+        try:
+            out, errors = process.communicate(timeout=seconds)
+        except BaseException:
+            _end(process)
+            raise
+    return process.returncode, out, errors
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if hasattr(os, "killpg"):
+        with suppress(OSError):  # all may have ended
+            os.killpg(process.pid, signal.SIGKILL)  # its children are in the same group
+    else:
+        process.kill()
+
+
+def last_error(said: bytes) -> str:
+    """The last line of what a compiler said that names an error, or the last one."""
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    named = [line for line in lines if "error" in line.lower()]
+    return (named or lines or ["nothing"])[-1][:LONGEST_REASON]
+
+
+def _digest(*parts: bytes) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(len(part).to_bytes(8, "big") + part)
+    return found.hexdigest()[:16]
