@@ -76,7 +76,7 @@ def test_bfloat16_scores_are_near_those_in_float32(digits):
     rough = clf.predict_joint_log_proba(digits[1])
     assert not np.array_equal(exact, rough)
     assert np.abs(rough - exact).max() < 0.02 * 64  # nats per dimension
-    assert (exact.argmax(1) == rough.argmax(1)).mean() > 0.9
+    assert (exact.argmax(1) == rough.argmax(1)).mean() >= 0.9  # processors round differently: .95 to .99
 
 
 def test_training_in_bfloat16_learns_as_well(digits):
