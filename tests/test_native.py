@@ -670,3 +670,20 @@ def test_the_next_compiler_is_tried(quick, monkeypatch):
     path = native.compiler.compilers()[0].command[0]
     monkeypatch.setattr(native.compiler, "NAMES", (str(program(quick / "broken", "exit 1")), path))
     assert native.obstacle() is None
+
+
+@needs_compiler
+@posix
+def test_where_no_library_is_loaded_from_temporary_files_it_is_compiled_in_the_cache(quick, monkeypatch):
+    loaded, load = [], native._loaded
+
+    def only_from_the_cache(path):
+        loaded.append(path)
+        if native.cache.folder() not in path.parents:
+            raise OSError("failed to map segment from shared object: Operation not permitted")
+        return load(path)
+
+    monkeypatch.setattr(native, "_loaded", only_from_the_cache)
+    assert native.obstacle() is None
+    assert len(loaded) == 2
+    assert len(list(native.cache.folder().iterdir())) == 1, "the library, and no folder"

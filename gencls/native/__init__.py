@@ -95,8 +95,18 @@ def _cached(key: str) -> ctypes.CDLL | None:
 
 
 def _compiled(compiler: Compiler, options: tuple[str, ...], key: str) -> ctypes.CDLL:
+    """The kernels, compiled among temporary files, or in the cache where none is loaded from there."""
+    try:
+        return _compiled_in(None, compiler, options, key)
+    except OSError:
+        if (home := cache.folder()) is None:
+            raise
+        return _compiled_in(home, compiler, options, key)
+
+
+def _compiled_in(place: Path | None, compiler: Compiler, options: tuple[str, ...], key: str) -> ctypes.CDLL:
     """The kernels, compiled in a folder that is removed when they are loaded, and kept if they can be."""
-    with tempfile.TemporaryDirectory(prefix="gencls-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="gencls-", dir=place, ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "kernels.so"
         compiler.compile(options, path)
         loaded = _loaded(path)
