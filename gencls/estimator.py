@@ -39,7 +39,14 @@ from .metrics import bits_per_dim
 from .objectives import Discrimination
 from .parameters import RULES
 from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
-from .posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
+from .posterior import (
+    class_prior,
+    fit_temperature,
+    joint_log_prob,
+    log_evidence,
+    log_posterior,
+    priors_in_order,
+)
 from .preparation import Samples, check_sample_weight, flatten_images, hold_out, merge_duplicates
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
@@ -90,8 +97,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     n_levels : "auto" or int, default="auto"
         Levels to which pixels are quantised, 2 to 256; ``"auto"`` is, for whole numbers, how many of them the
         range has (at most 256), and 256 for other values.
-    priors : array-like of shape (K,), optional
-        Probabilities of the sorted classes; without it their frequencies in `fit`.
+    priors : array-like of shape (K,), dict or Series, optional
+        Probabilities of the sorted classes, or by class: a dict, or a Series of pandas whose index are the
+        classes, such as ``y.value_counts(normalize=True)``. Without it their frequencies in `fit`.
     temperature : float or "auto", default=1.0
         What `predict_proba` divides the joint log-probabilities by; 1 is Bayes' theorem. ``"auto"`` learns it
         in `fit` on held-out images, see `calibrate`. No density and no predicted class depends on it.
@@ -217,7 +225,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         channel_axis: Literal[-1, 1] = -1,
         pixel_range: Literal["auto"] | tuple[float, float] = "auto",
         n_levels: Literal["auto"] | int = "auto",
-        priors: ArrayLike | None = None,
+        priors: ArrayLike | Mapping[Any, float] | None = None,
         temperature: float | Literal["auto"] = 1.0,
         early_exit: float | None = None,
         max_epochs: int = 50,
@@ -801,7 +809,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def _count_classes(self, samples: Samples, before: Any) -> None:
         """Learn the class frequencies, on top of those counted before."""
         self.class_count_ = before + np.bincount(samples.labels, samples.weights, len(self.classes_))
-        self.class_prior_ = class_prior(self.priors, self.class_count_)
+        self.class_prior_ = class_prior(self.priors, self.class_count_, self.classes_)
 
     def _check_no_class_is_missing(self) -> None:
         """Raise if a warm start has no image of a class that the first fit saw."""
@@ -945,8 +953,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def _snapshot(self) -> Snapshot:
+        priors = priors_in_order(self.priors, self.classes_)  # a file cannot hold a Series
         return Snapshot(
-            parameters=self.get_params(deep=False),
+            parameters=self.get_params(deep=False) | {"priors": priors},
             conditioner=self.conditioner_,
             codec=self.codec_,
             fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)},

@@ -563,6 +563,21 @@ def test_a_class_of_prior_0_is_never_predicted_or_drawn():
     assert 1 not in clf.sample(50, random_state=0)[1]
 
 
+@pytest.mark.parametrize("kind", ["Series", "dict"])
+def test_priors_by_class(kind, tmp_path):
+    X, y = shades()
+    shares = {"cat": 0.5, "ant": 0.2, "bee": 0.3}
+    clf = quick(priors=pd.Series(shares) if kind == "Series" else shares).fit(X, NAMES[y])
+    np.testing.assert_array_equal(clf.class_prior_, [0.2, 0.3, 0.5])
+    clf.partial_fit(X, NAMES[y])
+    np.testing.assert_array_equal(clf.class_prior_, [0.2, 0.3, 0.5])
+    clf.save(tmp_path / "model")
+    again = GenerativeBayesClassifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.partial_fit(X, NAMES[y]).class_prior_, [0.2, 0.3, 0.5])
+    with pytest.raises(InvalidParameterError, match="'dog'"):
+        clf.set_params(priors={"ant": 0.5, "bee": 0.2, "dog": 0.3}).fit(X, NAMES[y])
+
+
 # Validation and early stopping
 
 
