@@ -834,7 +834,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             return samples, None
         if not (resume and hasattr(self, "_split_seed")):  # a warm start holds out the same images again
             self._split_seed = check_random_state(self.random_state).randint(2**31 - 1)
-        return hold_out(samples, self.validation_fraction, self._split_seed)
+        return hold_out(samples, self.validation_fraction, self._split_seed, self.classes_)
 
     def _start(self, samples: Samples) -> None:
         """Build the net and initialise its weights by the training images."""

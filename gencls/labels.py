@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInputError, InvalidParameterError
-from .validation import whole
+from .validation import listed, shortened, whole
 
 __all__ = [
     "check_classes",
@@ -18,8 +18,6 @@ __all__ = [
     "encode_labels",
     "encode_labels_for",
 ]
-
-SHOWN = 10  # classes that a message lists
 
 
 def check_none_missing(y: Any) -> None:
@@ -38,7 +36,7 @@ def check_none_missing(y: Any) -> None:
 def check_classes(classes: NDArray[Any]) -> NDArray[Any]:
     """The classes; raise if there is one alone."""
     if len(classes) < 2:
-        raise InvalidInputError(f"y must have at least 2 classes, got 1 class: {_listed(classes)}.")
+        raise InvalidInputError(f"y must have at least 2 classes, got 1 class: {listed(classes)}.")
     return classes
 
 
@@ -46,8 +44,8 @@ def check_same_classes(given: ArrayLike | None, classes: NDArray[Any]) -> None:
     """Raise if a later call of `partial_fit` is given other classes than the first."""
     if given is not None and not np.array_equal(np.unique(given), classes):
         raise InvalidInputError(
-            f"classes must be those of the first call ({_listed(classes)}), got "
-            f"{_listed(np.unique(given))}. Leave classes out after the first call."
+            f"classes must be those of the first call ({listed(classes)}), got "
+            f"{listed(np.unique(given))}. Leave classes out after the first call."
         )
 
 
@@ -69,7 +67,7 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
     unknown = np.setdiff1d(y, classes) if _are_words(y) == _are_words(classes) else np.unique(y)
     if len(unknown):
         raise InvalidInputError(
-            f"y must have classes that fit saw ({_listed(classes)}), got also {_listed(unknown)}."
+            f"y must have classes that fit saw ({listed(classes)}), got also {listed(unknown)}."
         )
     return np.searchsorted(classes, y).astype(np.int64)
 
@@ -97,7 +95,7 @@ def draw_labels(
         return encode_labels(y, classes, len(np.asarray(y)))
     if not whole(1).accepts(n_samples):
         raise InvalidParameterError(
-            f"The parameter 'n_samples' of sample must be an int of at least 1, got {n_samples!r}."
+            f"The parameter 'n_samples' of sample must be an int of at least 1, got {shortened(n_samples)}."
         )
     if y is not None:
         return encode_labels_for(n_samples, y, classes)
@@ -114,8 +112,3 @@ def _is_missing(label: Any) -> bool:
         return label is None or bool(label != label)
     except TypeError:  # pandas' NA is neither equal nor unequal to itself
         return True
-
-
-def _listed(values: NDArray[Any]) -> str:
-    words = [repr(value) for value in values[:SHOWN].tolist()]
-    return ", ".join(words + ["…"] * (len(values) > SHOWN))

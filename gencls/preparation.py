@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .errors import InvalidInputError
+from .validation import listed
 
 __all__ = [
     "LabelledImages",
@@ -129,22 +131,45 @@ def merge_duplicates(samples: Samples) -> Samples:
     return samples.take(first)._replace(weights=np.bincount(inverse, samples.weights).astype(np.float64))
 
 
-def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+def hold_out(samples: Samples, fraction: float, seed: int, classes: NDArray[Any]) -> tuple[Samples, Samples]:
     """Split into training and validation samples, stratified by class.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of different images.
+    fraction : float
+        The share that is held out, above 0 and below 1.
+    seed : int
+    classes : ndarray of shape (K,)
+        The classes that the labels stand for, to name them in errors.
 
     Raises
     ------
     InvalidInputError
         If there are too few images.
     """
-    try:
-        train, held_out = train_test_split(
-            np.arange(len(samples.labels)), test_size=fraction, stratify=samples.labels, random_state=seed
-        )
-    except ValueError as error:
+    if reason := _too_few(samples.labels, fraction, classes):
         raise InvalidInputError(
-            f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images "
-            f"in {len(np.unique(samples.labels))} classes ({error}). Give X_val and y_val, more images, or "
-            "early_stopping=False and a number for temperature."
-        ) from error
+            f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images: "
+            f"{reason}. Give X_val and y_val, more images, or early_stopping=False and a number for "
+            "temperature."
+        )
+    train, held_out = train_test_split(
+        np.arange(len(samples.labels)), test_size=fraction, stratify=samples.labels, random_state=seed
+    )
     return samples.take(train), samples.take(held_out)
+
+
+def _too_few(labels: NDArray[np.int64], fraction: float, classes: NDArray[Any]) -> str:
+    """Why a share of these images cannot be held out with images of every class on both sides."""
+    present, counts = np.unique(labels, return_counts=True)
+    if (counts < 2).any():
+        single = listed(classes[present[counts < 2]])
+        return f"of these classes there is only one, and two are needed: {single}"
+    n_held_out = math.ceil(fraction * len(labels))
+    sides = {"held out": n_held_out, "left for training": len(labels) - n_held_out}
+    side, n_images = min(sides.items(), key=lambda each: each[1])
+    if n_images >= len(present):
+        return ""
+    return f"{n_images} would be {side}, fewer than the {len(present)} classes ({listed(classes[present])})"

@@ -8,6 +8,7 @@ from reprlib import Repr
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InvalidParameterError
 
@@ -18,6 +19,7 @@ __all__ = [
     "choice",
     "either",
     "flag",
+    "listed",
     "optional",
     "real",
     "shortened",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 LONGEST_VALUE = 200  # characters that a message repeats of one value
+MOST_VALUES = 10  # that a message lists
 
 
 class Rule(NamedTuple):
@@ -126,6 +129,12 @@ def shortened(value: Any) -> str:
         return f"{len(bytes(value)):,} bytes of type {type(value).__name__}"
     words = _SHORT.repr(value)
     return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 1]}…"
+
+
+def listed(values: NDArray[Any]) -> str:
+    """The first values of an array, for a message."""
+    words = [shortened(value) for value in values[:MOST_VALUES].tolist()]
+    return ", ".join(words + ["…"] * (len(values) > MOST_VALUES))
 
 
 _SHORT = Repr()

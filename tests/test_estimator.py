@@ -617,6 +617,15 @@ def test_early_stopping_keeps_the_best_weights_for_predictions():
     assert clf.bits_per_dim(X_val, y_val) == pytest.approx(best)
 
 
+@pytest.mark.parametrize("parameters", [{"early_stopping": True}, {"temperature": "auto"}], ids=str)
+def test_a_class_of_one_image_is_named_where_images_are_held_out(parameters):
+    X, y = shades()
+    labels = NAMES[y].astype(object)
+    labels[4] = "zebra"
+    with pytest.raises(InvalidInputError, match="only one, and two are needed: 'zebra'"):
+        quick(**parameters).fit(X, labels)
+
+
 def test_progress_is_shown_on_request(capsys):
     X, y = shades()
     quick().fit(X, y)

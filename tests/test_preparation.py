@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -92,7 +94,7 @@ def test_different_images_are_all_kept():
 def test_a_share_of_every_class_is_held_out(fraction):
     labels = np.repeat([0, 1, 2], [40, 80, 120])
     levels = np.arange(240, dtype=np.uint8).reshape(240, 1, 1, 1)
-    train, held_out = hold_out(Samples(levels, labels, np.ones(240)), fraction, seed=0)
+    train, held_out = hold_out(Samples(levels, labels, np.ones(240)), fraction, 0, np.arange(3))
     np.testing.assert_array_equal(np.bincount(held_out.labels), np.array([40, 80, 120]) * fraction)
     together = np.concatenate([train.levels, held_out.levels]).ravel()
     np.testing.assert_array_equal(np.sort(together), np.arange(240))
@@ -100,7 +102,7 @@ def test_a_share_of_every_class_is_held_out(fraction):
 
 def test_the_seed_decides_what_is_held_out():
     samples = merge_duplicates(make_samples(n_levels=256))
-    first, again, other = (hold_out(samples, 0.3, seed)[1] for seed in (0, 0, 1))
+    first, again, other = (hold_out(samples, 0.3, seed, np.arange(3))[1] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.levels, again.levels)
     assert (first.levels != other.levels).any()
 
@@ -108,17 +110,31 @@ def test_the_seed_decides_what_is_held_out():
 @pytest.mark.parametrize(
     ("labels", "fraction", "reason"),
     [
-        ([0, 0, 1, 1], 0.1, "The test_size = 1 should be greater or equal to the number of classes = 2"),
-        ([0] * 9 + [1], 0.5, "The least populated class(es)? in y ha(s|ve) only 1 member.*"),
+        ([0, 0, 1, 1], 0.1, "1 would be held out, fewer than the 2 classes ('cat', 'zebra')"),
+        ([0, 0, 1, 1], 0.9, "0 would be left for training, fewer than the 2 classes ('cat', 'zebra')"),
+        ([0] * 9 + [1], 0.5, "of these classes there is only one, and two are needed: 'zebra'"),
     ],
 )
 def test_too_few_images_to_hold_some_out(labels, fraction, reason):
     n = len(labels)
     samples = Samples(np.zeros((n, 1, 1, 1), np.uint8), np.array(labels), np.ones(n))
-    start = f"validation_fraction={fraction:g} cannot be held out of {n} different images in 2 classes ("
-    end = "). Give X_val and y_val, more images, or early_stopping=False and a number for temperature."
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(start)}{reason}{re.escape(end)}$"):
-        hold_out(samples, fraction, seed=0)
+    message = (
+        f"validation_fraction={fraction:g} cannot be held out of {n} different images: {reason}. Give X_val "
+        "and y_val, more images, or early_stopping=False and a number for temperature."
+    )
+    with pytest.raises(InvalidInputError, match=whole(message)):
+        hold_out(samples, fraction, seed=0, classes=np.array(["cat", "zebra"]))
+
+
+@pytest.mark.parametrize("n", [4, 5, 7, 30])
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.3, 0.5, 0.7, 0.99])
+def test_what_is_not_refused_is_held_out(n, fraction):
+    """So scikit-learn's words about positions of classes never come through."""
+    samples = Samples(np.zeros((n, 1, 1, 1), np.uint8), np.arange(n) % 2, np.ones(n))
+    few = min(math.ceil(fraction * n), n - math.ceil(fraction * n)) < 2
+    with pytest.raises(InvalidInputError, match="'zebra'") if few else nullcontext():
+        train, held_out = hold_out(samples, fraction, seed=0, classes=np.array(["cat", "zebra"]))
+        assert set(train.labels) == set(held_out.labels) == {0, 1}
 
 
 # check_sample_weight
