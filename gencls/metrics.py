@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
 
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
-from .validation import whole
+from .unwrapping import unwrap_with_images
+from .validation import listed, shortened, whole
 
 __all__ = ["bits_per_dim", "expected_calibration_error", "neg_bits_per_dim_scorer"]
 
@@ -77,7 +77,7 @@ def expected_calibration_error(
     if not whole(1).accepts(n_bins):
         raise InvalidParameterError(
             "The parameter 'n_bins' of expected_calibration_error must be an int of at least 1, got "
-            f"{n_bins!r}."
+            f"{shortened(n_bins)}."
         )
     probabilities = _check_probabilities(y_prob)
     codes = _columns_of(np.asarray(y_true), None if labels is None else np.asarray(labels), probabilities)
@@ -98,9 +98,9 @@ def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = 
 
     Parameters
     ----------
-    estimator : GenerativeBayesClassifier or Pipeline
-        Fitted. Of a pipeline that ends with the classifier, the bits are those of the images that the steps
-        before it give.
+    estimator : GenerativeBayesClassifier, or a pipeline or search that ends in one
+        Fitted. The bits are those of the images that the steps before the classifier give; of a search, the
+        best estimator counts.
     X : array-like
         Images.
     y : array-like of shape (N,), optional
@@ -114,10 +114,8 @@ def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = 
     --------
     ``GridSearchCV(clf, grid, scoring=neg_bits_per_dim_scorer)``
     """
-    if isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = estimator[-1]
-    return -float(estimator.bits_per_dim(X, y))
+    clf, images = unwrap_with_images(estimator, X, "bits_per_dim")
+    return -float(clf.bits_per_dim(images, y))
 
 
 def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
@@ -155,6 +153,6 @@ def _columns_of(
         )
     matches = y_true[:, None] == classes
     if not matches.any(axis=1).all():
-        unknown = np.setdiff1d(y_true, classes).tolist()
-        raise InvalidInputError(f"y_true must have classes of labels alone, got also {unknown[:10]}.")
+        unknown = listed(np.setdiff1d(y_true, classes))
+        raise InvalidInputError(f"y_true must have only classes of labels, got also {unknown}.")
     return matches.argmax(axis=1)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInputError, MissingPackageError
+from .unwrapping import unwrap
+from .validation import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +61,8 @@ class SampleGridDisplay:
 
         Parameters
         ----------
-        clf : GenerativeBayesClassifier
-            Fitted.
+        clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
+            Fitted. Of a search, the best estimator draws.
         n_per_class : int, default=8
             Images in a row. All are sampled together, which takes little longer than one.
         random_state : int, RandomState instance or None, default=None
@@ -71,7 +73,13 @@ class SampleGridDisplay:
         Returns
         -------
         SampleGridDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such classifier in `clf`.
         """
+        clf = unwrap(clf, "sample")
         wanted = np.repeat(clf.classes_, n_per_class)
         X, y = clf.sample(len(wanted), y=wanted, random_state=random_state)
         return cls.from_images(
@@ -141,7 +149,7 @@ class SampleGridDisplay:
         rows = [images[labels == name][:n_per_class] for name in names]
         if not any(map(len, rows)):
             raise InvalidInputError(
-                f"There must be an image to draw, got none of the classes {names} for "
+                f"There must be an image to draw, got none of the classes {shortened(names)} for "
                 f"n_per_class={n_per_class}."
             )
         return cls(rows, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
@@ -207,16 +215,21 @@ class TrainingHistoryDisplay:
 
         Parameters
         ----------
-        clf : GenerativeBayesClassifier
-            Fitted; its ``history_`` is drawn.
+        clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
+            Fitted; its ``history_`` is drawn, of a search that of the best estimator.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
 
         Returns
         -------
         TrainingHistoryDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such classifier in `clf`.
         """
-        return cls.from_history(clf.history_, ax=ax)
+        return cls.from_history(unwrap(clf, "history_").history_, ax=ax)
 
     @classmethod
     def from_history(
@@ -322,7 +335,8 @@ def _folded(flat: NDArray[Any], image_shape: Sequence[int] | None) -> NDArray[An
         image_shape = (side, side) if side * side == n_features else (1, n_features)
     if int(np.prod(image_shape)) != n_features:
         raise InvalidInputError(
-            f"image_shape must multiply to the {n_features} features of X, got {tuple(image_shape)}."
+            f"image_shape must multiply to the {n_features} features of X, got "
+            f"{shortened(tuple(image_shape))}."
         )
     return flat.reshape(-1, *image_shape)
 

@@ -98,7 +98,7 @@ def test_classes_of_any_kind_in_the_order_of_the_columns():
             ["a", "d"],
             [[0.5, 0.5], [0.5, 0.5]],
             {"labels": ["a", "b"]},
-            "y_true must have classes of labels alone, got also ['d'].",
+            "y_true must have only classes of labels, got also 'd'.",
         ),
     ],
 )
