@@ -13,6 +13,7 @@ from .conditioners import (
     register_conditioner,
 )
 from .errors import (
+    AmbiguousShapeWarning,
     CompilationWarning,
     ConditionerContractError,
     ConditionerError,
@@ -25,6 +26,7 @@ from .errors import (
     ModelFileError,
     NonFiniteLossError,
     PixelClippingWarning,
+    PixelScaleWarning,
     TrainingInterruptedWarning,
 )
 from .estimator import GenerativeBayesClassifier
@@ -35,6 +37,7 @@ from .model import ConditionalPixelCNN
 from .pretrained import list_pretrained, load_pretrained, model_card
 
 __all__ = [
+    "AmbiguousShapeWarning",
     "CompilationWarning",
     "ConditionalPixelCNN",
     "Conditioner",
@@ -53,6 +56,7 @@ __all__ = [
     "Modulation",
     "NonFiniteLossError",
     "PixelClippingWarning",
+    "PixelScaleWarning",
     "ReadImages",
     "Site",
     "Sites",

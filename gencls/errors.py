@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AmbiguousShapeWarning",
     "CompilationWarning",
     "ConditionerContractError",
     "ConditionerError",
@@ -15,6 +16,7 @@ __all__ = [
     "ModelFileError",
     "NonFiniteLossError",
     "PixelClippingWarning",
+    "PixelScaleWarning",
     "TrainingInterruptedWarning",
 ]
 
@@ -27,7 +29,7 @@ class InvalidParameterError(GenclsError, ValueError, TypeError):
     """A constructor parameter has a wrong type or value (several are reported together)."""
 
 
-class InvalidInputError(GenclsError, ValueError):
+class InvalidInputError(GenclsError, ValueError, TypeError):
     """X, y or another argument of a method does not fit."""
 
 
@@ -63,8 +65,16 @@ class CompilationWarning(UserWarning):
     """Compiling was asked for, but does not work here; all is computed as without."""
 
 
+class AmbiguousShapeWarning(UserWarning):
+    """Rows of X were taken for images of a shape that is probably not meant; `image_shape` settles it."""
+
+
 class PixelClippingWarning(UserWarning):
     """Some values lay outside the range that ``fit`` saw and were clipped to it."""
+
+
+class PixelScaleWarning(UserWarning):
+    """Images are on another scale than those of ``fit``, or use so small a part of it that they may be."""
 
 
 class TrainingInterruptedWarning(UserWarning):

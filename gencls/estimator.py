@@ -27,13 +27,15 @@ from .errors import (
     InvalidParameterError,
     ModelFileError,
 )
+from .inputs import as_input_errors, check_same_order, flatten_images
 from .labels import (
+    as_labels,
     check_classes,
-    check_none_missing,
     check_same_classes,
     draw_labels,
     encode_labels,
     encode_labels_for,
+    unique_classes,
 )
 from .metrics import bits_per_dim
 from .objectives import Discrimination
@@ -47,7 +49,7 @@ from .posterior import (
     log_posterior,
     priors_in_order,
 )
-from .preparation import Samples, check_sample_weight, flatten_images, hold_out, merge_duplicates
+from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
@@ -179,7 +181,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Given, or learned on held-out images. `partial_fit` learns none: with ``"auto"`` it begins with 1 and
         stays what it is until `calibrate`.
     n_features_in_ : int
-        H · W · C.
+        As scikit-learn counts: ``X.shape[1]`` of `fit`, so H · W · C of flat rows, and H of images (N, H, W).
     image_shape_ : tuple of int
         An image in the layout of X.
     codec_ : ImageCodec
@@ -415,7 +417,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ----------
         C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On Calibration of Modern Neural Networks".
         """
-        levels, codes = self._encode_labelled(X, y)
+        levels, codes = self._encode_labelled(X, y, strict=True)
         self.temperature_ = self._best_temperature(levels, codes)
         return self
 
@@ -456,7 +458,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         with self._unchanged_by_errors():
             codec = snapshot.codec.resized(*both_sides(size))
             self.image_shape = codec.image_shape
-            self.n_features_in_ = prod(codec.image_shape_)
+            self.n_features_in_ = codec.sample_shape_[0]
             self.__dict__.pop("feature_names_in_", None)
             self.codec_ = codec
             try:
@@ -580,7 +582,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         float
         """
         scores = self.score_samples(X) if y is None else self.log_likelihood(X, y)
-        return bits_per_dim(scores, self.n_features_in_)
+        return bits_per_dim(scores, prod(self.image_shape_))
 
     def sample(
         self,
@@ -791,20 +793,22 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         reset: bool,
     ) -> Samples:
         """Validate training data; with `reset`, settle the classes and the codec by it."""
-        flat, sample_shape = flatten_images(X)
-        check_none_missing(y)
-        flat, labels = validate_data(self, flat, y, dtype="numeric", reset=reset)
-        sample_shape = sample_shape or flat.shape[1:]
-        check_classification_targets(labels)
+        check_same_order(X, y, "X and y")
+        check_same_order(y, sample_weight, "y and sample_weight")
+        rows, shape = flatten_images(X)
+        flat, labels = self._validate(rows, as_labels(y), reset=reset)
         weights = check_sample_weight(sample_weight, len(labels))
-        flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
+        if not weights.all():
+            flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
         if reset:
-            self.classes_ = check_classes(np.unique(labels if classes is None else np.asarray(classes)))
+            self.classes_ = check_classes(np.unique(labels) if classes is None else unique_classes(classes))
             codec = ImageCodec(self.image_shape, self.channel_axis, self.pixel_range, self.n_levels)
-            self.codec_ = codec.fit(flat, sample_shape)
+            self.codec_ = codec.fit(flat, shape[1:])
+            self.n_features_in_ = shape[1]
         else:
-            self.codec_.check_sample_shape(sample_shape)
-        return Samples(self.codec_.encode(flat), encode_labels(labels, self.classes_, len(labels)), weights)
+            self.codec_.check_shape(shape)
+        levels = self.codec_.encode(flat, strict=True)
+        return Samples(levels, encode_labels(labels, self.classes_, len(labels)), weights)
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
         """Learn the class frequencies, on top of those counted before."""
@@ -827,9 +831,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         if (X_val is None) != (y_val is None):
             raise InvalidInputError("X_val and y_val must be given together, got one of them.")
         if X_val is not None and y_val is not None:
+            check_same_order(X_val, y_val, "X_val and y_val")
             flat = self._validate_images(X_val)
             codes = encode_labels(y_val, self.classes_, len(flat))
-            return samples, Samples(self.codec_.encode(flat), codes, np.ones(len(codes)))
+            return samples, Samples(self.codec_.encode(flat, strict=True), codes, np.ones(len(codes)))
         if not self.early_stopping and self.temperature != "auto":
             return samples, None
         if not (resume and hasattr(self, "_split_seed")):  # a warm start holds out the same images again
@@ -988,22 +993,34 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return class_log_likelihoods(self.net_.averaged_model, self._encode_images(X))
 
-    def _encode_images(self, X: ArrayLike) -> torch.Tensor:
+    def _encode_images(self, X: ArrayLike, *, strict: bool = False) -> torch.Tensor:
         """Levels (N, C, H, W)."""
-        levels = self.codec_.encode(self._validate_images(X))
+        levels = self.codec_.encode(self._validate_images(X), strict=strict)
         return torch.from_numpy(np.require(levels, requirements="W"))  # torch warns of read-only ones
 
-    def _encode_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    def _encode_labelled(
+        self, X: ArrayLike, y: ArrayLike, *, strict: bool = False
+    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """Levels and positions of the classes, before anything is scored."""
         check_is_fitted(self)
-        levels = self._encode_images(X)
+        check_same_order(X, y, "X and y")
+        levels = self._encode_images(X, strict=strict)
         return levels, encode_labels(y, self.classes_, len(levels))
 
     def _validate_images(self, X: ArrayLike) -> NDArray[Any]:
-        flat, sample_shape = flatten_images(X)
-        if sample_shape is not None:
-            self.codec_.check_sample_shape(sample_shape)
-        return validate_data(self, flat, dtype="numeric", reset=False)
+        """Rows (N, n_features) of finite numbers."""
+        rows, shape = flatten_images(X)
+        flat: NDArray[Any] = self._validate(rows, reset=False)
+        self.codec_.check_shape(shape)
+        return flat
+
+    def _validate(self, rows: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+        """What scikit-learn checks; the codec checks the number of features, whether X was folded or not."""
+        with as_input_errors():
+            found = validate_data(self, rows, y, dtype="numeric", ensure_2d=False, reset=reset)
+            if not isinstance(y, str):
+                check_classification_targets(found[1])
+        return found
 
 
 def _split_stream(random_state: Any) -> list[np.random.RandomState]:

@@ -1,9 +1,10 @@
-"""Training data: images as rows, weights checked, duplicates merged, a part held out, batches for torch."""
+"""Training data: weights checked, duplicates merged, a part held out, batches for torch."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +15,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .errors import InvalidInputError
-from .validation import listed
+from .inputs import as_numpy
+from .validation import listed, shortened
 
 __all__ = [
     "LabelledImages",
     "Samples",
     "as_is",
     "check_sample_weight",
-    "flatten_images",
     "hold_out",
     "merge_duplicates",
 ]
+
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-200, 1e200
 
 
 @dataclass(frozen=True)
@@ -71,25 +74,6 @@ class Samples(NamedTuple):
         )
 
 
-def flatten_images(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Fold images to rows, and tell their shape; what has up to two dimensions is left to scikit-learn."""
-    ndim = getattr(X, "ndim", None)
-    if ndim is None:
-        try:
-            ndim = np.ndim(X)
-        except (TypeError, ValueError):  # no array, or a ragged one
-            return X, None
-    if ndim <= 2:
-        return X, None
-    images = np.asarray(X)
-    if ndim > 4:
-        raise InvalidInputError(
-            "X must have 2 dimensions (flat rows), 3 (grey images) or 4 (images with channels), "
-            f"got {ndim}: the shape {images.shape}."
-        )
-    return images.reshape(len(images), int(np.prod(images.shape[1:]))), images.shape[1:]
-
-
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np.float64]:
     """Weights (n_samples,) as float64, all 1 without `sample_weight`.
 
@@ -100,7 +84,14 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = as_numpy(sample_weight, "sample_weight")
+    if weights.dtype == object and all(isinstance(each, Real) for each in weights.ravel()):
+        weights = weights.astype(np.float64)
+    if weights.dtype.kind not in "biuf":
+        raise InvalidInputError(
+            f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}."
+        )
+    weights = weights.astype(np.float64)
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape != (n_samples,):
@@ -113,7 +104,13 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
             f"{weights.min():g} to {weights.max():g}."
         )
     if not weights.any():
-        raise InvalidInputError("sample_weight must have a weight above 0, got zeros alone.")
+        raise InvalidInputError("sample_weight must have a weight above 0, got only zeros.")
+    smallest, largest = weights[weights > 0].min(), weights.max()
+    if smallest < SMALLEST_WEIGHT or largest > LARGEST_WEIGHT:
+        raise InvalidInputError(
+            f"sample_weight must be 0 or from {SMALLEST_WEIGHT:g} to {LARGEST_WEIGHT:g}, got values from "
+            f"{smallest:g} to {largest:g}, of which sums cannot be computed. Give them in other units."
+        )
     return weights
 
 

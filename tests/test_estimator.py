@@ -196,7 +196,7 @@ def test_what_is_fitted(fitted):
     assert fitted.classes_.tolist() == ["ant", "bee", "cat"]
     np.testing.assert_array_equal(fitted.class_count_, [30, 30, 30])
     np.testing.assert_allclose(fitted.class_prior_, 1 / 3)
-    assert fitted.n_features_in_ == 9
+    assert fitted.n_features_in_ == 3  # X.shape[1], as scikit-learn counts
     assert fitted.image_shape_ == (3, 3)
     assert fitted.n_iter_ == len(fitted.history_) == 12
     assert fitted.codec_.n_levels_ == 9

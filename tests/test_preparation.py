@@ -163,7 +163,7 @@ def test_one_number_weighs_all():
         ([1, -1, 2], "sample_weight must be finite and non-negative, got values from -1 to 2."),
         ([1, np.nan, 2], "sample_weight must be finite and non-negative, got values from nan to nan."),
         ([1, np.inf, 2], "sample_weight must be finite and non-negative, got values from 1 to inf."),
-        ([0, 0, 0], "sample_weight must have a weight above 0, got zeros alone."),
+        ([0, 0, 0], "sample_weight must have a weight above 0, got only zeros."),
     ],
     ids=str,
 )
