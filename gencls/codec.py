@@ -263,8 +263,8 @@ class ImageCodec:
         return channels, height, width
 
     def _range(self, flat: NDArray[Any]) -> tuple[float, float]:
-        lowest, highest = flat.min(), flat.max()
-        if flat.dtype.kind in "iu" and max(-int(lowest), int(highest)) > LARGEST_INTEGER:
+        lowest, highest = flat.min().item(), flat.max().item()
+        if flat.dtype.kind in "iu" and max(-lowest, highest) > LARGEST_INTEGER:
             raise InvalidInputError(
                 f"X has whole numbers from {lowest} to {highest}, which float64 cannot tell apart. Give "
                 "numbers from -2**53 to 2**53."
@@ -287,12 +287,8 @@ class ImageCodec:
             raise InvalidInputError(
                 f"X has values from {low:g} to {high:g}, too far apart for float64. Give X in other units."
             )
-        if dtype.kind == "b":
-            fits = low >= 0 and high <= 1
-        else:
-            limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
-            fits = low >= limits.min and high <= limits.max
-        if not fits:
+        smallest, largest = _limits(dtype)
+        if low < smallest or high > largest:
             raise InvalidInputError(
                 f"pixel_range=({low:g}, {high:g}) has values that the dtype of X, {dtype}, cannot hold. Give "
                 "the range that the images have, or X of another dtype."
@@ -341,6 +337,15 @@ class ImageCodec:
         """Values outside the range, but for rounding."""
         tolerance = 1e-6 * (self.high_ - self.low_)
         return int(((values < self.low_ - tolerance) | (values > self.high_ + tolerance)).sum())
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The smallest and the largest value of a dtype."""
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype.kind in "iu":
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
 
 
 def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
