@@ -38,8 +38,9 @@ from .labels import (
     unique_classes,
 )
 from .metrics import bits_per_dim
+from .net_parameters import check_net_params
 from .objectives import Discrimination
-from .parameters import RULES
+from .parameters import RULES, SHARED
 from .persistence import FITTED, Snapshot, check_weights, file_at_fault, read_model, write_model
 from .posterior import (
     class_prior,
@@ -49,7 +50,7 @@ from .posterior import (
     log_posterior,
     priors_in_order,
 )
-from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates
+from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates, split_by
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
@@ -145,10 +146,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     n_iter_no_change : int, default=10
         Epochs without a new best after which early stopping stops.
     net_params : dict, optional
-        Anything that `skorch.NeuralNet` can do more, by its own names: ``{"optimizer": torch.optim.AdamW,
-        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__drop_last": True}``. Callbacks
-        are added; ``"callbacks__schedule": None`` leaves the learning rate to one of them. The images lie on
-        the device already, so that workers have nothing to do.
+        Another optimiser, callbacks, and how batches are taken, by the names that `skorch.NeuralNet` has for
+        them: ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01, "callbacks": [...],
+        "iterator_train__drop_last": True}``. Callbacks are added; ``"callbacks__schedule": None`` leaves the
+        learning rate to one of them. The images lie on the device already, so that workers have nothing to
+        do. ``"train_split"`` says what is held out, unless `fit` is given X_val and y_val.
     device : str, default="auto"
         A torch device; ``"auto"`` is a GPU where there is one.
     precision : {"float32", "auto", "bfloat16"}, default="float32"
@@ -346,7 +348,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             self._count_classes(samples, before=0.0)
             if resume:
                 self._check_no_class_is_missing()
-            train, held_out = self._split(merge_duplicates(samples), X_val, y_val, resume)
+            train, held_out = self._split(samples, X_val, y_val, resume)
             if not resume:
                 self._start(train)
         self._train(train, held_out, self._setting("max_epochs"), schedule=True)
@@ -761,6 +763,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         mistakes: list[GenclsError] = []
         for check in (
             lambda: check_parameters(type(self).__name__, self.get_params(deep=False), RULES),
+            lambda: check_net_params(self.net_params, SHARED),
             lambda: make_conditioner(self.conditioner),
             lambda: resolve_device(self.device),
         ):
@@ -830,16 +833,27 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         """Training and held-out samples."""
         if (X_val is None) != (y_val is None):
             raise InvalidInputError("X_val and y_val must be given together, got one of them.")
+        train_split = (self.net_params or {}).get("train_split")
+        if X_val is None and train_split is not None:
+            samples, part = split_by(samples, train_split)
+            if part is None or isinstance(part, Samples):
+                return merge_duplicates(samples), part and merge_duplicates(part)
+            X_val, y_val = map(list, zip(*(part[i] for i in range(len(part))), strict=True))
+        samples = merge_duplicates(samples)
         if X_val is not None and y_val is not None:
-            check_same_order(X_val, y_val, "X_val and y_val")
-            flat = self._validate_images(X_val)
-            codes = encode_labels(y_val, self.classes_, len(flat))
-            return samples, Samples(self.codec_.encode(flat, strict=True), codes, np.ones(len(codes)))
+            return samples, self._read_held_out(X_val, y_val)
         if not self.early_stopping and self.temperature != "auto":
             return samples, None
         if not (resume and hasattr(self, "_split_seed")):  # a warm start holds out the same images again
             self._split_seed = check_random_state(self.random_state).randint(2**31 - 1)
         return hold_out(samples, self.validation_fraction, self._split_seed, self.classes_)
+
+    def _read_held_out(self, X_val: ArrayLike, y_val: ArrayLike) -> Samples:
+        """Validate held-out images."""
+        check_same_order(X_val, y_val, "X_val and y_val")
+        flat = self._validate_images(X_val)
+        codes = encode_labels(y_val, self.classes_, len(flat))
+        return Samples(self.codec_.encode(flat, strict=True), codes, np.ones(len(codes)))
 
     def _start(self, samples: Samples) -> None:
         """Build the net and initialise its weights by the training images."""
@@ -934,7 +948,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             max_epochs=self.max_epochs,
             ema_decay=self.ema_decay,
             gradient_clip=self.gradient_clip,
-            net_params=self.net_params or {},
+            net_params={
+                name: value for name, value in (self.net_params or {}).items() if name != "train_split"
+            },
         )
 
     def _setting(self, name: str) -> Any:

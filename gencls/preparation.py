@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, InvalidParameterError
 from .inputs import as_numpy
 from .validation import listed, shortened
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_sample_weight",
     "hold_out",
     "merge_duplicates",
+    "split_by",
 ]
 
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-200, 1e200
@@ -156,6 +158,46 @@ def hold_out(samples: Samples, fraction: float, seed: int, classes: NDArray[Any]
         np.arange(len(samples.labels)), test_size=fraction, stratify=samples.labels, random_state=seed
     )
     return samples.take(train), samples.take(held_out)
+
+
+def split_by(samples: Samples, train_split: Callable[..., Any]) -> tuple[Samples, Any]:
+    """Split as `skorch.NeuralNet` does with its parameter ``train_split``.
+
+    Parameters
+    ----------
+    samples : Samples
+    train_split : callable
+        Such as `skorch.dataset.ValidSplit`, or what `skorch.helper.predefined_split` gives.
+
+    Returns
+    -------
+    training : Samples
+    held_out : Samples, Dataset or None
+        A data set if it is one of the user's own.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it fails, or gives something else.
+    """
+    images = samples.to_torch(torch.device("cpu"))
+    try:
+        training, held_out = train_split(images, samples.labels)
+    except Exception as error:  # of a function that others wrote
+        raise InvalidParameterError(
+            "The parameter 'net_params' of GenerativeBayesClassifier has a 'train_split' that fails here "
+            f"({type(error).__name__}: {shortened(str(error))}). Give fit X_val and y_val, or set "
+            "early_stopping and validation_fraction."
+        ) from error
+    first, second = (_taken_from(samples, images, part) for part in (training, held_out))
+    return (first if isinstance(first, Samples) else samples), second
+
+
+def _taken_from(samples: Samples, images: LabelledImages, part: Any) -> Any:
+    """The samples of a subset of the images; anything else is left as it is."""
+    if getattr(part, "dataset", None) is not images:
+        return part
+    return samples.take(np.asarray(part.indices))
 
 
 def _too_few(labels: NDArray[np.int64], fraction: float, classes: NDArray[Any]) -> str:
