@@ -29,6 +29,7 @@ __all__ = [
     "split_by",
 ]
 
+KEYS = 1024  # that are compared together, so that no copy is as large as all images
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-200, 1e200
 
 
@@ -122,12 +123,23 @@ def merge_duplicates(samples: Samples) -> Samples:
     So a weight of 2 is exactly the same as a sample given twice, the order of the samples does not matter,
     and no image stands on both sides of a validation split.
     """
+    order, is_first = _sorted_by_image(samples)
+    weights = np.bincount(is_first.cumsum() - 1, samples.weights[order])
+    return samples.take(order[is_first])._replace(weights=weights.astype(np.float64))
+
+
+def _sorted_by_image(samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Positions sorted by class and levels, and whether each is the first of its class and levels."""
     n_samples = len(samples.labels)
     codes = samples.labels.astype(">i8").view(np.uint8).reshape(n_samples, 8)
-    rows = np.ascontiguousarray(np.hstack([codes, samples.levels.reshape(n_samples, -1)]))
+    rows = np.hstack([codes, samples.levels.reshape(n_samples, -1)])
     keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return samples.take(first)._replace(weights=np.bincount(inverse, samples.weights).astype(np.float64))
+    order = np.argsort(keys, kind="stable")
+    is_first = np.ones(n_samples, dtype=bool)
+    for start in range(1, n_samples, KEYS):
+        near = keys[order[start - 1 : start + KEYS]]
+        is_first[start : start + KEYS] = near[1:] != near[:-1]
+    return order, is_first
 
 
 def hold_out(samples: Samples, fraction: float, seed: int, classes: NDArray[Any]) -> tuple[Samples, Samples]:

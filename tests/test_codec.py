@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 import warnings
 from math import prod
 
@@ -262,6 +263,20 @@ def test_encoding_leaves_the_images_alone():
     images.flags.writeable = False
     codec.encode(images)
     np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64], ids=lambda t: t.__name__)
+def test_encoding_copies_no_images_as_float64(dtype):
+    images = np.random.RandomState(0).randint(256, size=(4000, 16, 16, 3)).astype(dtype)
+    flat = flatten(images)
+    tracemalloc.start()
+    try:
+        levels = fit(images).encode(flat)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * levels.nbytes  # float64 has 8
+    np.testing.assert_array_equal(levels, np.moveaxis(images, -1, 1))
 
 
 # Clipping

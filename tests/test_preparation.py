@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import tracemalloc
 from contextlib import nullcontext
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_a_weight_of_3_is_a_sample_given_three_times():
     weighted = samples._replace(weights=counts.astype(float))
     for one, other in zip(merge_duplicates(repeated), merge_duplicates(weighted), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("n", [1, 2, 1023, 1024, 1025, 1026, 2048, 2049])
+def test_duplicates_are_found_in_whatever_part_they_lie(n):
+    samples = make_samples(n)
+    merged = merge_duplicates(samples)
+    together = np.column_stack([samples.labels, samples.levels.reshape(n, -1)])
+    expected, inverse = np.unique(together, axis=0, return_inverse=True)
+    np.testing.assert_array_equal(np.column_stack([merged.labels, merged.levels.reshape(-1, 4)]), expected)
+    np.testing.assert_array_equal(merged.weights, np.bincount(inverse.ravel(), samples.weights))
+
+
+def test_merging_needs_no_more_memory_than_the_images_and_their_keys():
+    samples = make_samples(5000, n_levels=256, size=(3, 16, 16))
+    tracemalloc.start()
+    try:
+        merge_duplicates(samples)
+        assert tracemalloc.get_traced_memory()[1] < 1.6 * samples.levels.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_different_images_are_all_kept():
@@ -164,6 +185,20 @@ def test_one_number_weighs_all():
         ([1, np.nan, 2], "sample_weight must be finite and non-negative, got values from nan to nan."),
         ([1, np.inf, 2], "sample_weight must be finite and non-negative, got values from 1 to inf."),
         ([0, 0, 0], "sample_weight must have a weight above 0, got only zeros."),
+        (
+            [1e308, 0, 1e308],
+            "sample_weight must be 0 or from 1e-200 to 1e+200, got values from 1e+308 to 1e+308, of which "
+            "sums cannot be computed. Give them in other units.",
+        ),
+        (
+            [5e-324, 1, 1],
+            "sample_weight must be 0 or from 1e-200 to 1e+200, got values from 4.94066e-324 to 1, of which "
+            "sums cannot be computed. Give them in other units.",
+        ),
+        (["1", "2", "3"], "sample_weight must be numbers, one a sample, got ['1', '2', '3']."),
+        ([1, None, 2], "sample_weight must be numbers, one a sample, got [1, None, 2]."),
+        ({0: 1.0, 1: 2.0}, "sample_weight must be numbers, one a sample, got {0: 1.0, 1: 2.0}."),
+        ([1, 2j, 3], "sample_weight must be numbers, one a sample, got [1, 2j, 3]."),
     ],
     ids=str,
 )
