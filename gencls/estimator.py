@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -27,7 +28,7 @@ from .errors import (
     InvalidParameterError,
     ModelFileError,
 )
-from .inputs import as_input_errors, check_same_order, flatten_images
+from .inputs import as_input_errors, as_numbers, check_same_order, flatten_images
 from .labels import (
     as_labels,
     check_classes,
@@ -54,7 +55,7 @@ from .preparation import Samples, check_sample_weight, hold_out, merge_duplicate
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
-from .validation import both_sides, check_parameters, sides, whole
+from .validation import both_sides, check_parameters, shortened, sides, whole
 
 __all__ = ["GenerativeBayesClassifier"]
 
@@ -467,9 +468,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
                 check_weights(self._model_params(), snapshot.weights)
             except ModelFileError as mistake:
                 raise ConditionerError(
-                    f"A network with the conditioner {self.conditioner!r} has weights for images of one size "
-                    f"alone. {mistake} Fit it anew on images of the other size, or take a conditioner that "
-                    "is the same in all places."
+                    f"A network with the conditioner {shortened(self.conditioner)} has weights for images of "
+                    f"one size alone. {mistake} Fit it anew on images of the other size, or take a "
+                    "conditioner that is the same in all places."
                 ) from mistake
             self._build(snapshot)
         return self
@@ -538,6 +539,26 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         )
         model, levels = self.net_.averaged_model, self._encode_images(X)
         return self.classes_[most_probable(model, levels, self.class_prior_, self.early_exit)]
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy: the share of images whose class is predicted.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+        y : array-like of shape (N,)
+            Their classes.
+        sample_weight : array-like of shape (N,), optional
+
+        Returns
+        -------
+        float
+        """
+        check_same_order(X, y, "X and y")
+        predicted = self.predict(X)
+        with as_input_errors():
+            return float(accuracy_score(as_labels(y), predicted, sample_weight=sample_weight))
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """Log p(image) over all classes, in nats.
@@ -615,6 +636,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             If `n_samples` is no int of at least 1, or `fit` saw no such class.
         """
         check_is_fitted(self)
+        check_parameters("sample", {"random_state": random_state}, {"random_state": RULES["random_state"]})
         # Two streams, so that the first images are the same however many are drawn.
         for_labels, for_noise = _split_stream(random_state)
         codes = draw_labels(n_samples, y, self.classes_, self.class_prior_, for_labels)
@@ -656,10 +678,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         height = self.codec_.tensor_shape_[1]
-        if not whole(0, height).accepts(n_rows):
-            raise InvalidParameterError(
-                f"The parameter 'n_rows' of complete must be an int from 0 to {height}, got {n_rows!r}."
-            )
+        rules = {"n_rows": whole(0, height), "random_state": RULES["random_state"]}
+        check_parameters("complete", {"n_rows": n_rows, "random_state": random_state}, rules)
         model = self.net_.averaged_model
         levels = self._encode_images(X)
         if y is None:
@@ -924,7 +944,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             given = getattr(self, name)
             if given is not None and given != "auto" and not np.array_equal(given, value):
                 found.append((name, value, given))
-        return "; ".join(f"{name} was {before!r} and is {now!r}" for name, before, now in found)
+        return "; ".join(
+            f"{name} was {shortened(before)} and is {shortened(now)}" for name, before, now in found
+        )
 
     def _model_params(self) -> dict[str, Any]:
         return {
@@ -1033,10 +1055,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def _validate(self, rows: Any, y: Any = "no_validation", *, reset: bool) -> Any:
         """What scikit-learn checks; the codec checks the number of features, whether X was folded or not."""
         with as_input_errors():
-            found = validate_data(self, rows, y, dtype="numeric", ensure_2d=False, reset=reset)
-            if not isinstance(y, str):
-                check_classification_targets(found[1])
-        return found
+            if isinstance(y, str):
+                return as_numbers(validate_data(self, rows, dtype="numeric", ensure_2d=False, reset=reset))
+            flat, labels = validate_data(self, rows, y, dtype="numeric", ensure_2d=False, reset=reset)
+            check_classification_targets(labels)
+            return as_numbers(flat), labels
 
 
 def _split_stream(random_state: Any) -> list[np.random.RandomState]:

@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 from .errors import GenclsError, InvalidInputError
 from .validation import shortened
 
-__all__ = ["as_input_errors", "as_numpy", "check_same_order", "flatten_images"]
+__all__ = ["as_input_errors", "as_numbers", "as_numpy", "check_same_order", "flatten_images"]
 
 LONGEST_ERROR = 600  # characters that are repeated of an error that others raised
 RULE = "X must be an array (N, H, W), (N, H, W, C) or (N, n_features), or a list or column of images"
@@ -49,9 +49,10 @@ def flatten_images(X: Any) -> tuple[Any, tuple[int, ...]]:
     _refuse_what_is_no_array(X)
     images = _select_column(X)
     if not _is_frame(images):
-        images = _as_array(images)
-        _check_dtype(images)
+        images = as_numbers(_as_array(images))
     shape = tuple(map(int, images.shape))
+    if shape == (0,):
+        raise InvalidInputError(f"{RULE}, got none. Check where they come from.")
     if len(shape) < 2:
         raise InvalidInputError(
             f"{RULE}, got the shape {shape}. Reshape your data: X.reshape(-1, n_features) for rows, or [X] "
@@ -125,7 +126,8 @@ def _refuse_what_is_no_array(X: Any) -> None:
         )
     indexed = hasattr(X, "__getitem__") and hasattr(X, "__len__")
     if not (indexed or hasattr(X, "__array__") or np.isscalar(X)):
-        raise InvalidInputError(f"{RULE}, got {_named(X)}. Make a list of the images first.")
+        advice = " Make a list of the images first." if hasattr(X, "__iter__") else ""
+        raise InvalidInputError(f"{RULE}, got {_named(X)}.{advice}")
 
 
 def _select_column(X: Any) -> Any:
@@ -199,17 +201,30 @@ def _check_item(item: Any, position: int) -> None:
         raise InvalidInputError(f"X must hold images, but {name} is None. Leave it out.")
 
 
-def _check_dtype(images: NDArray[Any]) -> None:
-    """Raise unless values are numbers, or objects that scikit-learn may turn into some."""
+def as_numbers(images: NDArray[Any]) -> NDArray[Any]:
+    """Numbers as they are, and objects as numbers; complex ones are left to scikit-learn.
+
+    Raises
+    ------
+    InvalidInputError
+        If values are strings, dates or the like.
+    """
     kind = images.dtype.kind
     if kind == "O":
         words = next((value for value in images.ravel() if isinstance(value, str | bytes)), None)
-        if words is None:
-            return
-        raise InvalidInputError(f"X must hold numbers, got {shortened(words)}. Convert it: X.astype(float).")
+        if words is not None:
+            raise InvalidInputError(
+                f"X must hold numbers, got {shortened(words)}. Convert it: X.astype(float)."
+            )
+        try:
+            return images.astype(np.float64)
+        except (ValueError, TypeError, OverflowError) as error:
+            reason = _short(error)
+            raise InvalidInputError(f"X must hold numbers, but has other objects ({reason}).") from error
     if kind not in "biufc":
         what = {"U": "strings", "S": "bytes", "V": f"the fields {images.dtype.names}"}.get(kind, images.dtype)
         raise InvalidInputError(f"X must hold numbers, got {what}. Give the values of the pixels.")
+    return images
 
 
 def _rows(X: Sequence[Any]) -> NDArray[Any] | None:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import column_or_1d
 
-from .errors import InvalidInputError, InvalidParameterError
+from .errors import InvalidInputError
 from .inputs import as_input_errors, as_numpy
-from .validation import listed, shortened, whole
+from .validation import check_parameters, listed, shortened, whole
 
 __all__ = [
     "as_labels",
@@ -24,6 +24,8 @@ __all__ = [
     "encode_labels_for",
     "unique_classes",
 ]
+
+MOST_SAMPLES = 10**9
 
 
 def as_labels(y: Any, name: str = "y") -> Any:
@@ -43,7 +45,7 @@ def as_labels(y: Any, name: str = "y") -> Any:
     if y is None or hasattr(y, "iloc"):
         values = y
     elif isinstance(y, Mapping | Set) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
-        raise InvalidInputError(f"{name} must be an array or list of classes, got a {type(y).__name__}.")
+        raise InvalidInputError(f"{name} must be an array or list of classes, got {shortened(y)}.")
     elif isinstance(y, list | tuple) and any(isinstance(label, str | bytes) for label in y):
         values = np.empty(len(y), dtype=object)  # numpy would make words of numbers, and of NaN
         values[:] = y
@@ -62,8 +64,8 @@ def check_none_missing(y: Any, name: str = "y") -> None:
     missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
     if missing:
         raise InvalidInputError(
-            f"{name} must have a class for each image, but {len(missing)} of {labels.size} are missing (None "
-            f"or NaN), the first at position {missing[0]}. Leave these images out."
+            f"{name} must not have missing classes, but {len(missing)} of {labels.size} are missing (None or "
+            f"NaN), the first at position {missing[0]}. Leave them out, with their images."
         )
 
 
@@ -171,10 +173,7 @@ def draw_labels(
     """
     if y is not None and np.ndim(y) > 0:
         return encode_labels(y, classes, len(np.asarray(y)))
-    if not whole(1).accepts(n_samples):
-        raise InvalidParameterError(
-            f"The parameter 'n_samples' of sample must be an int of at least 1, got {shortened(n_samples)}."
-        )
+    check_parameters("sample", {"n_samples": n_samples}, {"n_samples": whole(1, MOST_SAMPLES)})
     if y is not None:
         return encode_labels_for(n_samples, y, classes)
     return rng.choice(len(classes), size=n_samples, p=prior)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from sys import float_info
 from typing import Any
 
@@ -30,6 +31,10 @@ def _is_random_state(value: Any) -> bool:
     return seed or isinstance(value, np.random.RandomState) or value is np.random
 
 
+def _is_margin(value: float) -> bool:
+    return 0 < value <= float_info.max or value == inf
+
+
 FINITE = real("a number up to 1e300", lambda value: abs(value) <= LARGEST_VALUE)
 NOT_NEGATIVE = real("a number of at least 0", lambda value: 0 <= value <= float_info.max)
 POSITIVE = real("a number above 0", lambda value: 0 < value <= float_info.max)
@@ -49,7 +54,7 @@ RULES: dict[str, Rule] = {
     ),
     "n_levels": either(choice("auto"), whole(2, 256)),
     "temperature": either(choice("auto"), POSITIVE),
-    "early_exit": optional(real("a number above 0, in nats", lambda value: value > 0)),
+    "early_exit": optional(real("a number above 0, in nats", _is_margin)),
     "max_epochs": whole(1),
     "batch_size": whole(1),
     "lr": POSITIVE,

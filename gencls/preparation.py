@@ -89,7 +89,7 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
         return np.ones(n_samples)
     weights = as_numpy(sample_weight, "sample_weight")
     if weights.dtype == object and all(isinstance(each, Real) for each in weights.ravel()):
-        weights = weights.astype(np.float64)
+        weights = np.array([_as_float(each) for each in weights.ravel()]).reshape(weights.shape)
     if weights.dtype.kind not in "biuf":
         raise InvalidInputError(
             f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}."
@@ -115,6 +115,14 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
             f"{smallest:g} to {largest:g}, of which sums cannot be computed. Give them in other units."
         )
     return weights
+
+
+def _as_float(value: Any) -> float:
+    """A number in float64; too large a one is infinite there."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def merge_duplicates(samples: Samples) -> Samples:

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 LONGEST_VALUE = 200  # characters that a message repeats of one value
+LARGEST_INT = 2**63 - 1
 MOST_VALUES = 10  # that a message lists
 
 
@@ -39,12 +40,10 @@ class Rule(NamedTuple):
 
 
 def whole(minimum: int, maximum: int | None = None) -> Rule:
-    """A whole number in a closed range; bool is none."""
+    """A whole number in a closed range, of at most 64 bits; bool is none."""
     words = f"an int of at least {minimum}" if maximum is None else f"an int from {minimum} to {maximum}"
-    return Rule(
-        words,
-        lambda value: _is(value, Integral) and minimum <= value <= (value if maximum is None else maximum),
-    )
+    largest = LARGEST_INT if maximum is None else maximum
+    return Rule(words, lambda value: _is(value, Integral) and minimum <= value <= largest)
 
 
 def real(words: str, accepts: Callable[[float], bool]) -> Rule:
@@ -125,9 +124,14 @@ def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, 
 
 def shortened(value: Any) -> str:
     """What came, for a message: the repr of small values, of large ones the beginning or the size."""
-    if isinstance(value, bytes | bytearray | memoryview | np.void) and len(bytes(value)) > LONGEST_VALUE:
-        return f"{len(bytes(value)):,} bytes of type {type(value).__name__}"
-    words = _SHORT.repr(value)
+    if isinstance(value, bytes | bytearray | memoryview | np.void):
+        size = len(value) if isinstance(value, bytes | bytearray) else value.nbytes
+        if size > LONGEST_VALUE:
+            return f"{size:,} bytes of type {type(value).__name__}"
+    try:
+        words = _SHORT.repr(value)
+    except ValueError:  # Python writes no int of thousands of digits
+        words = f"a value of type {type(value).__name__}"
     return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 1]}…"
 
 

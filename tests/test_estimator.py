@@ -1232,7 +1232,7 @@ def test_missing_classes_after_fit(fitted):
 
 @pytest.mark.parametrize("n_samples", [0, -1, 2.0, True, "3", None], ids=repr)
 def test_a_number_of_samples_that_is_none(n_samples, fitted):
-    message = f"The parameter 'n_samples' of sample must be an int of at least 1, got {n_samples!r}."
+    message = f"The parameter 'n_samples' of sample must be an int from 1 to 1000000000, got {n_samples!r}."
     with pytest.raises(InvalidParameterError, match=whole(message)):
         fitted.sample(n_samples)
 
