@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .errors import AmbiguousShapeWarning, InvalidInputError, PixelClippingWarning, PixelScaleWarning
 from .pixel_scale import all_whole, find_slip, is_dark, parts
 
-__all__ = ["ImageCodec"]
+__all__ = ["LARGEST_VALUE", "ImageCodec", "fold_shape"]
 
 MAX_CHANNELS = 4
 MAX_LEVELS = 256
@@ -31,8 +31,8 @@ class ImageCodec:
     ----------
     image_shape : tuple of int, optional
         How a flat row folds into an image: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
-        says. Without it a square number of features folds to a square grey image and any other number to a
-        strip of one row.
+        says. Without it a square number of features folds to a square grey image, and any other number to a
+        strip of one row; what is rather a square image in colour is refused.
     channel_axis : {-1, 1}, default=-1
         Where X of four dimensions has its channels: last, or right after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
@@ -239,8 +239,7 @@ class ImageCodec:
             return sample_shape
         n_features = sample_shape[0]
         if given is None:
-            side = isqrt(n_features)
-            return (side, side) if side * side == n_features else _strip(n_features, self.channel_axis)
+            return fold_shape(n_features, self.channel_axis)
         if prod(given) != n_features:
             raise InvalidInputError(
                 f"X has {n_features} features, but image_shape={given} needs {prod(given)}. "
@@ -357,8 +356,22 @@ def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
         )
 
 
-def _strip(n_features: int, channel_axis: int) -> tuple[int, int]:
-    """A strip of one row, if flat rows are not rather images in colour."""
+def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
+    """The shape of a flat row as a grey image, without `image_shape`: a square, else a strip of one row.
+
+    Raises
+    ------
+    InvalidInputError
+        If rows have the length of square images in colour.
+
+    Warns
+    -----
+    AmbiguousShapeWarning
+        If a strip is so long that it is probably not meant.
+    """
+    side = isqrt(n_features)
+    if side * side == n_features:
+        return side, side
     side = isqrt(n_features // 3)
     if side > 2 and 3 * side * side == n_features:
         ways = [f"image_shape=({side}, {side}, 3)", f"image_shape=(3, {side}, {side}) with channel_axis=1"]
@@ -375,4 +388,4 @@ def _strip(n_features: int, channel_axis: int) -> tuple[int, int]:
             AmbiguousShapeWarning,
             stacklevel=2,
         )
-    return (1, n_features)
+    return 1, n_features

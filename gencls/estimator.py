@@ -93,7 +93,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     image_shape : tuple of int, optional
         How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
         says. Without it a square number of features is a square grey image, any other number a strip of one
-        row.
+        row; as many as a square image in colour has are refused. Also needed for grey images of three or four
+        columns, which are taken for one photograph otherwise.
     channel_axis : {-1, 1}, default=-1
         Where images have their channels: last, or first after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
@@ -198,6 +199,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ``valid_accuracy`` and ``valid_log_loss`` (nats; at the `temperature` that is given, or the best one).
     n_iter_ : int
         Epochs trained.
+
+    Notes
+    -----
+    All images have to be on the scale of those that `fit` saw. What is clearly on another one, such as floats
+    from 0 to 1 after bytes, is an error where it is learned from (`fit` with `warm_start` or X_val,
+    `partial_fit`, `calibrate`), and a `PixelScaleWarning` or `PixelClippingWarning` where it is predicted;
+    `gencls.pixel_scale.find_slip` has the rule.
 
     References
     ----------
@@ -319,11 +327,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, n_features)
-            Images of any real dtype, without NaN or infinity.
+            Images of any real dtype, without NaN or infinity: an array or tensor, a list or column of images
+            of one size, or a frame of numbers. `gencls.ReadImages` reads image files.
         y : array-like of shape (N,)
-            Classes, at least 2.
+            Classes, at least 2: numbers or strings.
         sample_weight : array-like of shape (N,), optional
-            Non-negative; 2 is the same as giving a sample twice.
+            Non-negative; 2 is the same as giving a sample twice. It belongs to X and y by position, as in
+            scikit-learn, whatever index it has.
         X_val, y_val : array-like, optional
             Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch, and a
             temperature is learned.

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .codec import fold_shape
 from .errors import InvalidInputError, MissingPackageError
+from .inputs import flatten_images
+from .labels import as_labels
 from .unwrapping import unwrap
 from .validation import shortened
 
@@ -137,8 +140,9 @@ class SampleGridDisplay:
         InvalidInputError
             When the shapes of `X`, `y` and `image_shape` do not fit, or there is nothing to draw.
         """
-        pixels = np.asarray(X)
-        images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(y)
+        rows, shape = flatten_images(X)
+        pixels = np.asarray(rows).reshape(shape)
+        images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(as_labels(y))
         if labels.shape != (len(images),):
             raise InvalidInputError(
                 f"y must have one label for each of the {len(images)} images, got shape {labels.shape}."
@@ -146,13 +150,13 @@ class SampleGridDisplay:
         if not images.size:
             raise InvalidInputError(f"X must hold at least one pixel to draw, got shape {pixels.shape}.")
         names = list(np.unique(labels) if classes is None else classes)
-        rows = [images[labels == name][:n_per_class] for name in names]
-        if not any(map(len, rows)):
+        drawn = [images[labels == name][:n_per_class] for name in names]
+        if not any(map(len, drawn)):
             raise InvalidInputError(
                 f"There must be an image to draw, got none of the classes {shortened(names)} for "
                 f"n_per_class={n_per_class}."
             )
-        return cls(rows, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
+        return cls(drawn, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> SampleGridDisplay:
         """Draw the grid.
@@ -331,8 +335,7 @@ def _channels_last(
 def _folded(flat: NDArray[Any], image_shape: Sequence[int] | None) -> NDArray[Any]:
     n_features = flat.shape[1]
     if image_shape is None:
-        side = round(n_features**0.5)
-        image_shape = (side, side) if side * side == n_features else (1, n_features)
+        image_shape = fold_shape(n_features)
     if int(np.prod(image_shape)) != n_features:
         raise InvalidInputError(
             f"image_shape must multiply to the {n_features} features of X, got "

@@ -24,9 +24,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import _num_features
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
-from skorch.helper import predefined_split
+from skorch.helper import SliceDataset, predefined_split
 from torch.utils.data import TensorDataset
 
 from gencls import (
@@ -38,6 +39,7 @@ from gencls import (
     Modulation,
     NonFiniteLossError,
     PixelClippingWarning,
+    PixelScaleWarning,
     TrainingInterruptedWarning,
     estimator,
     list_conditioners,
@@ -180,6 +182,20 @@ def test_images_flat_rows_and_lists_are_the_same(fitted, unseen):
         np.testing.assert_array_equal(fitted.predict_joint_log_proba(other), expected)
 
 
+def test_columns_and_sequences_of_images_are_the_same(fitted, unseen):
+    X, y = unseen
+    expected = fitted.predict_joint_log_proba(X)
+    column = pd.Series(list(X), index=np.arange(30)[::-1])
+    lazy = SliceDataset(TensorDataset(torch.from_numpy(X), torch.arange(30)))
+    for other in (list(X), column, column.to_numpy(), column.to_frame("image"), lazy, list(torch.tensor(X))):
+        np.testing.assert_array_equal(fitted.predict_joint_log_proba(other), expected)
+    found = quick().fit(column, y)
+    assert not hasattr(found, "feature_names_in_")
+    assert same_predictions(found, quick().fit(X, y), X)
+    scores = cross_val_score(quick(), list(X), y, cv=2, error_score="raise")
+    np.testing.assert_array_equal(scores, cross_val_score(quick(), X, y, cv=2))
+
+
 def test_read_only_images_will_do(unseen):
     X, y = unseen
     X = X.copy()
@@ -205,6 +221,20 @@ def test_what_is_fitted(fitted):
     assert fitted.codec_.n_levels_ == 9
     assert fitted.conditioner_ is fitted.net_.averaged_model.conditioner
     assert not hasattr(fitted, "feature_names_in_")
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (4, 3, 3), (12,)], ids=str)
+def test_features_are_counted_as_scikit_learn_counts_them(shape, tmp_path):
+    X, y = shades(size=(3, np.prod(shape) // 3))
+    X = X.reshape(36, *shape)
+    clf = quick().fit(X, y)
+    clf.save(tmp_path / "model")
+    again = GenerativeBayesClassifier.load(tmp_path / "model")
+    for each in (clf, again, pickle.loads(pickle.dumps(clf)), clf.fit(list(X), y)):
+        assert each.n_features_in_ == _num_features(X) == X.shape[1]
+        assert each.bits_per_dim(X) == each.bits_per_dim(X.reshape(36, -1)) == again.bits_per_dim(X)
+        nats = -each.score_samples(X).mean()
+        assert each.bits_per_dim(X) == pytest.approx(nats / (np.prod(shape) * math.log(2)))
 
 
 def test_fitting_changes_no_parameter():
@@ -788,6 +818,49 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_weights(monkeypatch):
     assert clf.n_iter_ == 1
     assert np.isfinite(clf.predict_joint_log_proba(X)).all()
     pickle.loads(pickle.dumps(clf))
+
+
+# Another scale
+
+
+BYTES = (shades(size=(4, 4))[0] * 31).astype(np.uint8)
+LEARNING = {
+    "partial_fit": lambda clf, X: clf.partial_fit(X, shades()[1]),
+    "warm start": lambda clf, X: clf.set_params(warm_start=True).fit(X, shades()[1]),
+    "X_val": lambda clf, X: clf.fit(BYTES, shades()[1], X_val=X, y_val=shades()[1]),
+    "calibrate": lambda clf, X: clf.calibrate(X, shades()[1]),
+}
+PREDICTING = {
+    "predict": lambda clf, X: clf.predict(X),
+    "predict_proba": lambda clf, X: clf.predict_proba(X),
+    "score": lambda clf, X: clf.score(X, shades()[1]),
+    "score_samples": lambda clf, X: clf.score_samples(X),
+    "bits_per_dim": lambda clf, X: clf.bits_per_dim(X, shades()[1]),
+    "complete": lambda clf, X: clf.complete(X, 3),
+}
+
+
+@pytest.fixture(scope="module")
+def of_bytes():
+    return pickle.dumps(quick().fit(BYTES, shades()[1]))
+
+
+@pytest.mark.parametrize("method", LEARNING)
+@pytest.mark.parametrize("scale", [1 / 255, 1 / 127.5, 257.0], ids=str)
+def test_nothing_is_learned_from_images_on_another_scale(method, scale, of_bytes):
+    clf = pickle.loads(of_bytes)
+    with pytest.raises(InvalidInputError, match="another scale"):
+        LEARNING[method](clf, BYTES * scale - (scale == 1 / 127.5))
+    assert clf.n_iter_ == 1
+
+
+@pytest.mark.parametrize("method", PREDICTING)
+def test_predictions_of_images_on_another_scale_have_a_warning(method, of_bytes):
+    clf = pickle.loads(of_bytes)
+    with pytest.warns(PixelScaleWarning, match="another scale") as caught:
+        PREDICTING[method](clf, BYTES / 255)
+    assert len(caught) == 1
+    PREDICTING[method](clf, BYTES * 1.0)
 
 
 # Samples
@@ -1399,6 +1472,61 @@ def test_a_failed_fit_leaves_the_model_as_it_was(bad_fit):
     assert {name for name in vars(clf) if name.endswith("_")} == learned
     for name in learned:
         assert vars(clf)[name] is before[name]
+
+
+def test_what_is_no_image_is_sent_to_the_reader(fitted):
+    X, y = shades()
+    for call in (fitted.predict, lambda X: quick().fit(X, y), lambda X: fitted.complete(X, 1)):
+        with pytest.raises(InvalidInputError, match="ReadImages"):
+            call(["a.png"] * 36)
+    with pytest.raises(InvalidInputError, match="ReadImages"):
+        quick().fit([np.zeros((4, 5)), np.zeros((5, 4))], [0, 1])
+    with pytest.raises(InvalidInputError, match="pair"):
+        quick().fit(list(zip(X, y, strict=True)), y)
+
+
+def test_a_single_image_is_to_be_put_into_a_list(fitted):
+    with pytest.raises(InvalidInputError, match=re.escape("[X]")):
+        fitted.predict(np.zeros((3, 3)))
+    X, y = shades(size=(4, 12))
+    X = X.reshape(36, 4, 4, 3)
+    with pytest.raises(InvalidInputError, match=re.escape("[X]")):
+        quick().fit(X, y).predict(X[0])
+
+
+@pytest.mark.parametrize("labels", ["numbers", "words and numbers", "missing"])
+def test_labels_of_another_kind_are_no_errors_of_others(labels, fitted):
+    X, y = shades()
+    given = {"numbers": y, "words and numbers": ["ant", 1] * 18, "missing": ["ant", None] * 18}[labels]
+    for method in (fitted.score, fitted.log_likelihood, fitted.bits_per_dim, fitted.calibrate):
+        with pytest.raises(InvalidInputError):
+            method(X, given)
+    if labels != "numbers":
+        with pytest.raises(InvalidInputError, match=r"^y must"):
+            quick().fit(X, given)
+
+
+@pytest.mark.parametrize("random_state", [-1, 2**32, "seed", 1.5, np.random.default_rng(0)], ids=str)
+def test_a_seed_that_is_none(random_state, fitted):
+    for method in (fitted.sample, lambda random_state: fitted.complete(shades()[0], 1, None, random_state)):
+        with pytest.raises(InvalidParameterError, match="'random_state' of"):
+            method(random_state=random_state)
+
+
+def test_one_index_in_two_orders_is_refused():
+    X, y = shades()
+    frame, labels = pd.DataFrame(X.reshape(36, 9), index=3 * np.arange(36)), pd.Series(NAMES[y])
+    labels.index = frame.index
+    clf = quick().fit(frame, labels, sample_weight=pd.Series(np.ones(36), index=frame.index))
+    for call in (
+        lambda: clf.fit(frame[::-1], labels),
+        lambda: clf.fit(frame, labels, sample_weight=pd.Series(np.ones(36), index=frame.index[::-1])),
+        lambda: clf.fit(frame, labels, X_val=frame, y_val=labels[::-1]),
+        lambda: clf.score(frame[::-1], labels),
+        lambda: clf.log_likelihood(frame[::-1], labels),
+    ):
+        with pytest.raises(InvalidInputError, match="same index in another order"):
+            call()
 
 
 # pandas
