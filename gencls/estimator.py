@@ -1022,6 +1022,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         self.codec_ = snapshot.codec
         self.__dict__.update(snapshot.fitted)
+        self.n_features_in_ = self.codec_.sample_shape_[0]
         check_weights(self._model_params(), snapshot.weights)
         self._random_state = check_random_state(self.random_state)
         return self._build(snapshot)

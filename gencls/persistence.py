@@ -325,7 +325,8 @@ def _check_fitted(snapshot: Snapshot) -> None:
         "class_prior_": _are_weights(fitted["class_prior_"], n_classes)
         and np.isclose(fitted["class_prior_"].sum(), 1),
         "temperature_": 0 < fitted["temperature_"] < np.inf,
-        "n_features_in_": fitted["n_features_in_"] == snapshot.codec.sample_shape_[0],
+        # Files from before 0.1.0 have H · W · C, whatever the layout of X was.
+        "n_features_in_": fitted["n_features_in_"] in (snapshot.codec.sample_shape_[0], n_features),
         "n_steps": type(snapshot.n_steps) is int and snapshot.n_steps >= 0,
         "feature_names_in_": len(fitted.get("feature_names_in_", range(n_features))) == n_features,
     }
