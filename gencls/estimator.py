@@ -181,6 +181,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     class_count_ : ndarray of shape (K,)
         Training samples, or their total weight, of each class.
     class_prior_ : ndarray of shape (K,)
+        It may be set to another one, in any form that `priors` may have.
     temperature_ : float
         Given, or learned on held-out images. `partial_fit` learns none: with ``"auto"`` it begins with 1 and
         stays what it is until `calibrate`.
@@ -498,7 +499,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (N, K)
             Columns in the order of `classes_`.
         """
-        return joint_log_prob(self._log_likelihoods(X), self.class_prior_)
+        return joint_log_prob(self._log_likelihoods(X), self._prior)
 
     def predict_log_proba(self, X: ArrayLike) -> Floats:
         """Log p(class | image) by Bayes' theorem at `temperature_`, in nats.
@@ -548,7 +549,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             type(self).__name__, {"early_exit": self.early_exit}, {"early_exit": RULES["early_exit"]}
         )
         model, levels = self.net_.averaged_model, self._encode_images(X)
-        return self.classes_[most_probable(model, levels, self.class_prior_, self.early_exit)]
+        return self.classes_[most_probable(model, levels, self._prior, self.early_exit)]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy: the share of images whose class is predicted.
@@ -649,7 +650,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         check_parameters("sample", {"random_state": random_state}, {"random_state": RULES["random_state"]})
         # Two streams, so that the first images are the same however many are drawn.
         for_labels, for_noise = _split_stream(random_state)
-        codes = draw_labels(n_samples, y, self.classes_, self.class_prior_, for_labels)
+        codes = draw_labels(n_samples, y, self.classes_, self._prior, for_labels)
         model = self.net_.averaged_model
         levels = draw_images(model, torch.from_numpy(codes), for_noise, verbose=self.verbose)
         return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
@@ -693,7 +694,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         model = self.net_.averaged_model
         levels = self._encode_images(X)
         if y is None:
-            joint = joint_log_prob(class_log_likelihoods(model, levels, n_rows), self.class_prior_)
+            joint = joint_log_prob(class_log_likelihoods(model, levels, n_rows), self._prior)
             codes = joint.argmax(axis=1)
         else:
             codes = encode_labels_for(len(levels), y, self.classes_)
@@ -772,6 +773,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     def image_shape_(self) -> tuple[int, ...]:
         """An image in the layout of X."""
         return self.codec_.image_shape_
+
+    @property
+    def _prior(self) -> Floats:
+        """The prior in the order of the classes; `class_prior_` may be set after `fit`, in any form."""
+        return class_prior(
+            self.class_prior_, self.class_count_, self.classes_, name="attribute 'class_prior_'"
+        )
 
     @property
     def conditioner_(self) -> Conditioner:
@@ -929,7 +937,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _best_temperature(self, levels: torch.Tensor, codes: NDArray[np.int64]) -> float:
         scores = class_log_likelihoods(self.net_.averaged_model, levels)
-        return fit_temperature(joint_log_prob(scores, self.class_prior_), codes)
+        return fit_temperature(joint_log_prob(scores, self._prior), codes)
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))
@@ -1011,7 +1019,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             parameters=self.get_params(deep=False) | {"priors": priors},
             conditioner=self.conditioner_,
             codec=self.codec_,
-            fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)},
+            fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)}
+            | {"class_prior_": self._prior},
             history=self.history_,
             n_steps=int(self.net_.averaged_.n_averaged),
             weights=self.net_.averaged_model.state_dict(),

@@ -31,11 +31,12 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-RULE = "The parameter 'priors' of GenerativeBayesClassifier must"
 TEMPERATURES = (1e-2, 1e4)  # between these `fit_temperature` searches
 
 
-def class_prior(priors: Any, class_count: ArrayLike, classes: ArrayLike) -> Array:
+def class_prior(
+    priors: Any, class_count: ArrayLike, classes: ArrayLike, *, name: str = "parameter 'priors'"
+) -> Array:
     """The prior p(c).
 
     Parameters
@@ -47,6 +48,8 @@ def class_prior(priors: Any, class_count: ArrayLike, classes: ArrayLike) -> Arra
         Samples, or their total weight, of each class.
     classes : array-like of shape (K,)
         The sorted classes.
+    name : str
+        What errors call them.
 
     Returns
     -------
@@ -60,13 +63,14 @@ def class_prior(priors: Any, class_count: ArrayLike, classes: ArrayLike) -> Arra
     counts = np.asarray(class_count, dtype=np.float64)
     if priors is None:
         return counts / counts.sum()
-    prior = _as_floats(priors_in_order(priors, np.asarray(classes)))
+    rule = f"The {name} of GenerativeBayesClassifier must"
+    prior = _as_floats(priors_in_order(priors, np.asarray(classes), rule))
     if prior is None or prior.shape != counts.shape:
         got = shortened(priors) if prior is None else f"an array of shape {prior.shape}"
-        raise InvalidParameterError(f"{RULE} have a number for each of the {counts.size} classes, got {got}.")
+        raise InvalidParameterError(f"{rule} have a number for each of the {counts.size} classes, got {got}.")
     if not (prior >= 0).all() or not np.isclose(prior.sum(), 1.0, rtol=0, atol=1e-8):
         raise InvalidParameterError(
-            f"{RULE} be non-negative and sum to 1, got {shortened(prior.tolist())}, which sums to "
+            f"{rule} be non-negative and sum to 1, got {shortened(prior.tolist())}, which sums to "
             f"{prior.sum():g}."
         )
     return prior
@@ -167,7 +171,7 @@ def fit_temperature(joint: Array, codes: NDArray[np.int64]) -> float:
     return float(np.exp(brentq(slope, coldest, hottest)))
 
 
-def priors_in_order(priors: Any, classes: NDArray[Any]) -> Any:
+def priors_in_order(priors: Any, classes: NDArray[Any], rule: str = "priors must") -> Any:
     """Priors in the order of the classes; those that name no classes are left as they are.
 
     Raises
@@ -175,7 +179,7 @@ def priors_in_order(priors: Any, classes: NDArray[Any]) -> Any:
     InvalidParameterError
         If they name other classes.
     """
-    given = _by_label(priors)
+    given = _by_label(priors, rule)
     if given is None:
         return priors
     wanted = dict.fromkeys(classes.tolist())
@@ -186,13 +190,13 @@ def priors_in_order(priors: Any, classes: NDArray[Any]) -> Any:
     ]
     if mistakes:
         raise InvalidParameterError(
-            f"{RULE} name the classes {shortened(list(wanted))}, as a dict or a Series does, but it "
+            f"{rule} name the classes {shortened(list(wanted))}, as a dict or a Series does, but it "
             f"{' and '.join(mistakes)}. Give a prior for each class, or a list in the order of classes_."
         )
     return [given[label] for label in wanted]
 
 
-def _by_label(priors: Any) -> dict[Any, Any] | None:
+def _by_label(priors: Any, rule: str) -> dict[Any, Any] | None:
     """The prior of each label, from a mapping or from a Series of pandas; None if there are no labels."""
     if isinstance(priors, Mapping):
         return {_plain(label): share for label, share in priors.items()}
@@ -202,7 +206,7 @@ def _by_label(priors: Any) -> dict[Any, Any] | None:
         return None
     labels = [_plain(label) for label in priors.index]
     if len(set(labels)) < len(labels):
-        raise InvalidParameterError(f"{RULE} name each class once, got the index {shortened(labels)}.")
+        raise InvalidParameterError(f"{rule} name each class once, got the index {shortened(labels)}.")
     return dict(zip(labels, priors.to_numpy().tolist(), strict=True))
 
 

@@ -611,6 +611,25 @@ def test_priors_by_class(kind, tmp_path):
         clf.set_params(priors={"ant": 0.5, "bee": 0.2, "dog": 0.3}).fit(X, NAMES[y])
 
 
+def test_a_prior_may_be_set_after_fit_by_class(fitted, unseen, tmp_path):
+    X, _ = unseen
+    clf, shares = deepcopy(fitted), {"cat": 0.5, "ant": 0.2, "bee": 0.3}
+    clf.class_prior_ = np.array([0.2, 0.3, 0.5])
+    expected = clf.predict_proba(X), clf.sample(9, random_state=0)[1]
+    for prior in (pd.Series(shares), shares, [0.2, 0.3, 0.5]):
+        clf.class_prior_ = prior
+        np.testing.assert_array_equal(clf.predict_proba(X), expected[0])
+        np.testing.assert_array_equal(clf.predict(X), clf.classes_[expected[0].argmax(1)])
+        np.testing.assert_array_equal(clf.sample(9, random_state=0)[1], expected[1])
+        clf.save(tmp_path / "model")
+        again = GenerativeBayesClassifier.load(tmp_path / "model")
+        np.testing.assert_array_equal(again.predict_proba(X), expected[0])
+    clf.class_prior_ = pd.Series([0.5, 0.3, 0.2], index=["ant", "bee", "dog"])
+    for predict in (clf.predict, clf.predict_proba, clf.score_samples, lambda X: clf.sample(1)):
+        with pytest.raises(InvalidParameterError, match=r"attribute 'class_prior_' .*'dog'"):
+            predict(X)
+
+
 # Validation and early stopping
 
 
