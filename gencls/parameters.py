@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
-from sys import float_info
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -31,13 +30,25 @@ def _is_random_state(value: Any) -> bool:
     return seed or isinstance(value, np.random.RandomState) or value is np.random
 
 
+def _as_float(value: float) -> float:
+    """In float64, where too large a number is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
+
+
+def _is_finite(value: float) -> bool:
+    return isfinite(_as_float(value))
+
+
 def _is_margin(value: float) -> bool:
-    return 0 < value <= float_info.max or value == inf
+    return value > 0 and (_is_finite(value) or value == inf)
 
 
-FINITE = real("a number up to 1e300", lambda value: abs(value) <= LARGEST_VALUE)
-NOT_NEGATIVE = real("a number of at least 0", lambda value: 0 <= value <= float_info.max)
-POSITIVE = real("a number above 0", lambda value: 0 < value <= float_info.max)
+FINITE = real("a number up to 1e300", lambda value: abs(_as_float(value)) <= LARGEST_VALUE)
+NOT_NEGATIVE = real("a number of at least 0", lambda value: value >= 0 and _is_finite(value))
+POSITIVE = real("a number above 0", lambda value: value > 0 and _is_finite(value))
 SHARE = real("a number from 0 to below 1", lambda value: 0 <= value < 1)
 
 RULES: dict[str, Rule] = {
@@ -61,7 +72,9 @@ RULES: dict[str, Rule] = {
     "ema_decay": SHARE,
     "gradient_clip": optional(POSITIVE),
     "discriminative_weight": NOT_NEGATIVE,
-    "discriminative_temperature": real("a number from 1e-6 to 1e6", lambda value: 1e-6 <= value <= 1e6),
+    "discriminative_temperature": real(
+        "a number from 1e-6 to 1e6", lambda value: 1e-6 <= _as_float(value) <= 1e6
+    ),
     "n_contrasted": optional(whole(2)),
     "early_stopping": either(flag(), choice(*MONITORS)),
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
