@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
+from .inputs import as_numpy
 from .unwrapping import unwrap_with_images
 from .validation import listed, shortened, whole
 
@@ -48,7 +49,8 @@ def expected_calibration_error(
     y_true : array-like of shape (N,)
         Classes.
     y_prob : array-like of shape (N, K)
-        Probabilities, as of `predict_proba`; the largest one of a row is that of the predicted class.
+        Probabilities, as of `predict_proba`; the largest one of a row is that of the predicted class. A frame
+        whose columns are the classes may have them in any order.
     n_bins : int, default=15
         Bins of equal width into which images are sorted by that probability.
     labels : array-like of shape (K,), optional
@@ -79,6 +81,7 @@ def expected_calibration_error(
             "The parameter 'n_bins' of expected_calibration_error must be an int of at least 1, got "
             f"{shortened(n_bins)}."
         )
+    y_prob, labels = _by_column(y_prob, labels)
     probabilities = _check_probabilities(y_prob)
     codes = _columns_of(np.asarray(y_true), None if labels is None else np.asarray(labels), probabilities)
     try:
@@ -118,9 +121,27 @@ def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = 
     return -float(clf.bits_per_dim(images, y))
 
 
+def _by_column(y_prob: Any, labels: Any) -> tuple[Any, Any]:
+    """Probabilities and the classes of their columns, which a frame of pandas may name."""
+    columns = getattr(y_prob, "columns", None)
+    if columns is None or type(columns).__name__ == "RangeIndex":
+        return y_prob, labels
+    if labels is None:
+        return y_prob, np.asarray(columns)
+    if set(labels) != set(columns):
+        raise InvalidInputError(
+            f"y_prob must have the columns of labels ({listed(np.asarray(labels))}), got "
+            f"{listed(np.asarray(columns))}."
+        )
+    return y_prob[list(labels)], labels
+
+
 def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
     """As float64, if each row is a probability distribution."""
-    probabilities = np.asarray(y_prob, dtype=np.float64)
+    probabilities = as_numpy(y_prob, "y_prob")
+    if probabilities.dtype.kind not in "biuf":
+        raise InvalidInputError(f"y_prob must have rows of numbers, got {shortened(y_prob)}.")
+    probabilities = probabilities.astype(np.float64)
     if probabilities.ndim != 2 or 0 in probabilities.shape:
         raise InvalidInputError(
             "y_prob must have a row for each image and a column for each class, as predict_proba gives them, "

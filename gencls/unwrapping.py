@@ -55,7 +55,7 @@ def _taken_apart(estimator: Any, needed: str) -> tuple[Any, list[Pipeline]]:
         found = inner
     if isinstance(found, BaseEstimator):
         check_is_fitted(found)
-    if not hasattr(found, needed):
+    if not hasattr(found, needed) or isinstance(found, type):
         advice = " A search must have refit=True." if hasattr(found, "cv_results_") else ""
         raise InvalidInputError(
             "A fitted GenerativeBayesClassifier is needed, or a pipeline or search that ends in one, got "

@@ -29,6 +29,7 @@ __all__ = [
 
 LONGEST_VALUE = 200  # characters that a message repeats of one value
 LARGEST_INT = 2**63 - 1
+LONGEST_ITEM = 60  # characters of one value of several
 MOST_VALUES = 10  # that a message lists
 
 
@@ -138,6 +139,7 @@ def shortened(value: Any) -> str:
 def listed(values: NDArray[Any]) -> str:
     """The first values of an array, for a message."""
     words = [shortened(value) for value in values[:MOST_VALUES].tolist()]
+    words = [word if len(word) <= LONGEST_ITEM else f"{word[: LONGEST_ITEM - 1]}…" for word in words]
     return ", ".join(words + ["…"] * (len(values) > MOST_VALUES))
 
 

@@ -290,7 +290,7 @@ def test_without_a_fitted_classifier_an_error_says_what_is_needed(call):
     for unfitted in (GenerativeBayesClassifier(), *(clone(NESTED[name]) for name in list(NESTED)[:6])):
         with pytest.raises(NotFittedError):
             call(unfitted)
-    others = make_pipeline(FunctionTransformer(), LogisticRegression()), "model.safetensors", None
+    others = make_pipeline(FunctionTransformer(), LogisticRegression()), "model.safetensors", Drawing, None
     for other in (*others, make_pipeline(Drawing(), "passthrough"), CalibratedClassifierCV(Drawing())):
         with pytest.raises((InvalidInputError, NotFittedError)):
             call(other)
