@@ -876,7 +876,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             samples, part = split_by(samples, train_split)
             if part is None or isinstance(part, Samples):
                 return merge_duplicates(samples), part and merge_duplicates(part)
-            X_val, y_val = map(list, zip(*(part[i] for i in range(len(part))), strict=True))
+            X_val, y_val = part
         samples = merge_duplicates(samples)
         if X_val is not None and y_val is not None:
             return samples, self._read_held_out(X_val, y_val)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
 from .inputs import as_numpy
 from .unwrapping import unwrap_with_images
-from .validation import listed, shortened, whole
+from .validation import check_parameters, listed, shortened, whole
 
 __all__ = ["bits_per_dim", "expected_calibration_error", "neg_bits_per_dim_scorer"]
 
@@ -33,7 +33,13 @@ def bits_per_dim(log_likelihood: ArrayLike, n_dimensions: int) -> float:
     -------
     float
         Lower is better; log2(L) is what equally likely levels cost.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `n_dimensions` is no int of at least 1.
     """
+    check_parameters("bits_per_dim", {"n_dimensions": n_dimensions}, {"n_dimensions": whole(1)})
     return float(-np.mean(np.asarray(log_likelihood)) / (n_dimensions * math.log(2)))
 
 

@@ -192,8 +192,8 @@ def split_by(samples: Samples, train_split: Callable[..., Any]) -> tuple[Samples
     Returns
     -------
     training : Samples
-    held_out : Samples, Dataset or None
-        A data set if it is one of the user's own.
+    held_out : Samples, pair of lists or None
+        Images and labels, if it is a data set of the user's own.
 
     Raises
     ------
@@ -202,15 +202,18 @@ def split_by(samples: Samples, train_split: Callable[..., Any]) -> tuple[Samples
     """
     images = samples.to_torch(torch.device("cpu"))
     try:
-        training, held_out = train_split(images, samples.labels)
+        parts = train_split(images, samples.labels)
+        training, held_out = (_taken_from(samples, images, part) for part in parts)
+        if not (held_out is None or isinstance(held_out, Samples)):
+            pairs = [held_out[i] for i in range(len(held_out))]
+            held_out = [image for image, _ in pairs], [label for _, label in pairs]
     except Exception as error:  # of a function that others wrote
         raise InvalidParameterError(
             "The parameter 'net_params' of GenerativeBayesClassifier has a 'train_split' that fails here "
             f"({type(error).__name__}: {shortened(str(error))}). Give fit X_val and y_val, or set "
             "early_stopping and validation_fraction."
         ) from error
-    first, second = (_taken_from(samples, images, part) for part in (training, held_out))
-    return (first if isinstance(first, Samples) else samples), second
+    return (training if isinstance(training, Samples) else samples), held_out
 
 
 def _taken_from(samples: Samples, images: LabelledImages, part: Any) -> Any:

@@ -763,6 +763,11 @@ BAD_NET_PARAMS = {
     "a split that is none": ({"train_split": 0.2}, "X_val.*early_stopping.*validation_fraction"),
     "a class of splits": ({"train_split": ValidSplit}, "X_val.*early_stopping.*validation_fraction"),
     "a split that fails": ({"train_split": no_split}, "X_val.*early_stopping.*validation_fraction"),
+    "a split into nothing": ({"train_split": lambda dataset, y: (dataset,)}, "X_val.*early_stopping"),
+    "held-out images without labels": (
+        {"train_split": predefined_split(TensorDataset(torch.zeros(2, 3, 3)))},
+        "X_val.*early_stopping",
+    ),
     "more parts than images": ({"train_split": ValidSplit(999)}, "X_val.*early_stopping"),
     "another module": ({"module": torch.nn.Linear}, "'module'.*own parameters"),
     "parameters of the module": ({"module__n_filters": 8}, "'module__n_filters'.*own parameters"),
