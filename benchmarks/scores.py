@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def class_scores(joint: Any, labels: Any) -> dict[str, float]:
 def density_scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
     """Bits per dimension of p(x | y), from the same."""
     log_likelihood = joint[np.arange(len(labels)), labels] - np.log(clf.class_prior_[labels])
-    return {"bits_per_dim": bits_per_dim(log_likelihood, clf.n_features_in_)}
+    return {"bits_per_dim": bits_per_dim(log_likelihood, math.prod(clf.image_shape_))}
 
 
 def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:

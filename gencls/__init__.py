@@ -13,6 +13,7 @@ from .conditioners import (
     register_conditioner,
 )
 from .errors import (
+    AmbiguousShapeWarning,
     CompilationWarning,
     ConditionerContractError,
     ConditionerError,
@@ -26,6 +27,7 @@ from .errors import (
     NarrowRangeWarning,
     NonFiniteLossError,
     PixelClippingWarning,
+    PixelScaleWarning,
     SkippedFilesWarning,
     TrainingDivergedWarning,
     TrainingInterruptedWarning,
@@ -38,6 +40,7 @@ from .model import ConditionalPixelCNN
 from .pretrained import list_pretrained, load_pretrained, model_card
 
 __all__ = [
+    "AmbiguousShapeWarning",
     "CompilationWarning",
     "ConditionalPixelCNN",
     "Conditioner",
@@ -57,6 +60,7 @@ __all__ = [
     "NarrowRangeWarning",
     "NonFiniteLossError",
     "PixelClippingWarning",
+    "PixelScaleWarning",
     "ReadImages",
     "Site",
     "Sites",

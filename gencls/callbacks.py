@@ -21,6 +21,7 @@ from .scoring import class_log_likelihoods
 __all__ = [
     "MONITORS",
     "NEEDED_CALLBACKS",
+    "OPTIONAL_CALLBACKS",
     "CosineSchedule",
     "EarlyStopping",
     "Progress",
@@ -37,7 +38,9 @@ MONITORS = {
     "accuracy": ("valid_accuracy", False),
 }
 
-NEEDED_CALLBACKS = ("averaging", "validation")  # without them nothing is learned, or nothing recorded
+# Without these nothing is learned, or nothing recorded; the last two are skorch's own.
+NEEDED_CALLBACKS = ("averaging", "validation", "cross_entropy", "train_loss", "epoch_timer")
+OPTIONAL_CALLBACKS = ("schedule", "progress", "early_stopping", "print_log")
 
 
 class WeightAveraging(Callback):

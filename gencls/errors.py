@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
+    "AmbiguousShapeWarning",
     "CompilationWarning",
     "ConditionerContractError",
     "ConditionerError",
@@ -21,6 +22,7 @@ __all__ = [
     "NarrowRangeWarning",
     "NonFiniteLossError",
     "PixelClippingWarning",
+    "PixelScaleWarning",
     "SkippedFilesWarning",
     "TrainingDivergedWarning",
     "TrainingInterruptedWarning",
@@ -35,7 +37,7 @@ class InvalidParameterError(GenclsError, ValueError, TypeError):
     """A constructor parameter has a wrong type or value (several are reported together)."""
 
 
-class InvalidInputError(GenclsError, ValueError):
+class InvalidInputError(GenclsError, ValueError, TypeError):
     """X, y or another argument of a method does not fit."""
 
 
@@ -103,6 +105,10 @@ class CompilationWarning(UserWarning):
     """Compiling was asked for, but does not work here; all is computed as without."""
 
 
+class AmbiguousShapeWarning(UserWarning):
+    """Rows of X were taken for images of a shape that is probably not meant; `image_shape` settles it."""
+
+
 class NarrowRangeWarning(UserWarning):
     """Images of 16 bits use less than a sixteenth of their range: little of them is left at 8 bits."""
 
@@ -117,6 +123,10 @@ class SkippedFilesWarning(UserWarning):
 
 class TrainingDivergedWarning(ConvergenceWarning):
     """Training ended with a density that is worse than none; predictions are of no use."""
+
+
+class PixelScaleWarning(UserWarning):
+    """Images are on another scale than those of ``fit``, or use so small a part of it that they may be."""
 
 
 class TrainingInterruptedWarning(UserWarning):

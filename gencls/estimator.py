@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -27,17 +28,20 @@ from .errors import (
     InvalidParameterError,
     ModelFileError,
 )
+from .inputs import as_input_errors, as_numbers, check_same_order, flatten_images
 from .labels import (
+    as_labels,
     check_classes,
-    check_none_missing,
     check_same_classes,
     draw_labels,
     encode_labels,
     encode_labels_for,
+    unique_classes,
 )
 from .metrics import bits_per_dim
+from .net_parameters import check_net_params
 from .objectives import Discrimination
-from .parameters import RULES
+from .parameters import RULES, SHARED
 from .persistence import (
     FITTED,
     Snapshot,
@@ -47,13 +51,20 @@ from .persistence import (
     read_model,
     write_model,
 )
-from .posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
-from .preparation import Samples, check_sample_weight, flatten_images, hold_out, merge_duplicates
+from .posterior import (
+    class_prior,
+    fit_temperature,
+    joint_log_prob,
+    log_evidence,
+    log_posterior,
+    priors_in_order,
+)
+from .preparation import Samples, check_sample_weight, hold_out, merge_duplicates, split_by
 from .random_numbers import DrawingFrom
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
-from .validation import both_sides, check_parameters, sides, whole
+from .validation import both_sides, check_parameters, shortened, sides, whole
 
 __all__ = ["GenerativeBayesClassifier"]
 
@@ -91,7 +102,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     image_shape : tuple of int, optional
         How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
         says. Without it a square number of features is a square grey image, any other number a strip of one
-        row.
+        row; as many as a square image in colour has are refused. Also needed for grey images of three or four
+        columns, which are taken for one photograph otherwise.
     channel_axis : {-1, 1}, default=-1
         Where images have their channels: last, or first after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
@@ -99,8 +111,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     n_levels : "auto" or int, default="auto"
         Levels to which pixels are quantised, 2 to 256; ``"auto"`` is, for whole numbers, how many of them the
         range has (at most 256), and 256 for other values.
-    priors : array-like of shape (K,), optional
-        Probabilities of the sorted classes; without it their frequencies in `fit`.
+    priors : array-like of shape (K,), dict or Series, optional
+        Probabilities of the sorted classes, or by class: a dict, or a Series of pandas whose index are the
+        classes, such as ``y.value_counts(normalize=True)``. Without it their frequencies in `fit`.
     temperature : float or "auto", default=1.0
         What `predict_proba` divides the joint log-probabilities by; 1 is Bayes' theorem. ``"auto"`` learns it
         in `fit` on held-out images, see `calibrate`. No density and no predicted class depends on it.
@@ -144,10 +157,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     n_iter_no_change : int, default=10
         Epochs without a new best after which early stopping stops.
     net_params : dict, optional
-        Anything that `skorch.NeuralNet` can do more, by its own names: ``{"optimizer": torch.optim.AdamW,
-        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__drop_last": True}``. Callbacks
-        are added; ``"callbacks__schedule": None`` leaves the learning rate to one of them. The images lie on
-        the device already, so that workers have nothing to do.
+        Another optimiser, callbacks, and how batches are taken, by the names that `skorch.NeuralNet` has for
+        them: ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01, "callbacks": [...],
+        "iterator_train__drop_last": True}``. Callbacks are added; ``"callbacks__schedule": None`` leaves the
+        learning rate to one of them. The images lie on the device already, so that workers have nothing to
+        do. ``"train_split"`` says what is held out, unless `fit` is given X_val and y_val.
     device : str, default="auto"
         A torch device; ``"auto"`` is a GPU where there is one.
     precision : {"float32", "auto", "bfloat16"}, default="float32"
@@ -180,11 +194,12 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
     class_count_ : ndarray of shape (K,)
         Training samples, or their total weight, of each class.
     class_prior_ : ndarray of shape (K,)
+        It may be set to another one, in any form that `priors` may have.
     temperature_ : float
         Given, or learned on held-out images. `partial_fit` learns none: with ``"auto"`` it begins with 1 and
         stays what it is until `calibrate`.
     n_features_in_ : int
-        H · W · C.
+        As scikit-learn counts: ``X.shape[1]`` of `fit`, so H · W · C of flat rows, and H of images (N, H, W).
     image_shape_ : tuple of int
         An image in the layout of X.
     codec_ : ImageCodec
@@ -198,6 +213,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ``valid_accuracy`` and ``valid_log_loss`` (nats; at the `temperature` that is given, or the best one).
     n_iter_ : int
         Epochs trained.
+
+    Notes
+    -----
+    All images have to be on the scale of those that `fit` saw. What is clearly on another one, such as floats
+    from 0 to 1 after bytes, is an error where it is learned from (`fit` with `warm_start` or X_val,
+    `partial_fit`, `calibrate`), and a `PixelScaleWarning` or `PixelClippingWarning` where it is predicted;
+    `gencls.pixel_scale.find_slip` has the rule.
 
     References
     ----------
@@ -230,7 +252,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         channel_axis: Literal[-1, 1] = -1,
         pixel_range: Literal["auto"] | tuple[float, float] = "auto",
         n_levels: Literal["auto"] | int = "auto",
-        priors: ArrayLike | None = None,
+        priors: ArrayLike | Mapping[Any, float] | None = None,
         temperature: float | Literal["auto"] = 1.0,
         early_exit: float | None = None,
         max_epochs: int = 50,
@@ -319,11 +341,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, n_features)
-            Images of any real dtype, without NaN or infinity.
+            Images of any real dtype, without NaN or infinity: an array or tensor, a list or column of images
+            of one size, or a frame of numbers. `gencls.ReadImages` reads image files.
         y : array-like of shape (N,)
-            Classes, at least 2.
+            Classes, at least 2: numbers or strings.
         sample_weight : array-like of shape (N,), optional
-            Non-negative; 2 is the same as giving a sample twice.
+            Non-negative; 2 is the same as giving a sample twice. It belongs to X and y by position, as in
+            scikit-learn, whatever index it has.
         X_val, y_val : array-like, optional
             Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch, and a
             temperature is learned.
@@ -358,7 +382,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             self._count_classes(samples, before=0.0)
             if resume:
                 self._check_no_class_is_missing()
-            train, held_out = self._split(merge_duplicates(samples), X_val, y_val, resume)
+            train, held_out = self._split(samples, X_val, y_val, resume)
             if not resume:
                 self._start(train)
         self._train(train, held_out, self._setting("max_epochs"), schedule=True)
@@ -429,7 +453,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ----------
         C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On Calibration of Modern Neural Networks".
         """
-        levels, codes = self._encode_labelled(X, y)
+        levels, codes = self._encode_labelled(X, y, strict=True)
         self.temperature_ = self._best_temperature(levels, codes)
         return self
 
@@ -470,16 +494,16 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         with self._unchanged_by_errors():
             codec = snapshot.codec.resized(*both_sides(size))
             self.image_shape = codec.image_shape
-            self.n_features_in_ = prod(codec.image_shape_)
+            self.n_features_in_ = codec.sample_shape_[0]
             self.__dict__.pop("feature_names_in_", None)
             self.codec_ = codec
             try:
                 check_weights(self._model_params(), snapshot.weights)
             except ModelFileError as mistake:
                 raise ConditionerError(
-                    f"A network with the conditioner {self.conditioner!r} has weights for images of one size "
-                    f"alone. {mistake} Fit it anew on images of the other size, or take a conditioner that "
-                    "is the same in all places."
+                    f"A network with the conditioner {shortened(self.conditioner)} has weights for images of "
+                    f"one size alone. {mistake} Fit it anew on images of the other size, or take a "
+                    "conditioner that is the same in all places."
                 ) from mistake
             self._build(snapshot)
         return self
@@ -497,7 +521,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (N, K)
             Columns in the order of `classes_`.
         """
-        return joint_log_prob(self._log_likelihoods(X), self.class_prior_)
+        return joint_log_prob(self._log_likelihoods(X), self._prior)
 
     def predict_log_proba(self, X: ArrayLike) -> Floats:
         """Log p(class | image) by Bayes' theorem at `temperature_`, in nats.
@@ -547,7 +571,27 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             type(self).__name__, {"early_exit": self.early_exit}, {"early_exit": RULES["early_exit"]}
         )
         model, levels = self.net_.averaged_model, self._encode_images(X)
-        return self.classes_[most_probable(model, levels, self.class_prior_, self.early_exit)]
+        return self.classes_[most_probable(model, levels, self._prior, self.early_exit)]
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy: the share of images whose class is predicted.
+
+        Parameters
+        ----------
+        X : array-like
+            Images, shaped as in `fit` or as flat rows.
+        y : array-like of shape (N,)
+            Their classes.
+        sample_weight : array-like of shape (N,), optional
+
+        Returns
+        -------
+        float
+        """
+        check_same_order(X, y, "X and y")
+        predicted = self.predict(X)
+        with as_input_errors():
+            return float(accuracy_score(as_labels(y), predicted, sample_weight=sample_weight))
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """Log p(image) over all classes, in nats.
@@ -594,7 +638,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         float
         """
         scores = self.score_samples(X) if y is None else self.log_likelihood(X, y)
-        return bits_per_dim(scores, self.n_features_in_)
+        return bits_per_dim(scores, prod(self.image_shape_))
 
     def sample(
         self,
@@ -625,9 +669,10 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             If `n_samples` is no int of at least 1, or `fit` saw no such class.
         """
         check_is_fitted(self)
+        check_parameters("sample", {"random_state": random_state}, {"random_state": RULES["random_state"]})
         # Two streams, so that the first images are the same however many are drawn.
         for_labels, for_noise = _split_stream(random_state)
-        codes = draw_labels(n_samples, y, self.classes_, self.class_prior_, for_labels)
+        codes = draw_labels(n_samples, y, self.classes_, self._prior, for_labels)
         model = self.net_.averaged_model
         levels = draw_images(model, torch.from_numpy(codes), for_noise, verbose=self.verbose)
         return self.codec_.decode(levels.cpu().numpy()), self.classes_[codes]
@@ -666,14 +711,12 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         height = self.codec_.tensor_shape_[1]
-        if not whole(0, height).accepts(n_rows):
-            raise InvalidParameterError(
-                f"The parameter 'n_rows' of complete must be an int from 0 to {height}, got {n_rows!r}."
-            )
+        rules = {"n_rows": whole(0, height), "random_state": RULES["random_state"]}
+        check_parameters("complete", {"n_rows": n_rows, "random_state": random_state}, rules)
         model = self.net_.averaged_model
         levels = self._encode_images(X)
         if y is None:
-            joint = joint_log_prob(class_log_likelihoods(model, levels, n_rows), self.class_prior_)
+            joint = joint_log_prob(class_log_likelihoods(model, levels, n_rows), self._prior)
             codes = joint.argmax(axis=1)
         else:
             codes = encode_labels_for(len(levels), y, self.classes_)
@@ -760,6 +803,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         return self.codec_.image_shape_
 
     @property
+    def _prior(self) -> Floats:
+        """The prior in the order of the classes; `class_prior_` may be set after `fit`, in any form."""
+        return class_prior(
+            self.class_prior_, self.class_count_, self.classes_, name="attribute 'class_prior_'"
+        )
+
+    @property
     def conditioner_(self) -> Conditioner:
         """The trained conditioner."""
         return self.net_.averaged_model.conditioner
@@ -779,6 +829,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         mistakes: list[GenclsError] = []
         for check in (
             lambda: check_parameters(type(self).__name__, self.get_params(deep=False), RULES),
+            lambda: check_net_params(self.net_params, SHARED),
             lambda: make_conditioner(self.conditioner),
             lambda: resolve_device(self.device),
         ):
@@ -811,25 +862,27 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         reset: bool,
     ) -> Samples:
         """Validate training data; with `reset`, settle the classes and the codec by it."""
-        flat, sample_shape = flatten_images(X)
-        check_none_missing(y)
-        flat, labels = validate_data(self, flat, y, dtype="numeric", reset=reset)
-        sample_shape = sample_shape or flat.shape[1:]
-        check_classification_targets(labels)
+        check_same_order(X, y, "X and y")
+        check_same_order(y, sample_weight, "y and sample_weight")
+        rows, shape = flatten_images(X)
+        flat, labels = self._validate(rows, as_labels(y), reset=reset)
         weights = check_sample_weight(sample_weight, len(labels))
-        flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
+        if not weights.all():
+            flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
         if reset:
-            self.classes_ = check_classes(np.unique(labels if classes is None else np.asarray(classes)))
+            self.classes_ = check_classes(np.unique(labels) if classes is None else unique_classes(classes))
             codec = ImageCodec(self.image_shape, self.channel_axis, self.pixel_range, self.n_levels)
-            self.codec_ = codec.fit(flat, sample_shape)
+            self.codec_ = codec.fit(flat, shape[1:])
+            self.n_features_in_ = shape[1]
         else:
-            self.codec_.check_sample_shape(sample_shape)
-        return Samples(self.codec_.encode(flat), encode_labels(labels, self.classes_, len(labels)), weights)
+            self.codec_.check_shape(shape)
+        levels = self.codec_.encode(flat, strict=True)
+        return Samples(levels, encode_labels(labels, self.classes_, len(labels)), weights)
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
         """Learn the class frequencies, on top of those counted before."""
         self.class_count_ = before + np.bincount(samples.labels, samples.weights, len(self.classes_))
-        self.class_prior_ = class_prior(self.priors, self.class_count_)
+        self.class_prior_ = class_prior(self.priors, self.class_count_, self.classes_)
 
     def _check_no_class_is_missing(self) -> None:
         """Raise if a warm start has no image of a class that the first fit saw."""
@@ -846,15 +899,27 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         """Training and held-out samples."""
         if (X_val is None) != (y_val is None):
             raise InvalidInputError("X_val and y_val must be given together, got one of them.")
+        train_split = (self.net_params or {}).get("train_split")
+        if X_val is None and train_split is not None:
+            samples, part = split_by(samples, train_split)
+            if part is None or isinstance(part, Samples):
+                return merge_duplicates(samples), part and merge_duplicates(part)
+            X_val, y_val = part
+        samples = merge_duplicates(samples)
         if X_val is not None and y_val is not None:
-            flat = self._validate_images(X_val)
-            codes = encode_labels(y_val, self.classes_, len(flat))
-            return samples, Samples(self.codec_.encode(flat), codes, np.ones(len(codes)))
+            return samples, self._read_held_out(X_val, y_val)
         if not self.early_stopping and self.temperature != "auto":
             return samples, None
         if not (resume and hasattr(self, "_split_seed")):  # a warm start holds out the same images again
             self._split_seed = check_random_state(self.random_state).randint(2**31 - 1)
-        return hold_out(samples, self.validation_fraction, self._split_seed)
+        return hold_out(samples, self.validation_fraction, self._split_seed, self.classes_)
+
+    def _read_held_out(self, X_val: ArrayLike, y_val: ArrayLike) -> Samples:
+        """Validate held-out images."""
+        check_same_order(X_val, y_val, "X_val and y_val")
+        flat = self._validate_images(X_val)
+        codes = encode_labels(y_val, self.classes_, len(flat))
+        return Samples(self.codec_.encode(flat, strict=True), codes, np.ones(len(codes)))
 
     def _start(self, samples: Samples) -> None:
         """Build the net and initialise its weights by the training images."""
@@ -900,7 +965,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _best_temperature(self, levels: torch.Tensor, codes: NDArray[np.int64]) -> float:
         scores = class_log_likelihoods(self.net_.averaged_model, levels)
-        return fit_temperature(joint_log_prob(scores, self.class_prior_), codes)
+        return fit_temperature(joint_log_prob(scores, self._prior), codes)
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))
@@ -925,7 +990,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             given = getattr(self, name)
             if given is not None and given != "auto" and not np.array_equal(given, value):
                 found.append((name, value, given))
-        return "; ".join(f"{name} was {before!r} and is {now!r}" for name, before, now in found)
+        return "; ".join(
+            f"{name} was {shortened(before)} and is {shortened(now)}" for name, before, now in found
+        )
 
     def _model_params(self) -> dict[str, Any]:
         return {
@@ -949,7 +1016,9 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             max_epochs=self.max_epochs,
             ema_decay=self.ema_decay,
             gradient_clip=self.gradient_clip,
-            net_params=self.net_params or {},
+            net_params={
+                name: value for name, value in (self.net_params or {}).items() if name != "train_split"
+            },
         )
 
     def _setting(self, name: str) -> Any:
@@ -973,11 +1042,13 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def _snapshot(self) -> Snapshot:
+        priors = priors_in_order(self.priors, self.classes_)  # a file cannot hold a Series
         return Snapshot(
-            parameters=self.get_params(deep=False),
+            parameters=self.get_params(deep=False) | {"priors": priors},
             conditioner=self.conditioner_,
             codec=self.codec_,
-            fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)},
+            fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)}
+            | {"class_prior_": self._prior},
             history=self.history_,
             n_steps=int(self.net_.averaged_.n_averaged),
             weights=self.net_.averaged_model.state_dict(),
@@ -988,6 +1059,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         self._check_parameters()
         self.codec_ = snapshot.codec
         self.__dict__.update(snapshot.fitted)
+        self.n_features_in_ = self.codec_.sample_shape_[0]
         check_weights(self._model_params(), snapshot.weights)
         self._random_state = check_random_state(self.random_state)
         self._build(snapshot)
@@ -1009,22 +1081,35 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return class_log_likelihoods(self.net_.averaged_model, self._encode_images(X))
 
-    def _encode_images(self, X: ArrayLike) -> torch.Tensor:
+    def _encode_images(self, X: ArrayLike, *, strict: bool = False) -> torch.Tensor:
         """Levels (N, C, H, W)."""
-        levels = self.codec_.encode(self._validate_images(X))
+        levels = self.codec_.encode(self._validate_images(X), strict=strict)
         return torch.from_numpy(np.require(levels, requirements="W"))  # torch warns of read-only ones
 
-    def _encode_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    def _encode_labelled(
+        self, X: ArrayLike, y: ArrayLike, *, strict: bool = False
+    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """Levels and positions of the classes, before anything is scored."""
         check_is_fitted(self)
-        levels = self._encode_images(X)
+        check_same_order(X, y, "X and y")
+        levels = self._encode_images(X, strict=strict)
         return levels, encode_labels(y, self.classes_, len(levels))
 
     def _validate_images(self, X: ArrayLike) -> NDArray[Any]:
-        flat, sample_shape = flatten_images(X)
-        if sample_shape is not None:
-            self.codec_.check_sample_shape(sample_shape)
-        return validate_data(self, flat, dtype="numeric", reset=False)
+        """Rows (N, n_features) of finite numbers."""
+        rows, shape = flatten_images(X)
+        flat: NDArray[Any] = self._validate(rows, reset=False)
+        self.codec_.check_shape(shape)
+        return flat
+
+    def _validate(self, rows: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+        """What scikit-learn checks; the codec checks the number of features, whether X was folded or not."""
+        with as_input_errors():
+            if isinstance(y, str):
+                return as_numbers(validate_data(self, rows, dtype="numeric", ensure_2d=False, reset=reset))
+            flat, labels = validate_data(self, rows, y, dtype="numeric", ensure_2d=False, reset=reset)
+            check_classification_targets(labels)
+            return as_numbers(flat), labels
 
 
 def _split_stream(random_state: Any) -> list[np.random.RandomState]:

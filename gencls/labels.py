@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import column_or_1d
 
-from .errors import InvalidInputError, InvalidParameterError
-from .validation import whole
+from .errors import InvalidInputError
+from .inputs import as_input_errors, as_numpy
+from .validation import check_parameters, listed, shortened, whole
 
 __all__ = [
+    "as_labels",
     "check_classes",
     "check_none_missing",
     "check_same_classes",
     "draw_labels",
     "encode_labels",
     "encode_labels_for",
+    "unique_classes",
 ]
 
-SHOWN = 10  # classes that a message lists
+MOST_SAMPLES = 10**9
 
 
-def check_none_missing(y: Any) -> None:
+def as_labels(y: Any, name: str = "y") -> Any:
+    """Labels of one kind, for scikit-learn to check further: what is no array or frame becomes an array.
+
+    Parameters
+    ----------
+    y : array-like of shape (N,)
+    name : str
+        How errors call them.
+
+    Raises
+    ------
+    InvalidInputError
+        If labels are missing, are both words and numbers, or neither.
+    """
+    if y is None or hasattr(y, "iloc"):
+        values = y
+    elif isinstance(y, Mapping | Set) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
+        raise InvalidInputError(f"{name} must be an array or list of classes, got {shortened(y)}.")
+    elif isinstance(y, list | tuple) and any(isinstance(label, str | bytes) for label in y):
+        values = np.empty(len(y), dtype=object)  # numpy would make words of numbers, and of NaN
+        values[:] = y
+    else:
+        values = as_numpy(y, name)
+    check_none_missing(values, name)
+    _check_one_kind(values, name)
+    return as_numpy(list(y), name) if isinstance(y, list | tuple) else values
+
+
+def check_none_missing(y: Any, name: str = "y") -> None:
     """Raise if labels are None or NaN among objects; NaN among numbers is found by scikit-learn."""
     labels = np.asarray(y)
     if labels.dtype != object or labels.ndim == 0:
@@ -30,24 +64,67 @@ def check_none_missing(y: Any) -> None:
     missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
     if missing:
         raise InvalidInputError(
-            f"y must have a class for each image, but {len(missing)} of {labels.size} are missing (None or "
-            f"NaN), the first at position {missing[0]}. Leave these images out."
+            f"{name} must not have missing classes, but {len(missing)} of {labels.size} are missing (None or "
+            f"NaN), the first at position {missing[0]}. Leave them out, with their images."
         )
 
 
+def _check_one_kind(y: Any, name: str) -> None:
+    """Raise if objects are both words and numbers, or neither."""
+    labels = np.asarray(y)
+    if labels.dtype != object or labels.ndim == 0:
+        return
+    firsts: dict[str, tuple[int, Any]] = {}
+    for position, label in enumerate(labels.ravel()):
+        firsts.setdefault(_kind(label), (position, label))
+    other = firsts.get("other")
+    if other:
+        raise InvalidInputError(
+            f"{name} must have classes that are numbers or strings, got {shortened(other[1])} at position "
+            f"{other[0]}."
+        )
+    if len(firsts) > 1:
+        found = " and ".join(f"{shortened(label)} at position {i}" for i, label in firsts.values())
+        raise InvalidInputError(
+            f"{name} must have classes of one kind, all numbers or all strings, got {found}."
+        )
+
+
+def _kind(label: Any) -> str:
+    for kind, types in (("word", str), ("bytes", bytes), ("number", Real | np.bool_)):
+        if isinstance(label, types):
+            return kind
+    return "other"
+
+
 def check_classes(classes: NDArray[Any]) -> NDArray[Any]:
-    """The classes; raise if there is one alone."""
+    """The classes; raise if there is only one."""
     if len(classes) < 2:
-        raise InvalidInputError(f"y must have at least 2 classes, got 1 class: {_listed(classes)}.")
+        raise InvalidInputError(f"y must have at least 2 classes, got 1 class: {listed(classes)}.")
     return classes
 
 
-def check_same_classes(given: ArrayLike | None, classes: NDArray[Any]) -> None:
+def unique_classes(classes: Any) -> NDArray[Any]:
+    """The sorted classes that a call of `partial_fit` is told.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none, or they are of several kinds.
+    """
+    given = list(classes) if isinstance(classes, Set) else classes
+    labels = np.asarray(as_labels(given, "classes"))
+    if labels.ndim == 0 or not labels.size:
+        raise InvalidInputError(f"classes must be a list of all classes, got {shortened(classes)}.")
+    return np.unique(labels)
+
+
+def check_same_classes(given: Any, classes: NDArray[Any]) -> None:
     """Raise if a later call of `partial_fit` is given other classes than the first."""
-    if given is not None and not np.array_equal(np.unique(given), classes):
+    if given is not None and not np.array_equal(found := unique_classes(given), classes):
         raise InvalidInputError(
-            f"classes must be those of the first call ({_listed(classes)}), got "
-            f"{_listed(np.unique(given))}. Leave classes out after the first call."
+            f"classes must be those of the first call ({listed(classes)}), got {listed(found)}. Leave "
+            "classes out after the first call."
         )
 
 
@@ -59,17 +136,18 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
     InvalidInputError
         If there are more or fewer labels than images, some are missing, or of a class that there is not.
     """
-    y = np.asarray(y)
+    with as_input_errors():
+        y = np.asarray(as_labels(y))
+        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
     if y.shape != (n_samples,):
         raise InvalidInputError(
             f"y must have the shape ({n_samples},), a class for each image, got {y.shape}."
         )
-    check_none_missing(y)
     # Words and numbers never match; numpy would take 10 for "10", and sort it before "2".
     unknown = np.setdiff1d(y, classes) if _are_words(y) == _are_words(classes) else np.unique(y)
     if len(unknown):
         raise InvalidInputError(
-            f"y must have classes that fit saw ({_listed(classes)}), got also {_listed(unknown)}."
+            f"y must have classes that fit saw ({listed(classes)}), got also {listed(unknown)}."
         )
     return np.searchsorted(classes, y).astype(np.int64)
 
@@ -95,10 +173,7 @@ def draw_labels(
     """
     if y is not None and np.ndim(y) > 0:
         return encode_labels(y, classes, len(np.asarray(y)))
-    if not whole(1).accepts(n_samples):
-        raise InvalidParameterError(
-            f"The parameter 'n_samples' of sample must be an int of at least 1, got {n_samples!r}."
-        )
+    check_parameters("sample", {"n_samples": n_samples}, {"n_samples": whole(1, MOST_SAMPLES)})
     if y is not None:
         return encode_labels_for(n_samples, y, classes)
     return rng.choice(len(classes), size=n_samples, p=prior)
@@ -114,8 +189,3 @@ def _is_missing(label: Any) -> bool:
         return label is None or bool(label != label)
     except TypeError:  # pandas' NA is neither equal nor unequal to itself
         return True
-
-
-def _listed(values: NDArray[Any]) -> str:
-    words = [repr(value) for value in values[:SHOWN].tolist()]
-    return ", ".join(words + ["…"] * (len(values) > SHOWN))

@@ -53,6 +53,11 @@ class DiscretizedLogisticMixture:
         self.n_couplings = n_channels * (n_channels - 1) // 2
         self.n_parameters = n_mixtures * (1 + 2 * n_channels + self.n_couplings)
 
+    @property
+    def highest_cost(self) -> float:
+        """What a level costs at most, in nats, if it is predicted by the narrowest component in the range."""
+        return 2 * 8 * (self.n_levels - 1)
+
     def scale(self, levels: Tensor, dtype: torch.dtype) -> Tensor:
         """Levels as the network sees them: floats from -1 to 1."""
         return levels.to(dtype) * (2 / (self.n_levels - 1)) - 1

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
 
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
-from .validation import whole
+from .inputs import as_numpy
+from .unwrapping import unwrap_with_images
+from .validation import check_parameters, listed, shortened, whole
 
 __all__ = ["bits_per_dim", "expected_calibration_error", "neg_bits_per_dim_scorer"]
 
@@ -32,7 +33,13 @@ def bits_per_dim(log_likelihood: ArrayLike, n_dimensions: int) -> float:
     -------
     float
         Lower is better; log2(L) is what equally likely levels cost.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `n_dimensions` is no int of at least 1.
     """
+    check_parameters("bits_per_dim", {"n_dimensions": n_dimensions}, {"n_dimensions": whole(1)})
     return float(-np.mean(np.asarray(log_likelihood)) / (n_dimensions * math.log(2)))
 
 
@@ -48,7 +55,8 @@ def expected_calibration_error(
     y_true : array-like of shape (N,)
         Classes.
     y_prob : array-like of shape (N, K)
-        Probabilities, as of `predict_proba`; the largest one of a row is that of the predicted class.
+        Probabilities, as of `predict_proba`; the largest one of a row is that of the predicted class. A frame
+        whose columns are the classes may have them in any order.
     n_bins : int, default=15
         Bins of equal width into which images are sorted by that probability.
     labels : array-like of shape (K,), optional
@@ -77,8 +85,9 @@ def expected_calibration_error(
     if not whole(1).accepts(n_bins):
         raise InvalidParameterError(
             "The parameter 'n_bins' of expected_calibration_error must be an int of at least 1, got "
-            f"{n_bins!r}."
+            f"{shortened(n_bins)}."
         )
+    y_prob, labels = _by_column(y_prob, labels)
     probabilities = _check_probabilities(y_prob)
     codes = _columns_of(np.asarray(y_true), None if labels is None else np.asarray(labels), probabilities)
     try:
@@ -98,9 +107,9 @@ def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = 
 
     Parameters
     ----------
-    estimator : GenerativeBayesClassifier or Pipeline
-        Fitted. Of a pipeline that ends with the classifier, the bits are those of the images that the steps
-        before it give.
+    estimator : GenerativeBayesClassifier, or a pipeline or search that ends in one
+        Fitted. The bits are those of the images that the steps before the classifier give; of a search, the
+        best estimator counts.
     X : array-like
         Images.
     y : array-like of shape (N,), optional
@@ -114,15 +123,31 @@ def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = 
     --------
     ``GridSearchCV(clf, grid, scoring=neg_bits_per_dim_scorer)``
     """
-    if isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
-        estimator = estimator[-1]
-    return -float(estimator.bits_per_dim(X, y))
+    clf, images = unwrap_with_images(estimator, X, "bits_per_dim")
+    return -float(clf.bits_per_dim(images, y))
+
+
+def _by_column(y_prob: Any, labels: Any) -> tuple[Any, Any]:
+    """Probabilities and the classes of their columns, which a frame of pandas may name."""
+    columns = getattr(y_prob, "columns", None)
+    if columns is None or type(columns).__name__ == "RangeIndex":
+        return y_prob, labels
+    if labels is None:
+        return y_prob, np.asarray(columns)
+    if set(labels) != set(columns):
+        raise InvalidInputError(
+            f"y_prob must have the columns of labels ({listed(np.asarray(labels))}), got "
+            f"{listed(np.asarray(columns))}."
+        )
+    return y_prob[list(labels)], labels
 
 
 def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
     """As float64, if each row is a probability distribution."""
-    probabilities = np.asarray(y_prob, dtype=np.float64)
+    probabilities = as_numpy(y_prob, "y_prob")
+    if probabilities.dtype.kind not in "biuf":
+        raise InvalidInputError(f"y_prob must have rows of numbers, got {shortened(y_prob)}.")
+    probabilities = probabilities.astype(np.float64)
     if probabilities.ndim != 2 or 0 in probabilities.shape:
         raise InvalidInputError(
             "y_prob must have a row for each image and a column for each class, as predict_proba gives them, "
@@ -155,6 +180,6 @@ def _columns_of(
         )
     matches = y_true[:, None] == classes
     if not matches.any(axis=1).all():
-        unknown = np.setdiff1d(y_true, classes).tolist()
-        raise InvalidInputError(f"y_true must have classes of labels alone, got also {unknown[:10]}.")
+        unknown = listed(np.setdiff1d(y_true, classes))
+        raise InvalidInputError(f"y_true must have only classes of labels, got also {unknown}.")
     return matches.argmax(axis=1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from math import isfinite
-from numbers import Real
+from math import inf, isfinite
 from typing import Any
 
-from .callbacks import MONITORS, NEEDED_CALLBACKS
+import numpy as np
+
+from .callbacks import MONITORS
+from .codec import LARGEST_VALUE
 from .device import PRECISIONS
 from .validation import Rule, choice, either, flag, optional, real, whole
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "SHARED"]
 
 
 def _is_image_shape(value: Any) -> bool:
@@ -20,21 +22,33 @@ def _is_image_shape(value: Any) -> bool:
 
 def _is_range(value: Any) -> bool:
     paired = isinstance(value, (tuple, list)) and len(value) == 2
-    finite = paired and all(isinstance(bound, Real) and isfinite(bound) for bound in value)
-    return finite and value[0] < value[1] and isfinite(value[1] - value[0])
+    return paired and all(map(FINITE.accepts, value)) and value[0] < value[1]
 
 
-def _is_net_params(value: Any) -> bool:
-    """Whether it is a dict that leaves alone what is set elsewhere, and what training cannot do without."""
-    if not isinstance(value, dict):
-        return False
-    switched_off = {f"callbacks__{name}" for name in NEEDED_CALLBACKS} & value.keys()
-    set_elsewhere = [key for key in value if key == "iterator_train__batch_size" or key.startswith("module")]
-    return value.get("callbacks") != "disable" and not switched_off and not set_elsewhere
+def _is_random_state(value: Any) -> bool:
+    seed = whole(0, 2**32 - 1).accepts(value)
+    return seed or isinstance(value, np.random.RandomState) or value is np.random
 
 
-NOT_NEGATIVE = real("a number of at least 0", lambda value: 0 <= value < float("inf"))
-POSITIVE = real("a number above 0", lambda value: 0 < value < float("inf"))
+def _as_float(value: float) -> float:
+    """In float64, where too large a number is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
+
+
+def _is_finite(value: float) -> bool:
+    return isfinite(_as_float(value))
+
+
+def _is_margin(value: float) -> bool:
+    return value > 0 and (_is_finite(value) or value == inf)
+
+
+FINITE = real("a number up to 1e300", lambda value: abs(_as_float(value)) <= LARGEST_VALUE)
+NOT_NEGATIVE = real("a number of at least 0", lambda value: value >= 0 and _is_finite(value))
+POSITIVE = real("a number above 0", lambda value: value > 0 and _is_finite(value))
 SHARE = real("a number from 0 to below 1", lambda value: 0 <= value < 1)
 
 RULES: dict[str, Rule] = {
@@ -46,31 +60,35 @@ RULES: dict[str, Rule] = {
     "shift": whole(0),
     "image_shape": optional(Rule("a tuple of 2 or 3 ints of at least 1", _is_image_shape)),
     "channel_axis": choice(-1, 1),
-    "pixel_range": either(choice("auto"), Rule("a tuple (low, high) with low < high", _is_range)),
+    "pixel_range": either(
+        choice("auto"), Rule("a tuple (low, high) with low < high, from -1e300 to 1e300", _is_range)
+    ),
     "n_levels": either(choice("auto"), whole(2, 256)),
     "temperature": either(choice("auto"), POSITIVE),
-    "early_exit": optional(real("a number above 0, in nats", lambda value: value > 0)),
+    "early_exit": optional(real("a number above 0, in nats", _is_margin)),
     "max_epochs": whole(1),
     "batch_size": whole(1),
     "lr": POSITIVE,
     "ema_decay": SHARE,
     "gradient_clip": optional(POSITIVE),
     "discriminative_weight": NOT_NEGATIVE,
-    "discriminative_temperature": POSITIVE,
+    "discriminative_temperature": real(
+        "a number from 1e-6 to 1e6", lambda value: 1e-6 <= _as_float(value) <= 1e6
+    ),
     "n_contrasted": optional(whole(2)),
     "early_stopping": either(flag(), choice(*MONITORS)),
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
     "n_iter_no_change": whole(1),
-    "net_params": optional(
-        Rule(
-            f"a dict that leaves the callbacks {' and '.join(NEEDED_CALLBACKS)} alone, and module, its "
-            "parameters and iterator_train__batch_size to the parameters of the estimator",
-            _is_net_params,
-        )
-    ),
+    "net_params": optional(Rule("a dict", lambda value: isinstance(value, dict))),
     "precision": choice(*PRECISIONS),
     "compile": flag(),
     "checkpoint": flag(),
+    "random_state": optional(
+        Rule("an int from 0 to 2**32 - 1 or a numpy.random.RandomState", _is_random_state)
+    ),
     "verbose": either(flag(), whole(0)),
     "warm_start": flag(),
 }
+
+# What `net_params` may set, too.
+SHARED = {name: RULES[name] for name in ("lr", "batch_size", "max_epochs", "ema_decay", "gradient_clip")}

@@ -352,7 +352,7 @@ def _restore(description: Mapping[str, Any], weights: dict[str, Tensor]) -> Snap
         description["n_steps"],
         weights,
     )
-    _check_fitted(snapshot.fitted, prod(snapshot.codec.image_shape_))
+    _check_fitted(snapshot.fitted, snapshot.codec)
     _check_settled(snapshot)
     return snapshot
 
@@ -439,13 +439,14 @@ def _restore_row(written: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _check_fitted(fitted: Mapping[str, Any], n_features: int) -> None:
+def _check_fitted(fitted: Mapping[str, Any], codec: ImageCodec) -> None:
     """Raise unless what was learned fits together."""
-    n_classes = len(fitted["classes_"])
+    n_classes, n_features = len(fitted["classes_"]), prod(codec.image_shape_)
+    if fitted["n_features_in_"] not in (codec.sample_shape_[0], n_features):  # H · W · C before 0.1.0
+        raise ModelFileError(f"n_features_in_ does not fit images of the shape {codec.sample_shape_}.")
     lengths = {
         "class_count_": (len(fitted["class_count_"]), n_classes),
         "class_prior_": (len(fitted["class_prior_"]), n_classes),
-        "n_features_in_": (fitted["n_features_in_"], n_features),
         "feature_names_in_": (len(fitted.get("feature_names_in_", range(n_features))), n_features),
     }
     if wrong := [name for name, (found, expected) in lengths.items() if found != expected]:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .codec import fold_shape
 from .errors import InvalidInputError, MissingPackageError
+from .inputs import flatten_images
+from .labels import as_labels
+from .unwrapping import unwrap
+from .validation import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +64,8 @@ class SampleGridDisplay:
 
         Parameters
         ----------
-        clf : GenerativeBayesClassifier
-            Fitted.
+        clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
+            Fitted. Of a search, the best estimator draws.
         n_per_class : int, default=8
             Images in a row. All are sampled together, which takes little longer than one.
         random_state : int, RandomState instance or None, default=None
@@ -71,7 +76,13 @@ class SampleGridDisplay:
         Returns
         -------
         SampleGridDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such classifier in `clf`.
         """
+        clf = unwrap(clf, "sample")
         wanted = np.repeat(clf.classes_, n_per_class)
         X, y = clf.sample(len(wanted), y=wanted, random_state=random_state)
         return cls.from_images(
@@ -129,8 +140,9 @@ class SampleGridDisplay:
         InvalidInputError
             When the shapes of `X`, `y` and `image_shape` do not fit, or there is nothing to draw.
         """
-        pixels = np.asarray(X)
-        images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(y)
+        rows, shape = flatten_images(X)
+        pixels = np.asarray(rows).reshape(shape)
+        images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(as_labels(y))
         if labels.shape != (len(images),):
             raise InvalidInputError(
                 f"y must have one label for each of the {len(images)} images, got shape {labels.shape}."
@@ -138,13 +150,13 @@ class SampleGridDisplay:
         if not images.size:
             raise InvalidInputError(f"X must hold at least one pixel to draw, got shape {pixels.shape}.")
         names = list(np.unique(labels) if classes is None else classes)
-        rows = [images[labels == name][:n_per_class] for name in names]
-        if not any(map(len, rows)):
+        drawn = [images[labels == name][:n_per_class] for name in names]
+        if not any(map(len, drawn)):
             raise InvalidInputError(
-                f"There must be an image to draw, got none of the classes {names} for "
+                f"There must be an image to draw, got none of the classes {shortened(names)} for "
                 f"n_per_class={n_per_class}."
             )
-        return cls(rows, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
+        return cls(drawn, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> SampleGridDisplay:
         """Draw the grid.
@@ -206,16 +218,21 @@ class TrainingHistoryDisplay:
 
         Parameters
         ----------
-        clf : GenerativeBayesClassifier
-            Fitted; its ``history_`` is drawn.
+        clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
+            Fitted; its ``history_`` is drawn, of a search that of the best estimator.
         ax : matplotlib Axes, default=None
             Where to draw; a new figure by default.
 
         Returns
         -------
         TrainingHistoryDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such classifier in `clf`.
         """
-        return cls.from_history(clf.history_, ax=ax)
+        return cls.from_history(unwrap(clf, "history_").history_, ax=ax)
 
     @classmethod
     def from_history(
@@ -317,11 +334,11 @@ def _channels_last(
 def _folded(flat: NDArray[Any], image_shape: Sequence[int] | None) -> NDArray[Any]:
     n_features = flat.shape[1]
     if image_shape is None:
-        side = round(n_features**0.5)
-        image_shape = (side, side) if side * side == n_features else (1, n_features)
+        image_shape = fold_shape(n_features)
     if int(np.prod(image_shape)) != n_features:
         raise InvalidInputError(
-            f"image_shape must multiply to the {n_features} features of X, got {tuple(image_shape)}."
+            f"image_shape must multiply to the {n_features} features of X, got "
+            f"{shortened(tuple(image_shape))}."
         )
     return flat.reshape(-1, *image_shape)
 

@@ -1,8 +1,11 @@
-"""Training data: images as rows, weights checked, duplicates merged, a part held out, batches for torch."""
+"""Training data: weights checked, duplicates merged, a part held out, batches for torch."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,17 +15,22 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, InvalidParameterError
+from .inputs import as_numpy
+from .validation import listed, shortened
 
 __all__ = [
     "LabelledImages",
     "Samples",
     "as_is",
     "check_sample_weight",
-    "flatten_images",
     "hold_out",
     "merge_duplicates",
+    "split_by",
 ]
+
+KEYS = 1024  # that are compared together, so that no copy is as large as all images
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-200, 1e200
 
 
 @dataclass(frozen=True)
@@ -69,25 +77,6 @@ class Samples(NamedTuple):
         )
 
 
-def flatten_images(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Fold images to rows, and tell their shape; what has up to two dimensions is left to scikit-learn."""
-    ndim = getattr(X, "ndim", None)
-    if ndim is None:
-        try:
-            ndim = np.ndim(X)
-        except (TypeError, ValueError):  # no array, or a ragged one
-            return X, None
-    if ndim <= 2:
-        return X, None
-    images = np.asarray(X)
-    if ndim > 4:
-        raise InvalidInputError(
-            "X must have 2 dimensions (flat rows), 3 (grey images) or 4 (images with channels), "
-            f"got {ndim}: the shape {images.shape}."
-        )
-    return images.reshape(len(images), int(np.prod(images.shape[1:]))), images.shape[1:]
-
-
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np.float64]:
     """Weights (n_samples,) as float64, all 1 without `sample_weight`.
 
@@ -98,7 +87,14 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     """
     if sample_weight is None:
         return np.ones(n_samples)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = as_numpy(sample_weight, "sample_weight")
+    if weights.dtype == object and all(isinstance(each, Real) for each in weights.ravel()):
+        weights = np.array([_as_float(each) for each in weights.ravel()]).reshape(weights.shape)
+    if weights.dtype.kind not in "biuf":
+        raise InvalidInputError(
+            f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}."
+        )
+    weights = weights.astype(np.float64)
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape != (n_samples,):
@@ -111,8 +107,22 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
             f"{weights.min():g} to {weights.max():g}."
         )
     if not weights.any():
-        raise InvalidInputError("sample_weight must have a weight above 0, got zeros alone.")
+        raise InvalidInputError("sample_weight must have a weight above 0, got only zeros.")
+    smallest, largest = weights[weights > 0].min(), weights.max()
+    if smallest < SMALLEST_WEIGHT or largest > LARGEST_WEIGHT:
+        raise InvalidInputError(
+            f"sample_weight must be 0 or from {SMALLEST_WEIGHT:g} to {LARGEST_WEIGHT:g}, got values from "
+            f"{smallest:g} to {largest:g}, of which sums cannot be computed. Give them in other units."
+        )
     return weights
+
+
+def _as_float(value: Any) -> float:
+    """A number in float64; too large a one is infinite there."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def merge_duplicates(samples: Samples) -> Samples:
@@ -121,30 +131,107 @@ def merge_duplicates(samples: Samples) -> Samples:
     So a weight of 2 is exactly the same as a sample given twice, the order of the samples does not matter,
     and no image stands on both sides of a validation split.
     """
+    order, is_first = _sorted_by_image(samples)
+    weights = np.bincount(is_first.cumsum() - 1, samples.weights[order])
+    return samples.take(order[is_first])._replace(weights=weights.astype(np.float64))
+
+
+def _sorted_by_image(samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Positions sorted by class and levels, and whether each is the first of its class and levels."""
     n_samples = len(samples.labels)
     codes = samples.labels.astype(">i8").view(np.uint8).reshape(n_samples, 8)
-    rows = np.ascontiguousarray(np.hstack([codes, samples.levels.reshape(n_samples, -1)]))
+    rows = np.hstack([codes, samples.levels.reshape(n_samples, -1)])
     keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return samples.take(first)._replace(weights=np.bincount(inverse, samples.weights).astype(np.float64))
+    order = np.argsort(keys, kind="stable")
+    is_first = np.ones(n_samples, dtype=bool)
+    for start in range(1, n_samples, KEYS):
+        near = keys[order[start - 1 : start + KEYS]]
+        is_first[start : start + KEYS] = near[1:] != near[:-1]
+    return order, is_first
 
 
-def hold_out(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+def hold_out(samples: Samples, fraction: float, seed: int, classes: NDArray[Any]) -> tuple[Samples, Samples]:
     """Split into training and validation samples, stratified by class.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of different images.
+    fraction : float
+        The share that is held out, above 0 and below 1.
+    seed : int
+    classes : ndarray of shape (K,)
+        The classes that the labels stand for, to name them in errors.
 
     Raises
     ------
     InvalidInputError
         If there are too few images.
     """
-    try:
-        train, held_out = train_test_split(
-            np.arange(len(samples.labels)), test_size=fraction, stratify=samples.labels, random_state=seed
-        )
-    except ValueError as error:
+    if reason := _too_few(samples.labels, fraction, classes):
         raise InvalidInputError(
-            f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images "
-            f"in {len(np.unique(samples.labels))} classes ({error}). Give X_val and y_val, more images, or "
-            "early_stopping=False and a number for temperature."
-        ) from error
+            f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images: "
+            f"{reason}. Give X_val and y_val, more images, or early_stopping=False and a number for "
+            "temperature."
+        )
+    train, held_out = train_test_split(
+        np.arange(len(samples.labels)), test_size=fraction, stratify=samples.labels, random_state=seed
+    )
     return samples.take(train), samples.take(held_out)
+
+
+def split_by(samples: Samples, train_split: Callable[..., Any]) -> tuple[Samples, Any]:
+    """Split as `skorch.NeuralNet` does with its parameter ``train_split``.
+
+    Parameters
+    ----------
+    samples : Samples
+    train_split : callable
+        Such as `skorch.dataset.ValidSplit`, or what `skorch.helper.predefined_split` gives.
+
+    Returns
+    -------
+    training : Samples
+    held_out : Samples, pair of lists or None
+        Images and labels, if it is a data set of the user's own.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it fails, or gives something else.
+    """
+    images = samples.to_torch(torch.device("cpu"))
+    try:
+        parts = train_split(images, samples.labels)
+        training, held_out = (_taken_from(samples, images, part) for part in parts)
+        if not (held_out is None or isinstance(held_out, Samples)):
+            pairs = [held_out[i] for i in range(len(held_out))]
+            held_out = [image for image, _ in pairs], [label for _, label in pairs]
+    except Exception as error:  # of a function that others wrote
+        raise InvalidParameterError(
+            "The parameter 'net_params' of GenerativeBayesClassifier has a 'train_split' that fails here "
+            f"({type(error).__name__}: {shortened(str(error))}). Give fit X_val and y_val, or set "
+            "early_stopping and validation_fraction."
+        ) from error
+    return (training if isinstance(training, Samples) else samples), held_out
+
+
+def _taken_from(samples: Samples, images: LabelledImages, part: Any) -> Any:
+    """The samples of a subset of the images; anything else is left as it is."""
+    if getattr(part, "dataset", None) is not images:
+        return part
+    return samples.take(np.asarray(part.indices))
+
+
+def _too_few(labels: NDArray[np.int64], fraction: float, classes: NDArray[Any]) -> str:
+    """Why a share of these images cannot be held out with images of every class on both sides."""
+    present, counts = np.unique(labels, return_counts=True)
+    if (counts < 2).any():
+        single = listed(classes[present[counts < 2]])
+        return f"of these classes there is only one, and two are needed: {single}"
+    n_held_out = math.ceil(fraction * len(labels))
+    sides = {"held out": n_held_out, "left for training": len(labels) - n_held_out}
+    side, n_images = min(sides.items(), key=lambda each: each[1])
+    if n_images >= len(present):
+        return ""
+    return f"{n_images} would be {side}, fewer than the {len(present)} classes ({listed(classes[present])})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 from .codec import ImageCodec
 from .device import resolve_device
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
+from .inputs import as_input_errors, as_numbers, flatten_images
 from .random_numbers import DrawingFrom
-from .validation import whole
+from .validation import shortened, whole
 
 __all__ = ["frechet_inception_distance", "kernel_inception_distance"]
 
@@ -173,10 +175,7 @@ def _to_uint8(
     pixel_range: Literal["auto"] | tuple[float, float],
 ) -> list[NDArray[np.uint8]]:
     """Both as (N, 3, H, W), with 0 for black and 255 for white."""
-    first, second = (
-        check_array(images, dtype="numeric", allow_nd=True, ensure_min_samples=2, input_name=name)
-        for name, images in (("real", real), ("generated", generated))
-    )
+    first, second = (_read(images, name) for name, images in (("real", real), ("generated", generated)))
     _check_alike(first, second, pixel_range)
     flat = [images.reshape(len(images), -1) for images in (first, second)]
     codec = ImageCodec(channel_axis=channel_axis, pixel_range=pixel_range, n_levels=256)
@@ -187,7 +186,20 @@ def _to_uint8(
             f"Images must be grey or have 3 channels, got {channels}: the shape {first.shape[1:]}. "
             "Leave out what is no colour, such as opacity."
         )
-    return [codec.encode(images).repeat(3 // channels, axis=1) for images in flat]
+    return [codec.encode(images, strict=True).repeat(3 // channels, axis=1) for images in flat]
+
+
+def _read(images: ArrayLike, name: str) -> NDArray[Any]:
+    """Images, or square ones as flat rows, of finite numbers."""
+    rows, shape = flatten_images(images)
+    if len(shape) == 2 and isqrt(shape[1]) ** 2 != shape[1]:
+        raise InvalidInputError(
+            f"{name} has flat rows of {shape[1]} features, which make no square grey image. Reshape it to "
+            "(N, H, W) or (N, H, W, C)."
+        )
+    with as_input_errors():
+        checked = check_array(rows, dtype="numeric", ensure_min_samples=2, input_name=name)
+    return as_numbers(checked).reshape(shape)
 
 
 def _check_alike(real: NDArray[Any], generated: NDArray[Any], pixel_range: Any) -> None:
@@ -207,7 +219,7 @@ def _inception(features: Any, device: str) -> nn.Module:
     if features not in INCEPTION_FEATURES:
         raise InvalidParameterError(
             f"The parameter 'features' must be one of {INCEPTION_FEATURES} or a torch.nn.Module, got "
-            f"{features!r}."
+            f"{shortened(features)}."
         )
     with _torchmetrics():
         from torchmetrics.image.fid import FrechetInceptionDistance
@@ -253,7 +265,7 @@ def _subset_size(wanted: int | None, n_images: int) -> int:
     if not whole(2, n_images).accepts(size):
         raise InvalidParameterError(
             f"The parameter 'subset_size' must be an int from 2 to {n_images}, the images of the smaller "
-            f"set, got {size!r}."
+            f"set, got {shortened(size)}."
         )
     return size
 

@@ -26,8 +26,7 @@ from .random_numbers import new_generator
 
 __all__ = ["GenerativeNet", "MovingAverage", "make_net"]
 
-# Times the bits of equally probable levels: for a training that got worse, and for any.
-DIVERGED, HOPELESS = 10, 10**6
+DIVERGED = 10**7  # bits per dimension that no start costs
 INIT_BATCH = 128  # images for the data-dependent initialisation
 
 
@@ -227,15 +226,15 @@ class GenerativeNet(NeuralNet):
         warnings.warn(f"Training was interrupted {words}.", TrainingInterruptedWarning, stacklevel=3)
 
     def _warn_if_diverged(self, start: float) -> None:
-        """Warn if training has ended far worse than equally probable levels; few steps may not suffice."""
+        """Warn if the predictions of the last epoch lie far outside the range, and did not in the first."""
         stopping = dict(self.callbacks_).get("early_stopping")
         found = self.history[-1 if stopping is None else stopping.best_epoch_]["train_bpd"]
-        uniform = math.log2(self.module_.likelihood.n_levels)
-        if found > uniform * (DIVERGED if found > start else HOPELESS):
+        likelihood = self.module_.likelihood
+        if found > (likelihood.highest_cost / math.log(2) if found > start else DIVERGED):
             warnings.warn(
                 f"Training has diverged: it ended at {found:.4g} bits per dimension, where equally probable "
-                f"levels have {uniform:.4g}. Predictions are of no use. Fit again with a smaller lr (now "
-                f"{self.lr:g}).",
+                f"levels have {math.log2(likelihood.n_levels):.4g}. Predictions are of no use. Fit again with "
+                f"a smaller lr (now {self.lr:g}).",
                 TrainingDivergedWarning,
                 stacklevel=3,
             )

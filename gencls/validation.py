@@ -8,6 +8,7 @@ from reprlib import Repr
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InvalidParameterError
 
@@ -18,6 +19,7 @@ __all__ = [
     "choice",
     "either",
     "flag",
+    "listed",
     "optional",
     "real",
     "shortened",
@@ -26,6 +28,9 @@ __all__ = [
 ]
 
 LONGEST_VALUE = 200  # characters that a message repeats of one value
+LARGEST_INT = 2**63 - 1
+LONGEST_ITEM = 60  # characters of one value of several
+MOST_VALUES = 10  # that a message lists
 
 
 class Rule(NamedTuple):
@@ -36,12 +41,10 @@ class Rule(NamedTuple):
 
 
 def whole(minimum: int, maximum: int | None = None) -> Rule:
-    """A whole number in a closed range; bool is none."""
+    """A whole number in a closed range, of at most 64 bits; bool is none."""
     words = f"an int of at least {minimum}" if maximum is None else f"an int from {minimum} to {maximum}"
-    return Rule(
-        words,
-        lambda value: _is(value, Integral) and minimum <= value <= (value if maximum is None else maximum),
-    )
+    largest = LARGEST_INT if maximum is None else maximum
+    return Rule(words, lambda value: _is(value, Integral) and minimum <= value <= largest)
 
 
 def real(words: str, accepts: Callable[[float], bool]) -> Rule:
@@ -123,11 +126,21 @@ def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, 
 def shortened(value: Any) -> str:
     """What came, for a message: the repr of small values, of large ones the beginning or the size."""
     if isinstance(value, bytes | bytearray | memoryview | np.void):
-        size = value.nbytes if isinstance(value, memoryview | np.void) else len(value)
+        size = len(value) if isinstance(value, bytes | bytearray) else value.nbytes
         if size > LONGEST_VALUE:
             return f"{size:,} bytes of type {type(value).__name__}"
-    words = _SHORT.repr(value)
+    try:
+        words = _SHORT.repr(value)
+    except ValueError:  # Python writes no int of thousands of digits
+        words = f"a value of type {type(value).__name__}"
     return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 1]}…"
+
+
+def listed(values: NDArray[Any]) -> str:
+    """The first values of an array, for a message."""
+    words = [shortened(value) for value in values[:MOST_VALUES].tolist()]
+    words = [word if len(word) <= LONGEST_ITEM else f"{word[: LONGEST_ITEM - 1]}…" for word in words]
+    return ", ".join(words + ["…"] * (len(values) > MOST_VALUES))
 
 
 _SHORT = Repr()

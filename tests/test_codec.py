@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 import warnings
 from math import prod
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from gencls import ImageCodec, InvalidInputError, PixelClippingWarning
+from gencls import (
+    AmbiguousShapeWarning,
+    ImageCodec,
+    InvalidInputError,
+    PixelClippingWarning,
+    PixelScaleWarning,
+)
 
 N = 7
 LEVELS = [2, 3, 16, 17, 100, 255, 256]
@@ -257,6 +265,20 @@ def test_encoding_leaves_the_images_alone():
     np.testing.assert_array_equal(images, before)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64], ids=lambda t: t.__name__)
+def test_encoding_copies_no_images_as_float64(dtype):
+    images = np.random.RandomState(0).randint(256, size=(4000, 16, 16, 3)).astype(dtype)
+    flat = flatten(images)
+    tracemalloc.start()
+    try:
+        levels = fit(images).encode(flat)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * levels.nbytes  # float64 has 8
+    np.testing.assert_array_equal(levels, np.moveaxis(images, -1, 1))
+
+
 # Clipping
 
 
@@ -299,6 +321,205 @@ def test_floats_for_a_model_of_uint8_mean_the_same_values():
     codec = fit(np.array([[0, 200]], dtype=np.uint8))
     np.testing.assert_array_equal(codec.encode(np.array([[3.0, 254.6]])).ravel(), [3, 255])
     clipping(codec, np.array([[-1.0, 3.0]]))
+
+
+# Another scale
+
+
+BYTES = np.random.RandomState(0).randint(256, size=(6, 4, 4)).astype(np.uint8)
+BYTES[0, 0, :2] = 0, 255
+DEEP = BYTES.astype(np.uint16) * 257
+DIGITS = load_digits().data[:200]
+SCALES = {  # what is fitted, and what comes later
+    "bytes, then floats to 1": (BYTES, BYTES / 255),
+    "bytes, then float32 to 1": (BYTES, (BYTES / 255).astype(np.float32)),
+    "bytes, then one image to 1": (BYTES, BYTES[:1] / 255),
+    "bytes, then a dark image to 1": (BYTES, BYTES / 2550),
+    "bytes, then -1 to 1": (BYTES, BYTES / 127.5 - 1),
+    "bytes, then standardised": (BYTES, (BYTES / 255 - 0.45) / 0.22),
+    "bytes, then 16 bits": (BYTES, DEEP),
+    "bytes, then 12 bits": (BYTES, DEEP // 16),
+    "bytes, then masks": (BYTES, BYTES > 100),
+    "bytes as floats, then floats to 1": (BYTES * 1.0, BYTES / 255),
+    "bytes as int64, then floats to 1": (BYTES.astype(int), BYTES / 255),
+    "floats to 1, then bytes": (BYTES / 255, BYTES),
+    "floats to 1, then a dark image of bytes": (BYTES / 255, BYTES[:1] // 10),
+    "floats to 1, then per cent": (BYTES / 255, BYTES / 2.55),
+    "-1 to 1, then bytes": (BYTES / 127.5 - 1, BYTES),
+    "masks, then bytes": ((BYTES > 100).astype(int), (BYTES > 100) * 255),
+    "masks of bool, then bytes": (BYTES > 100, BYTES),
+    "16 bits, then bytes": (DEEP, BYTES),
+    "16 bits, then floats to 1": (DEEP, BYTES / 255),
+    "16 bits as floats, then floats to 1": (DEEP * 1.0, DEEP / 65535),
+    "digits, then floats to 1": (DIGITS, DIGITS / 16),
+    "digits, then one of them to 1": (DIGITS, DIGITS[:1] / 16),
+    "digits of int, then floats to 1": (DIGITS.astype(int), DIGITS / 16),
+    "digits, then as bytes": (DIGITS, DIGITS * 15.9375),
+    "digits, then all as bytes": (DIGITS, (DIGITS * 15).astype(np.uint8)),
+}
+
+
+@pytest.mark.parametrize("case", SCALES)
+def test_images_on_another_scale_are_refused_where_they_are_learned_from(case):
+    fitted, images = SCALES[case]
+    with pytest.raises(InvalidInputError, match="another scale"):
+        fit(fitted).encode(flatten(images), strict=True)
+
+
+@pytest.mark.parametrize("case", SCALES)
+def test_predictions_from_another_scale_have_one_warning(case):
+    fitted, images = SCALES[case]
+    codec = fit(fitted)
+    with pytest.warns((PixelScaleWarning, PixelClippingWarning), match="another scale") as caught:
+        codec.encode(flatten(images))
+    assert len(caught) == 1
+
+
+def test_images_on_another_scale_than_the_given_range_are_refused_in_the_first_fit():
+    codec = fit(BYTES / 255, pixel_range=(0, 255))
+    with pytest.raises(InvalidInputError, match="another scale"):
+        codec.encode(flatten(BYTES / 255), strict=True)
+
+
+BLACK, CORNER = np.zeros_like(BYTES), np.zeros_like(BYTES)
+CORNER[0, 0, 0] = 9
+FINE = {
+    "the same": (BYTES, BYTES),
+    "bytes as floats": (BYTES, BYTES * 1.0),
+    "bytes as int64": (BYTES, BYTES.astype(int)),
+    "bytes with fractions": (BYTES, BYTES * 0.7),
+    "a black image": (BYTES, BLACK[:1]),
+    "black images of float": (BYTES, BLACK * 1.0),
+    "black images of bool": (BYTES, BLACK.astype(bool)),
+    "an image of ones": (BYTES, BLACK[:1] + 1),
+    "a white image": (BYTES, BLACK[:1] + 255),
+    "dark but for a corner": (BYTES, CORNER),
+    "dark photographs": (BYTES, BYTES // 50),
+    "dark floats": (BYTES / 255, BYTES / 255 / 50),
+    "floats without contrast": (BYTES / 255, 0.5 + BYTES / 255 / 1000),
+    "masks": ((BYTES > 100) * 1, (BYTES[:1] > 100) * 1.0),
+    "masks as bytes": ((BYTES > 100) * 255, (BYTES > 100) * 255),
+    "masks with fractions": ((BYTES > 100) * 1, BYTES / 255),
+    "three levels": (BYTES % 3 * 1.0, BYTES % 2),
+    "negative whole numbers": (BYTES.astype(int) - 128, BYTES[:1].astype(int) - 128),
+    "constant images": (BLACK * 1.0, BLACK * 1.0),
+}
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_may_well_be_on_the_same_scale_is_taken_in_silence(case):
+    fitted, images = FINE[case]
+    fit(fitted).encode(flatten(images), strict=True)
+
+
+def test_every_single_digit_is_taken_in_silence():
+    codec = fit(DIGITS)
+    for image in DIGITS:
+        codec.encode(image[None], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "images"),
+    [(BYTES, BYTES % 2), (BYTES / 255, BYTES / 255**2), (BYTES, (BYTES % 2) * 1.0)],
+    ids=["bytes", "floats", "bytes as floats"],
+)
+def test_nearly_black_images_are_taken_with_a_warning(fitted, images):
+    with pytest.warns(PixelScaleWarning, match="within 1/255 of the range"):
+        levels = fit(fitted).encode(flatten(images), strict=True)
+    assert levels.max() == 1
+
+
+def test_values_far_outside_are_clipped_as_long_as_they_are_few():
+    images = BYTES / 255
+    images[0, 0, 0] = 1000
+    message, _ = clipping(fit(BYTES / 255), flatten(images))
+    assert message.startswith("1 of 96 values")
+    assert "scale" not in message
+
+
+# Ambiguous shapes
+
+
+@pytest.mark.parametrize("side", [4, 8, 32])
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_rows_of_colour_images_are_no_strips(side, axis):
+    rows = np.zeros((N, 3 * side * side), dtype=np.uint8)
+    with pytest.raises(InvalidInputError, match="image_shape") as caught:
+        fit(rows, channel_axis=axis)
+    shapes = {-1: f"image_shape=({side}, {side}, 3)", 1: f"image_shape=(3, {side}, {side})"}
+    words = str(caught.value)
+    assert words.index(shapes[axis]) < words.index(shapes[-axis])
+    for shape in (eval(shapes[axis].removeprefix("image_shape=")), (1, 3 * side * side)):
+        assert fit(rows, channel_axis=axis, image_shape=shape).image_shape_ == shape
+
+
+@pytest.mark.parametrize("n_features", [65, 77, 784 * 2, 2000])
+def test_long_rows_become_strips_with_a_warning(n_features):
+    rows = np.zeros((N, n_features), dtype=np.uint8)
+    with pytest.warns(AmbiguousShapeWarning, match="image_shape"):
+        assert fit(rows).image_shape_ == (1, n_features)
+    assert fit(rows, image_shape=(1, n_features)).image_shape_ == (1, n_features)
+
+
+def test_short_rows_become_strips_in_silence():
+    for n_features in set(range(1, 64)) - {27, 48} - {side**2 for side in range(8)}:
+        assert fit(np.zeros((N, n_features))).image_shape_ == (1, n_features)
+
+
+@pytest.mark.parametrize("shape", [(160, 3), (8, 3), (40, 4)], ids=str)
+def test_a_photograph_is_not_taken_for_many_grey_images(shape):
+    photograph = np.zeros((120, *shape), dtype=np.uint8)
+    with pytest.raises(InvalidInputError, match=re.escape("[X]")) as caught:
+        fit(photograph)
+    assert f"image_shape={shape}" in str(caught.value)
+    assert fit(photograph, image_shape=shape).image_shape_ == shape
+
+
+@pytest.mark.parametrize("fitted", [(2, 3), (2, 3, 4), (6,)], ids=str)
+def test_a_single_image_is_to_be_put_into_a_list(fitted):
+    codec = fit(np.zeros((N, *fitted)), image_shape=None if len(fitted) > 1 else (2, 3))
+    with pytest.raises(InvalidInputError, match=re.escape("[X]")):
+        codec.check_shape(codec.image_shape_)
+
+
+# Extreme values
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64], ids=lambda t: t.__name__)
+def test_whole_numbers_that_float64_cannot_tell_apart(dtype):
+    largest = np.iinfo(dtype).max
+    for values in ([[0, largest]], [[largest - 1, largest]], [[2**53, 2**53 + 1]]):
+        with pytest.raises(InvalidInputError, match="float64 cannot tell apart"):
+            fit(np.array(values, dtype=dtype))
+    assert comes_back(np.array([[2**53 - 1, 2**53]], dtype=dtype))
+    codec = fit(np.array([[0, 16]], dtype=dtype))
+    _, levels = clipping(codec, np.array([[0, 16, 7, 3, largest]], dtype=dtype)[:, [0, 4]])
+    np.testing.assert_array_equal(levels.ravel(), [0, 16])
+
+
+@pytest.mark.parametrize("pixel_range", [(-1e307, 1e307), (0, 1e308), (-1.1e300, 0)], ids=str)
+def test_ranges_that_cannot_be_computed_with(pixel_range):
+    with pytest.raises(InvalidInputError, match="too far apart for float64"):
+        fit(np.zeros((2, 4)), pixel_range=pixel_range)
+    with pytest.raises(InvalidInputError, match="too far apart for float64"):
+        fit(np.array([pixel_range]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "pixel_range"),
+    [
+        (np.uint8, (0, 1000)),
+        (np.uint8, (-1, 255)),
+        (np.bool_, (0, 255)),
+        (np.int16, (0, 2**15)),
+        (np.float16, (0, 1e6)),
+        (np.float32, (-1e39, 0)),
+    ],
+    ids=str,
+)
+def test_ranges_that_the_dtype_cannot_hold(dtype, pixel_range):
+    with pytest.raises(InvalidInputError, match="cannot hold"):
+        fit(np.zeros((2, 4), dtype=dtype), pixel_range=pixel_range)
 
 
 # Errors
@@ -360,16 +581,16 @@ def test_training_images_outside_a_given_range(pixel_range, shown):
         fit(np.array([[0, 16]]), pixel_range=pixel_range)
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1), (5,), (2,)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1)], ids=str)
 def test_images_of_another_shape_than_in_fit(shape):
     codec = fit(np.zeros((N, 2, 3)))
     message = f"X must have images of shape (2, 3) as in fit, or flat rows of 6 features, got {shape}."
     with pytest.raises(InvalidInputError, match=whole(message)):
-        codec.check_sample_shape(shape)
+        codec.check_shape((5, *shape))
 
 
 @pytest.mark.parametrize("fitted", [(2, 3), (6,)], ids=str)
 def test_images_and_flat_rows_are_both_taken_after_fit(fitted):
     codec = fit(np.zeros((N, *fitted)), image_shape=(2, 3))
-    codec.check_sample_shape((2, 3))
-    codec.check_sample_shape((6,))
+    codec.check_shape((5, 2, 3))
+    codec.check_shape((5, 6))

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.exceptions import DataConversionWarning
 
 from gencls import InvalidInputError, InvalidParameterError
 from gencls.labels import (
+    as_labels,
     check_classes,
     check_none_missing,
     check_same_classes,
     draw_labels,
     encode_labels,
     encode_labels_for,
+    unique_classes,
 )
 
 CLASSES = np.array(["ant", "bee", "cow"])
@@ -27,7 +33,7 @@ def test_labels_become_positions_and_back():
     assert CLASSES[codes].tolist() == y
 
 
-@pytest.mark.parametrize("y", [["cow"], [["cow", "ant"]], "cow"])
+@pytest.mark.parametrize("y", [["cow"], [["cow", "ant"]], np.array("cow")])
 def test_there_must_be_one_for_each_image(y):
     with pytest.raises(InvalidInputError, match=r"y must have the shape \(2,\), a class for each image, got"):
         encode_labels(y, CLASSES, 2)
@@ -72,8 +78,69 @@ def test_what_is_to_be_drawn():
     assert abs(drawn.mean() - 0.5) < 0.1
     assert draw_labels(2, "cow", CLASSES, PRIOR, rng).tolist() == [2, 2]
     assert draw_labels("any", ["cow", "ant"], CLASSES, PRIOR, rng).tolist() == [2, 0]
-    with pytest.raises(InvalidParameterError, match="'n_samples' of sample must be an int of at least 1"):
+    with pytest.raises(InvalidParameterError, match="'n_samples' of sample must be an int from 1 to"):
         draw_labels(0, "cow", CLASSES, PRIOR, rng)
+
+
+MISTAKEN = {
+    "words and numbers": (["ant", 1], "'ant' at position 0 and 1 at position 1"),
+    "words and numbers as objects": (np.array([1, "ant"], dtype=object), "1 at position 0"),
+    "words and numbers in a series": (pd.Series([1, "ant"]), "1 at position 0"),
+    "words and bytes": (["ant", b"bee"], "b'bee' at position 1"),
+    "words and NaN": (["ant", math.nan], "1 of 2 are missing"),
+    "words and None": (("ant", None), "1 of 2 are missing"),
+    "words and NA": (pd.Series(["ant", None], dtype="string"), "1 of 2 are missing"),
+    "lists": (np.array([[1], [1, 2]], dtype=object), r"got \[1\] at position 0"),
+    "ragged lists": ([[1], [1, 2]], "must be what numpy can make an array of"),
+    "a dict": ({"ant": 1}, "array or list of classes"),
+    "a set": ({"ant"}, "array or list of classes"),
+    "a generator": ((label for label in "ab"), "array or list of classes"),
+    "a number": (3, "array or list of classes, got 3"),
+    "masked": (np.ma.array([1, 2], mask=[0, 1]), "1 of 2 are masked"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_labels_are_of_one_kind(name):
+    labels, words = MISTAKEN[name]
+    with pytest.raises(InvalidInputError, match=words) as caught:
+        as_labels(labels)
+    assert str(caught.value).startswith("y must ")
+
+
+def test_labels_of_any_container():
+    for labels in ([1, 2], (1, 2), np.array([1, 2]), torch.tensor([1, 2]), list(torch.tensor([1, 2]))):
+        assert np.asarray(as_labels(labels)).tolist() == [1, 2]
+    assert np.asarray(as_labels(torch.tensor([1.0, 2.0], requires_grad=True))).tolist() == [1, 2]
+    words = ["ant", "bee"]
+    for labels in (words, np.array(words, dtype=object), pd.Series(words, index=[7, 3])):
+        assert np.asarray(as_labels(labels)).tolist() == ["ant", "bee"]
+
+
+def test_a_column_is_taken_with_the_warning_of_scikit_learn():
+    with pytest.warns(DataConversionWarning):
+        assert encode_labels(pd.DataFrame({"label": ["cow", "ant"]}), CLASSES, 2).tolist() == [2, 0]
+
+
+def test_what_is_said_of_long_labels_is_short():
+    with pytest.raises(InvalidInputError) as caught:
+        encode_labels(["x" * 10**6 + str(i) for i in range(20)], CLASSES, 20)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [["b", "a"], ("a", "b", "a"), {"b", "a"}, pd.Series(["b", "a"], index=[5, 6]), pd.Index(["a", "b"])],
+)
+def test_all_classes_are_told_in_any_container(classes):
+    assert unique_classes(classes).tolist() == ["a", "b"]
+    check_same_classes(classes, np.array(["a", "b"]))
+
+
+@pytest.mark.parametrize("classes", ["ab", [], 3, {"a": 1}, ["a", 1], ["a", None]], ids=repr)
+def test_classes_that_are_none(classes):
+    with pytest.raises(InvalidInputError, match=r"^classes must "):
+        unique_classes(classes)
 
 
 def test_classes_are_two_or_more_and_stay():

@@ -6,6 +6,7 @@ import re
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gencls import InvalidInputError, InvalidParameterError, expected_calibration_error
@@ -98,13 +99,30 @@ def test_classes_of_any_kind_in_the_order_of_the_columns():
             ["a", "d"],
             [[0.5, 0.5], [0.5, 0.5]],
             {"labels": ["a", "b"]},
-            "y_true must have classes of labels alone, got also ['d'].",
+            "y_true must have only classes of labels, got also 'd'.",
         ),
     ],
 )
 def test_what_does_not_fit(y_true, y_prob, options, message):
     with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
         expected_calibration_error(y_true, y_prob, **options)
+
+
+@pytest.mark.parametrize("y_prob", [["a", "b"], [["0.5", "0.5"]] * 2, [[0.5, 0.5], [1]], [[0.5j, 0.5]] * 2])
+def test_probabilities_that_are_no_array_of_numbers(y_prob):
+    with pytest.raises(InvalidInputError, match=r"^y_prob must"):
+        expected_calibration_error([0, 1], y_prob)
+
+
+def test_columns_of_a_frame_are_taken_by_name():
+    probabilities, codes = make_probabilities(k=3)
+    names = np.array(["b", "c", "a"])
+    expected = expected_calibration_error(names[codes], probabilities, labels=names)
+    frame = pd.DataFrame(probabilities, columns=names)
+    for labels in (None, ["a", "b", "c"], ["c", "a", "b"]):
+        assert expected_calibration_error(names[codes], frame, labels=labels) == pytest.approx(expected)
+    with pytest.raises(InvalidInputError, match=r"columns of labels .*'dog'"):
+        expected_calibration_error(names[codes], frame, labels=["a", "b", "dog"])
 
 
 def test_probabilities_that_are_no_numbers():

@@ -10,7 +10,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from gencls import GenerativeBayesClassifier, neg_bits_per_dim_scorer
 from gencls.errors import InvalidInputError, MissingPackageError
 from gencls.plotting import SampleGridDisplay, TrainingHistoryDisplay
 
@@ -210,6 +219,84 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
         "TrainingHistoryDisplay needs matplotlib, which is not installed. "
         'Install it with: pip install "gencls[plot]"'
     )
+
+
+# What is drawn for
+
+
+class Drawing(ClassifierMixin, BaseEstimator):
+    """What the displays use of a fitted classifier, as scikit-learn clones and fits it."""
+
+    def __init__(self, shade=0):
+        self.shade = shade
+
+    def fit(self, X, y):
+        self.classes_, self.image_shape_, self.channel_axis = np.unique(y), (2, 3), -1
+        self.codec_ = SimpleNamespace(low_=0, high_=16)
+        self.history_ = [{"epoch": 1, "train_bpd": 3.0 + self.shade}]
+        return self
+
+    def predict(self, X):
+        return np.repeat(self.classes_[:1], len(X))
+
+    def sample(self, n_samples=1, y=None, random_state=None):
+        return np.full((n_samples, 2, 3), self.shade), y
+
+    def bits_per_dim(self, X, y=None):
+        return float(np.mean(X))
+
+
+DATA = np.full((8, 6), 3.0), np.arange(8) % 2
+
+
+def search(estimator, **grid):
+    return GridSearchCV(estimator, grid, cv=2, **({"error_score": "raise"} if grid else {}))
+
+
+NESTED = {
+    "pipeline": make_pipeline(FunctionTransformer(), Drawing(7)),
+    "pipeline of one": make_pipeline(Drawing(7)),
+    "search": search(Drawing(), shade=[7]),
+    "search of a pipeline": search(make_pipeline(FunctionTransformer(), Drawing()), drawing__shade=[7]),
+    "pipeline of a search": make_pipeline(FunctionTransformer(), search(Drawing(), shade=[7])),
+    "pipeline of pipelines": make_pipeline(make_pipeline(FunctionTransformer(), make_pipeline(Drawing(7)))),
+    "frozen": FrozenEstimator(Drawing(7).fit(*DATA)),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_the_classifier_in_pipelines_and_searches_is_found(name):
+    fitted = clone(NESTED[name]).fit(*DATA)
+    assert (drawn(SampleGridDisplay.from_estimator(fitted))[:2, :3] == 7).all()
+    assert TrainingHistoryDisplay.from_estimator(fitted).ax_.lines[0].get_ydata().tolist() == [10.0]
+    assert neg_bits_per_dim_scorer(fitted, *DATA) == -3.0
+
+
+def test_scores_are_those_of_the_images_that_the_classifier_gets():
+    steps = FunctionTransformer(np.square), search(make_pipeline(FunctionTransformer(np.negative), Drawing()))
+    fitted = make_pipeline(*steps).set_params(gridsearchcv__param_grid={"drawing__shade": [0]}).fit(*DATA)
+    assert neg_bits_per_dim_scorer(fitted, DATA[0]) == 9.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        SampleGridDisplay.from_estimator,
+        TrainingHistoryDisplay.from_estimator,
+        lambda clf: neg_bits_per_dim_scorer(clf, *DATA),
+    ],
+)
+def test_without_a_fitted_classifier_an_error_says_what_is_needed(call):
+    for unfitted in (GenerativeBayesClassifier(), *(clone(NESTED[name]) for name in list(NESTED)[:6])):
+        with pytest.raises(NotFittedError):
+            call(unfitted)
+    others = make_pipeline(FunctionTransformer(), LogisticRegression()), "model.safetensors", Drawing, None
+    for other in (*others, make_pipeline(Drawing(), "passthrough"), CalibratedClassifierCV(Drawing())):
+        with pytest.raises((InvalidInputError, NotFittedError)):
+            call(other)
+    without_best = search(Drawing(), shade=[7]).set_params(refit=False).fit(*DATA)
+    with pytest.raises(InvalidInputError, match="refit=True"):
+        call(without_best)
 
 
 @pytest.mark.parametrize("display", [SampleGridDisplay, TrainingHistoryDisplay])

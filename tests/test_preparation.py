@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
+import tracemalloc
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -77,6 +80,26 @@ def test_a_weight_of_3_is_a_sample_given_three_times():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("n", [1, 2, 1023, 1024, 1025, 1026, 2048, 2049])
+def test_duplicates_are_found_in_whatever_part_they_lie(n):
+    samples = make_samples(n)
+    merged = merge_duplicates(samples)
+    together = np.column_stack([samples.labels, samples.levels.reshape(n, -1)])
+    expected, inverse = np.unique(together, axis=0, return_inverse=True)
+    np.testing.assert_array_equal(np.column_stack([merged.labels, merged.levels.reshape(-1, 4)]), expected)
+    np.testing.assert_array_equal(merged.weights, np.bincount(inverse.ravel(), samples.weights))
+
+
+def test_merging_needs_no_more_memory_than_the_images_and_their_keys():
+    samples = make_samples(5000, n_levels=256, size=(3, 16, 16))
+    tracemalloc.start()
+    try:
+        merge_duplicates(samples)
+        assert tracemalloc.get_traced_memory()[1] < 1.6 * samples.levels.nbytes
+    finally:
+        tracemalloc.stop()
+
+
 def test_different_images_are_all_kept():
     samples = make_samples(n_levels=256, size=(3, 4, 5))
     merged = merge_duplicates(samples)
@@ -92,7 +115,7 @@ def test_different_images_are_all_kept():
 def test_a_share_of_every_class_is_held_out(fraction):
     labels = np.repeat([0, 1, 2], [40, 80, 120])
     levels = np.arange(240, dtype=np.uint8).reshape(240, 1, 1, 1)
-    train, held_out = hold_out(Samples(levels, labels, np.ones(240)), fraction, seed=0)
+    train, held_out = hold_out(Samples(levels, labels, np.ones(240)), fraction, 0, np.arange(3))
     np.testing.assert_array_equal(np.bincount(held_out.labels), np.array([40, 80, 120]) * fraction)
     together = np.concatenate([train.levels, held_out.levels]).ravel()
     np.testing.assert_array_equal(np.sort(together), np.arange(240))
@@ -100,7 +123,7 @@ def test_a_share_of_every_class_is_held_out(fraction):
 
 def test_the_seed_decides_what_is_held_out():
     samples = merge_duplicates(make_samples(n_levels=256))
-    first, again, other = (hold_out(samples, 0.3, seed)[1] for seed in (0, 0, 1))
+    first, again, other = (hold_out(samples, 0.3, seed, np.arange(3))[1] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.levels, again.levels)
     assert (first.levels != other.levels).any()
 
@@ -108,17 +131,31 @@ def test_the_seed_decides_what_is_held_out():
 @pytest.mark.parametrize(
     ("labels", "fraction", "reason"),
     [
-        ([0, 0, 1, 1], 0.1, "The test_size = 1 should be greater or equal to the number of classes = 2"),
-        ([0] * 9 + [1], 0.5, "The least populated class(es)? in y ha(s|ve) only 1 member.*"),
+        ([0, 0, 1, 1], 0.1, "1 would be held out, fewer than the 2 classes ('cat', 'zebra')"),
+        ([0, 0, 1, 1], 0.9, "0 would be left for training, fewer than the 2 classes ('cat', 'zebra')"),
+        ([0] * 9 + [1], 0.5, "of these classes there is only one, and two are needed: 'zebra'"),
     ],
 )
 def test_too_few_images_to_hold_some_out(labels, fraction, reason):
     n = len(labels)
     samples = Samples(np.zeros((n, 1, 1, 1), np.uint8), np.array(labels), np.ones(n))
-    start = f"validation_fraction={fraction:g} cannot be held out of {n} different images in 2 classes ("
-    end = "). Give X_val and y_val, more images, or early_stopping=False and a number for temperature."
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(start)}{reason}{re.escape(end)}$"):
-        hold_out(samples, fraction, seed=0)
+    message = (
+        f"validation_fraction={fraction:g} cannot be held out of {n} different images: {reason}. Give X_val "
+        "and y_val, more images, or early_stopping=False and a number for temperature."
+    )
+    with pytest.raises(InvalidInputError, match=whole(message)):
+        hold_out(samples, fraction, seed=0, classes=np.array(["cat", "zebra"]))
+
+
+@pytest.mark.parametrize("n", [4, 5, 7, 30])
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.3, 0.5, 0.7, 0.99])
+def test_what_is_not_refused_is_held_out(n, fraction):
+    """So scikit-learn's words about positions of classes never come through."""
+    samples = Samples(np.zeros((n, 1, 1, 1), np.uint8), np.arange(n) % 2, np.ones(n))
+    few = min(math.ceil(fraction * n), n - math.ceil(fraction * n)) < 2
+    with pytest.raises(InvalidInputError, match="'zebra'") if few else nullcontext():
+        train, held_out = hold_out(samples, fraction, seed=0, classes=np.array(["cat", "zebra"]))
+        assert set(train.labels) == set(held_out.labels) == {0, 1}
 
 
 # check_sample_weight
@@ -147,7 +184,21 @@ def test_one_number_weighs_all():
         ([1, -1, 2], "sample_weight must be finite and non-negative, got values from -1 to 2."),
         ([1, np.nan, 2], "sample_weight must be finite and non-negative, got values from nan to nan."),
         ([1, np.inf, 2], "sample_weight must be finite and non-negative, got values from 1 to inf."),
-        ([0, 0, 0], "sample_weight must have a weight above 0, got zeros alone."),
+        ([0, 0, 0], "sample_weight must have a weight above 0, got only zeros."),
+        (
+            [1e308, 0, 1e308],
+            "sample_weight must be 0 or from 1e-200 to 1e+200, got values from 1e+308 to 1e+308, of which "
+            "sums cannot be computed. Give them in other units.",
+        ),
+        (
+            [5e-324, 1, 1],
+            "sample_weight must be 0 or from 1e-200 to 1e+200, got values from 4.94066e-324 to 1, of which "
+            "sums cannot be computed. Give them in other units.",
+        ),
+        (["1", "2", "3"], "sample_weight must be numbers, one a sample, got ['1', '2', '3']."),
+        ([1, None, 2], "sample_weight must be numbers, one a sample, got [1, None, 2]."),
+        ({0: 1.0, 1: 2.0}, "sample_weight must be numbers, one a sample, got {0: 1.0, 1: 2.0}."),
+        ([1, 2j, 3], "sample_weight must be numbers, one a sample, got [1, 2j, 3]."),
     ],
     ids=str,
 )

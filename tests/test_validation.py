@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gencls.validation import LONGEST_VALUE, shortened
+from gencls.validation import LONGEST_VALUE, listed, shortened, whole
 
 
 @pytest.mark.parametrize("value", [None, 3, "mild", (1, 2), ["a", 3.5], {"weight": 1.0}, {1, 2}])
@@ -31,6 +31,21 @@ def test_small_values_are_repeated_whole(value):
 )
 def test_large_values_are_shortened(value):
     assert 0 < len(shortened(value)) <= LONGEST_VALUE
+
+
+def test_an_int_that_python_does_not_write_is_named_by_its_type():
+    assert "int" in shortened(10**5000)
+
+
+def test_whole_numbers_have_64_bits():
+    assert whole(1).accepts(2**63 - 1)
+    assert not whole(1).accepts(2**63)
+
+
+def test_a_list_of_values_is_cut():
+    assert listed(np.arange(3)) == "0, 1, 2"
+    assert listed(np.arange(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …"
+    assert len(listed(np.array(["x" * 10**5] * 12))) < 700
 
 
 def test_bytes_are_counted():
