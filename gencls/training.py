@@ -233,8 +233,8 @@ class GenerativeNet(NeuralNet):
         if found > (likelihood.highest_cost / math.log(2) if found > start else DIVERGED):
             warnings.warn(
                 f"Training has diverged: it ended at {found:.4g} bits per dimension, where equally probable "
-                f"levels have {math.log2(likelihood.n_levels):.4g}. Predictions are of no use. Fit again with "
-                f"a smaller lr (now {self.lr:g}).",
+                f"levels have {math.log2(likelihood.n_levels):.4g}. Predictions are of no use. Fit again "
+                f"with a smaller lr (now {self.lr:g}).",
                 TrainingDivergedWarning,
                 stacklevel=3,
             )
