@@ -99,7 +99,7 @@ class GenerativeNet(NeuralNet):
                 f"after {len(self.history) - before} of {epochs} epochs; what was learned is kept"
             )
         if len(self.history) > before:
-            self._warn_if_diverged(self.history[before]["train_bpd"])
+            self._check_whether_it_diverged(self.history[before]["train_bpd"])
 
     def adopt(
         self,
@@ -193,7 +193,7 @@ class GenerativeNet(NeuralNet):
 
     def get_loss(self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """The criterion for each image's own class, in training with the cross-entropy if there is one."""
-        if self.discrimination_ is None or not training:
+        if self.discrimination_ is None:
             return super().get_loss(y_pred, y_true, X, training)
         likelihood = super().get_loss(y_pred[0], y_true, X, training)
         cross_entropy = self.discrimination_.cross_entropy(y_pred, X["labels"], y_true)
@@ -225,8 +225,19 @@ class GenerativeNet(NeuralNet):
             raise KeyboardInterrupt(f"Training was interrupted {words}.")
         warnings.warn(f"Training was interrupted {words}.", TrainingInterruptedWarning, stacklevel=3)
 
-    def _warn_if_diverged(self, start: float) -> None:
-        """Warn if the predictions of the last epoch lie far outside the range, and did not in the first."""
+    def _check_whether_it_diverged(self, start: float) -> None:
+        """Warn if the predictions of the last epoch lie far outside the range, and did not in the first.
+
+        Raises
+        ------
+        NonFiniteLossError
+            If the last step, after which no loss was computed, made weights that are not finite.
+        """
+        if not all(weight.isfinite().all() for weight in self.averaged_model.parameters()):
+            raise NonFiniteLossError(
+                "The weights are not finite after the last step of training, and predict nothing. Fit again "
+                f"with a smaller lr (now {self.lr:g})."
+            )
         stopping = dict(self.callbacks_).get("early_stopping")
         found = self.history[-1 if stopping is None else stopping.best_epoch_]["train_bpd"]
         likelihood = self.module_.likelihood

@@ -13,7 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 
-from gencls import GenerativeBayesClassifier, TrainingDivergedWarning, TrainingInterruptedWarning
+from gencls import (
+    GenerativeBayesClassifier,
+    NonFiniteLossError,
+    TrainingDivergedWarning,
+    TrainingInterruptedWarning,
+)
 
 X = np.random.RandomState(0).randint(0, 4, size=(24, 3, 3)).astype(float)
 Y = np.arange(24) % 2
@@ -92,6 +97,11 @@ def test_a_training_that_diverged_says_so():
     diverging = make(net_params=None, lr=10.0, gradient_clip=None, max_epochs=3)
     with pytest.warns(TrainingDivergedWarning, match="diverged.*bits per dimension.*lr"):
         diverging.fit(X, Y)
+
+
+def test_weights_that_are_not_finite_after_the_only_step_are_an_error():
+    with pytest.raises(NonFiniteLossError, match=r"not finite after the last step.*lr \(now 1e\+308\)"):
+        make(net_params=None, lr=1e308, max_epochs=1, batch_size=24).fit(X, Y)
 
 
 @pytest.mark.parametrize("early_stopping", [False, "accuracy"])
