@@ -17,7 +17,8 @@ __all__ = ["DELIMITERS", "Field", "QuotesError", "Row", "no_table", "read_text",
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 MOST_BYTES = 1 << 28  # 268 million, more than the paths of a million images take
-COMMENT = re.compile(r"[ \t]*#|sep=.$", re.MULTILINE)  # Excel writes the latter
+COMMENT = re.compile(r'[ \t]*#|"?sep=."?$', re.MULTILINE | re.IGNORECASE)  # Excel writes the latter
+MARKUP = re.compile(r'\s*(\[\s*)?\{\s*"|\s*<[!?a-z]', re.IGNORECASE)  # JSON; HTML or XML
 
 
 class Field(NamedTuple):
@@ -56,6 +57,9 @@ def read_text(table: Path, advice: str | None) -> str:
         words = f"row {number} is not in {error.encoding} (byte {error.object[error.start]:#x})"
         remedy = "Save it in UTF-8; Excel calls that 'CSV UTF-8'."
         raise no_table(table, words, advice or remedy, [number]) from error
+    if MARKUP.match(text):
+        remedy = "Write a CSV file with a row path,label for each image."
+        raise no_table(table, "it looks like JSON, HTML or XML", advice or remedy)
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n") + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ EXTENSIONS = tuple(sorted(ending for name in FORMATS for ending in ENDINGS.get(n
 OF_SYSTEMS = {"$recycle.bin", "@eadir", "__macosx", "desktop.ini", "ehthumbs.db", "lost+found", "thumbs.db"}
 # What the parts of data sets are called, but hardly classes.
 PARTS = {"dev", "eval", "evaluation", "test", "testing", "train", "training", "val", "valid", "validation"}
+DATA = {"data", "dataset", "image", "images", "img", "imgs", "set"}  # as in train_images
 MOST_ENDINGS = 10  # that a message lists
 
 
@@ -201,10 +203,16 @@ def _check_level(folder: Path, found: list[ClassFolder]) -> None:
     nested = [(each.name, file) for each in found for file in each.files if file.parent != folder / each.name]
     direct = sum(len(each.files) for each in found) - len(nested)
     names = [each.name for each in found]
-    are_parts = {name.lower() for name in names} <= PARTS
+    are_parts = all(map(_is_part, names))
     if (nested and not direct) or (are_parts and (nested or direct)):
         name, file = nested[0] if nested else (names[0], None)
         raise DataSetError(_too_high(folder, names, name, file))
+
+
+def _is_part(name: str) -> bool:
+    """Say whether a name is that of a part of a data set, such as "test1", "val2017" and "train_images"."""
+    words = set(re.findall("[^\\W\\d_]+", name.lower())) - DATA
+    return bool(words) and words <= PARTS
 
 
 def _too_high(folder: Path, names: list[str], name: str, file: Path | None) -> str:

@@ -7,6 +7,7 @@ import re
 import stat
 from pathlib import Path, PureWindowsPath
 from typing import Literal, NamedTuple
+from unicodedata import normalize
 
 from ._decoding import some_of
 from ._delimited import DELIMITERS, QuotesError, Row, no_table, read_text, split_rows
@@ -43,6 +44,7 @@ COLUMNS = (
 OTHER_QUOTES = "Write '\"' for them, or put '\"' around them if they belong to the text."
 ELSEWHERE = "Correct the path, or give root= if the paths start elsewhere."
 MAY_BE_HEADER = f"{ELSEWHERE[:-1]}, or header=True if row 1 is a header."
+SWAPPED = "Write the path first, or name the columns in the first row: label,path."
 LEAVES_BY_DOTS = (
     "Write the paths as they are from a folder that holds all images, without '..', and give it as root=."
 )
@@ -184,6 +186,10 @@ class _Reading(NamedTuple):
             if not field.quoted and QUOTES.fullmatch(field.text):
                 words = f"the quotes around {shortened(field.text)} are not double quotes"
                 return Mistake(row.number, words, OTHER_QUOTES)
+        if file is None and self._is_file(label.text):
+            return Mistake(
+                row.number, f"not {shortened(path.text)}, but {shortened(label.text)} is a file", SWAPPED
+            )
         if file is None:
             missing = _missing(path.text, self.root)
             if missing.target is None or self.missing == "raise":
@@ -195,9 +201,11 @@ class _Reading(NamedTuple):
         return self._find(path) is not None
 
     def _find(self, path: str) -> Path | None:
-        """Return the file that a path means, as it stands there, without spaces, or as Windows writes it."""
+        """Return the file that a path means, as it stands there or as other systems write it."""
         stripped = path.strip()
-        for written in (path, stripped, stripped.replace("\\", "/"), os.path.expanduser(stripped)):
+        slashes, home = stripped.replace("\\", "/"), os.path.expanduser(stripped)
+        accents = [normalize(form, stripped) for form in ("NFC", "NFD")]
+        for written in (path, stripped, slashes, home, *accents):
             file = _within(written, self.root)
             if file is not None and os.path.isfile(file):
                 return Path(file)
@@ -271,9 +279,10 @@ def _why_not(target: str, name: str) -> tuple[str, str]:
 
 
 def _similar(target: str) -> str:
-    """Name a file that differs by the ending, which was forgotten or is in capitals."""
+    """Name a file that differs by the ending, which was forgotten, or by capitals."""
     stem, ending = os.path.splitext(target)
-    others = (stem + each for each in (ending.lower(), ending.upper(), ".jpg", ".jpeg", ".png"))
+    others = [stem + each for each in (ending.lower(), ending.upper(), ".jpg", ".jpeg", ".png")]
+    others.append(os.path.join(os.path.dirname(target), os.path.basename(target).lower()))
     found = next((other for other in others if os.path.isfile(other)), None)
     return f", but {shortened(os.path.basename(found))}" if found else ""
 

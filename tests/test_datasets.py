@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -290,6 +291,17 @@ def test_parts_of_a_data_set_are_no_classes(tmp_path):
     save(tmp_path / "flat" / "train" / "1.png")
     with pytest.raises(DataSetError, match="seem to be parts of a data set"):
         load_image_folder(tmp_path / "flat")
+    for name in ("test1", "val2017", "test-images"):
+        save(tmp_path / "flat" / name / "1.png")
+    with pytest.raises(DataSetError, match="seem to be parts of a data set"):
+        load_image_folder(tmp_path / "flat")
+    for name in ("test positive/1.png", "test negative/1.png", "1/1.png"):
+        save(tmp_path / "classes" / name)
+    assert len(load_image_folder(tmp_path / "classes", size=2).target_names) == 3
+
+
+def test_parts_beside_other_folders_are_classes(tmp_path):
+    save(tmp_path / "flat" / "train" / "1.png")
     save(tmp_path / "flat" / "other" / "1.png")
     assert load_image_folder(tmp_path / "flat", size=2).target_names == ["other", "train"]
 
@@ -476,6 +488,7 @@ def labels_of(path, **options):
         f'path , label\n{ONE} , cat \n\t"{TWO}" , "dog" \n',
         f'# made by hand, "today\n\n{ONE},cat\n  # {TWO},cat\n,\n , ,\n{TWO},dog\n# end',
         f"sep=,\n{ONE},cat\n{TWO},dog",
+        f'"SEP=,"\n{ONE},cat\n{TWO},dog',
         f"{ONE},cat,\n{TWO},dog,,",
         f",path,label\n0,{ONE},cat\n1,{TWO},dog\n",
         f"Label,Width,File Name\ncat,9,{ONE}\ndog,9,{TWO}\n",
@@ -528,6 +541,28 @@ def test_csv_names_of_files_stay_as_they_are(table, fruits, name):
         assert labels_of(table(f"{name},dog\n{ONE},cat\n")) == ["dog", "cat"]
 
 
+@pytest.mark.parametrize(("there", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_csv_accents_may_be_written_as_other_systems_do(table, fruits, there, written):
+    name = "Äpfel.png"
+    save(fruits.parent / normalize(there, name))
+    assert labels_of(table(f"{normalize(written, name)},a\n")) == ["a"]
+
+
+def test_csv_names_the_file_that_differs_by_capitals(table):
+    path = table("fruits/plum/APPLE.PNG,a\n")
+    save(path.parent / "fruits" / "plum" / "apple.png")
+    with pytest.raises(DataSetError, match=r"no file 'fruits/plum/APPLE\.PNG' in .*, but 'apple\.png'"):
+        load_image_csv(path)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"path": "a.png"}', '[\n {"path"', "<!DOCTYPE html>", "<?xml?>", "<table>"]
+)
+def test_csv_that_is_markup(table, text):
+    with pytest.raises(DataSetError, match=r"looks like JSON, HTML or XML\. Write a CSV file"):
+        load_image_csv(table(text))
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|", " "])
 @pytest.mark.parametrize("header", ["", "path,label\n"])
 @pytest.mark.parametrize(("names", "label"), [((ONE, TWO), "a, b"), (("absent/1.png", "absent/2.png"), "a")])
@@ -563,6 +598,10 @@ def test_csv_rows_that_cannot_be_used(table, fruits):
         "fruits/plum/1.png/a,a": (
             f"'fruits/plum/1.png/a' in {root!r} cannot be opened ({os.strerror(errno.ENOTDIR)})",
             "Check paths and permissions.",
+        ),
+        f"a,{ONE}": (
+            f"not 'a', but '{ONE}' is a file",
+            "Write the path first, or name the columns in the first row: label,path.",
         ),
         "fruits/plum/1,a": (f"there is no file 'fruits/plum/1' in {root!r}, but '1.png'", ELSEWHERE),
         "fruits/plum/1.PNG,a": (f"there is no file 'fruits/plum/1.PNG' in {root!r}, but '1.png'", ELSEWHERE),
