@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from glob import glob
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from ._ordering import natural_key
 from .conditioners import list_conditioners
 from .errors import GenclsError, InvalidInputError
 from .estimator import GenerativeBayesClassifier
@@ -159,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         type=os.path.expanduser,
         metavar="IMAGE",
-        help="file; black is the model's lowest value, white its highest",
+        help="file, or pattern such as '*.png'; black is the model's lowest value, white its highest",
     )
     predict.add_argument(
         "--on-error",
@@ -257,9 +259,16 @@ def _print_card(card: Mapping[str, Any]) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     clf = _load(options)
-    images, paths = _read(clf, options.images, options.on_error)
+    images, paths = _read(clf, list(_expanded(options.images)), options.on_error)
     for path, row in zip(paths, clf.predict_proba(images), strict=True):
         _print(path, clf.classes_[row.argmax()], f"{row.max():.4f}")
+
+
+def _expanded(paths: Iterable[str]) -> Iterator[str]:
+    """Put what a pattern matches in its place, which not every shell does."""
+    for path in paths:
+        is_pattern = "*" in path and not os.path.lexists(path)
+        yield from (sorted(glob(path), key=natural_key) if is_pattern else []) or [path]
 
 
 def _sample(options: argparse.Namespace) -> None:

@@ -125,6 +125,20 @@ def test_predict_reads_grey_images_of_few_levels(run, tmp_path):
     assert_predicts(run("predict", "digits", *paths), paths, load_pretrained("digits"), X[:5])
 
 
+def test_predict_replaces_patterns_by_what_they_match(run, colours, tmp_path):
+    for name in ("10.png", "2.png", "3.txt"):
+        (tmp_path / name).write_bytes((colours / "red.png").read_bytes())
+    lines = run("predict", colours / "model", tmp_path / "*.png", colours / "blue.png").splitlines()
+    paths = [tmp_path / "2.png", tmp_path / "10.png", colours / "blue.png"]
+    assert [line.split("\t")[0] for line in lines] == [str(path) for path in paths]
+
+
+def test_a_pattern_that_matches_nothing_is_told(fails, colours, tmp_path):
+    assert "*.png' cannot be read as an image: there is no such file" in fails(
+        "predict", colours / "model", tmp_path / "*.png"
+    )
+
+
 def test_predict_can_leave_out_what_is_no_image(colours, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"no image")
     paths = [colours / "red.png", tmp_path / "a.png", tmp_path / "absent\x1b.png", colours / "blue.png"]
