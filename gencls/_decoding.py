@@ -128,6 +128,8 @@ def _decode(source: ImageSource, reading: Reading, name: str, stack: ExitStack) 
 
 def _check_area(image: Image.Image, name: str, max_pixels: int) -> None:
     pixels = image.width * image.height
+    if pixels == 0:
+        raise refusal(name, "it has no pixels", "Check where it comes from, or leave it out")
     if pixels > max_pixels:
         size = f"{image.width:,} × {image.height:,} = {pixels:,} pixels"
         advice = "Shrink it first, or raise max_pixels if you trust it"
@@ -146,7 +148,8 @@ def _go_to_photograph(image: Image.Image, name: str) -> None:
 
 def _check_shown_frame(image: Image.Image, name: str) -> None:
     """Check an image of the user, which is decoded and is not sought through."""
-    is_open = getattr(image, "fp", None) is not None
+    file = getattr(image, "fp", None)
+    is_open = file is not None and not getattr(file, "closed", False)
     try:
         image.load()
     except (AssertionError, AttributeError, OSError, ValueError) as error:
@@ -251,7 +254,7 @@ def _to_eight_bits(
         raise refusal(name, reason, f"{SCALE}, or give value_range=(black, white)")
     if not np.isfinite(highest - lowest):
         raise refusal(name, "it holds values that are not finite", SCALE)
-    remark = _clipped(lowest, highest, low, high) if value_range else _narrow(lowest, highest)
+    remark = _clipped(lowest, highest, low, high) if value_range else _narrow(values)
     return Image.fromarray(_scaled(values, lowest, highest, low, high)), remark
 
 
@@ -289,13 +292,25 @@ def _clipped(lowest: float, highest: float, low: float, high: float) -> Remark |
     return Remark(PixelClippingWarning, words)
 
 
-def _narrow(lowest: int, highest: int) -> Remark | None:
+def _narrow(values: NDArray[Any]) -> Remark | None:
+    """Judge all values, and those between black and white, which also mark what has no value."""
+    low, high = SIXTEEN_BITS
+    between = values[(low < values) & (values < high)]
+    return _narrow_range(values) or _narrow_range(between, " between black and white")
+
+
+def _narrow_range(values: NDArray[Any], which: str = "") -> Remark | None:
+    if not values.size:
+        return None
+    lowest, highest = values.min().item(), values.max().item()
     if lowest == highest or 16 * (highest - lowest) >= SIXTEEN_BITS[1]:
         return None
+    bits = highest.bit_length()
+    likely = (0, 2**bits - 1) if bits < 16 else (lowest, highest)
     words = (
-        f"16-bit grey goes only from {lowest} to {highest}, less than a sixteenth of the range from 0 to "
-        "65535, so that most differences are lost at 8 bits. Give the values of black and white, such as "
-        f"value_range=(0, {2 ** highest.bit_length() - 1}), or value_range=(0, 65535) if they are right."
+        f"16-bit grey{which} goes only from {lowest} to {highest}, less than a sixteenth of the range from 0 "
+        "to 65535, so that most differences are lost at 8 bits. Give the values of black and white, such as "
+        f"value_range={likely}, or value_range=(0, 65535) if they are right."
     )
     return Remark(NarrowRangeWarning, words)
 

@@ -37,8 +37,10 @@ def listed(X: Any, name: str, rule: str) -> list[Any]:
     if isinstance(X, Mapping | Set):
         raise InvalidInputError(f"{rule} Got a {type(X).__name__}. Give a list, in the order of the labels.")
     X = _column(X)
-    _refuse_ambiguous(X, name, rule)
-    images = _unwrapped(_elements(X, rule))
+    is_empty = tuple(getattr(X, "shape", ()))[:1] == (0,)
+    if not is_empty:
+        _refuse_ambiguous(X, name, rule)
+    images = [] if is_empty else _unwrapped(_elements(X, rule))
     if not images:
         raise InvalidInputError(f"{rule} Got none. Check where the list comes from.")
     _refuse_labelled(images[0], name, rule)

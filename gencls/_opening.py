@@ -40,7 +40,7 @@ def source_name(source: ImageSource, fallback: str) -> str:
         path = os.fspath(source)
     else:
         path = getattr(source, "filename", None) or getattr(source, "name", None)
-    if not path or not isinstance(path, str | bytes):
+    if not isinstance(path, str | bytes):
         return fallback
     return repr(path) if len(path) <= LONGEST_PATH else shortened(path)
 
@@ -138,6 +138,8 @@ def open_source(source: ImageSource, name: str, stack: ExitStack) -> Image.Image
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_content(bytes(source), name)
     if hasattr(source, "read") and not isinstance(source, TextIOBase):
+        if getattr(source, "closed", False):
+            raise refusal(name, "the file is closed", "Give its path, or read it while it is open")
         return _identified(source, name)  # type: ignore[arg-type]
     if hasattr(source, "__array__") and not isinstance(source, np.generic):
         return _from_array(np.asarray(source), name)

@@ -8,7 +8,8 @@ __all__ = ["ADVICE", "PREFIX", "kind_of"]
 
 PREFIX = 512  # bytes to look at
 
-GIT_LFS, HTML, ZIP, GZIP = "pointer of Git LFS", "HTML page", "ZIP archive", "gzip archive"
+GIT_LFS, ZIP, GZIP = "pointer of Git LFS", "ZIP archive", "gzip archive"
+HTML, XML, JSON = "HTML page", "XML document", "JSON document"  # which servers send instead of a file
 BOX = rb".{4}ftyp"  # how the ISO base media format begins
 SIGNATURES = (  # the first that matches counts
     ("BMP", rb"BM.{4}\0{4}"),
@@ -51,6 +52,8 @@ SIGNATURES = (  # the first that matches counts
     ("Radiance HDR", rb"#\?R(ADIANCE|GBE)"),
     ("SGI", rb"\x01\xda[\0\x01][\x01\x02]"),
     ("SVG", rb"\s*(<\?xml|<!--).*<svg|\s*<svg"),
+    (XML, rb"\s*<\?xml"),
+    (JSON, rb"\s*\{\s*\""),
     ("SUN", rb"\x59\xa6\x6a\x95"),
     ("WMF", rb"\xd7\xcd\xc6\x9a"),
     ("XBM", rb"\s*#define"),
@@ -63,6 +66,8 @@ SIGNATURES = (  # the first that matches counts
 ADVICE = {  # about files that are not images
     GIT_LFS: "Run: git lfs pull",
     HTML: "Download the image itself, or leave it out",
+    XML: "Download the image itself, or leave it out",
+    JSON: "Download the image itself, or leave it out",
     ZIP: "Unpack it, or leave it out",
     GZIP: "Unpack it, or leave it out",
 }

@@ -87,8 +87,9 @@ def read_image(
     value_range : (float, float) or None, default=None
         The values of black and white in grey of 16 bits and more, and in floats: those that become 0 and 255.
         Values beyond are clipped, with a `PixelClippingWarning`. None is (0, 65535), with a
-        `NarrowRangeWarning` where an image uses less than a sixteenth of it: cameras, X-ray machines and
-        satellites often write 12 bits, of which (0, 4095) is the range. Images of 8 bits stay as they are.
+        `NarrowRangeWarning` where an image uses less than a sixteenth of it, apart from pure black and white:
+        cameras, X-ray machines and satellites often write 12 bits, of which (0, 4095) is the range. Images of
+        8 bits stay as they are.
 
     Returns
     -------

@@ -229,7 +229,21 @@ def test_twelve_bits_in_sixteen_are_read_by_their_range_or_with_a_warning(image_
     assert read_image(content, mode="L", value_range=(0, 65535)).max() == 16  # as it was asked for
 
 
-@pytest.mark.parametrize("values", [[[0, 0]], [[300, 300]], [[0, 4096]], [[61439, 65535]]])
+@pytest.mark.parametrize("mark", [0, 65535])
+def test_marks_in_black_and_white_do_not_hide_a_narrow_range(mark):
+    values = np.full((4, 4), mark, np.uint16)
+    values[1:] = np.arange(36000, 39000, 250).reshape(3, 4)
+    with pytest.warns(
+        NarrowRangeWarning, match=r"between black and white goes only from 36000 .*=\(36000, 38750\), or"
+    ):
+        read_image(Image.fromarray(values), mode="L")
+    with pytest.warns(PixelClippingWarning):
+        assert len(np.unique(read_image(Image.fromarray(values), value_range=(36000, 38750)))) == 12
+
+
+@pytest.mark.parametrize(
+    "values", [[[0, 0]], [[300, 300]], [[0, 4096]], [[61439, 65535]], [[0, 65535]], [[9, 65535]]]
+)
 def test_all_that_fills_a_sixteenth_or_is_plain_is_read_without_a_warning(values):
     assert read_image(Image.fromarray(np.array(values, np.uint16)), mode="L").shape == (1, 2)
 
@@ -556,6 +570,22 @@ def test_formats_that_the_user_opens_are_read():
             np.testing.assert_array_equal(read_image(image), smooth(16, 16))
 
 
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("XML document", b"<?xml version='1.0'?><Error/>"),
+        ("JSON document", b'{"error": "no such image.png"}'),
+    ],
+)
+def test_what_servers_send_instead_of_an_image_is_named(kind, content):
+    refused(content, f"it begins like this: {kind}", "Download the image itself, or leave it out")
+
+
+def test_an_image_without_pixels_is_refused():
+    empty = Image.new("RGB", (0, 3))
+    refused(empty, "it has no pixels", "Check where it comes from, or leave it out", size=2)
+
+
 def test_what_is_no_file_of_an_image_gets_advice_that_fits(tmp_path):
     pointer = b"version https://git-lfs.github.com/spec/v1"
     refused(pointer, "it begins like this: pointer of Git LFS", "Run: git lfs pull")
@@ -791,6 +821,10 @@ def test_images_that_were_closed(tmp_path):
         pass
     reason, advice = "it was closed before it was decoded", "Give its path, or read it while it is open"
     refused(closed, reason, advice, name=repr(str(path)))
+    with open(path, "rb") as file:
+        opened = Image.open(file)
+    refused(opened, reason, advice)
+    refused(file, "the file is closed", advice, name=repr(str(path)))
     with Image.open(path) as decoded:
         decoded.load()
     np.testing.assert_array_equal(read_image(decoded), smooth(4, 4))
@@ -1058,6 +1092,7 @@ def test_what_holds_more_than_images_is_refused(X, complaint):
         (Image.new("L", (2, 2)), "Got a single Image. Put it into a list: [X]."),
         ([], "Got none. Check where the list comes from."),
         (np.zeros((0, 4, 4), np.uint8), "Got none. Check where the list comes from."),
+        (pd.DataFrame({"path": []}), "Got none. Check where the list comes from."),
         (3, "Got 3, which cannot be iterated over."),
         (
             np.zeros((5, 64)),
