@@ -133,6 +133,7 @@ def _pattern(delimiter: str) -> re.Pattern[str]:
     """Return the pattern of one field: in double quotes, with spaces around them, or without quotes."""
     end = re.escape(delimiter)
     space = "[ \t]".replace(delimiter, "")
+    before = "[ \t]" if delimiter == " " else space  # several spaces are one delimiter
     return re.compile(
-        rf'{space}*+(?:"([^"]*+(?:""[^"]*+)*+)"{space}*+(?=[{end}\n])|(?!")([^{end}\n]*+))', re.DOTALL
+        rf'{before}*+(?:"([^"]*+(?:""[^"]*+)*+)"{space}*+(?=[{end}\n])|(?!")([^{end}\n]*+))', re.DOTALL
     )

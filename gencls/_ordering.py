@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 __all__ = ["natural_key"]
 
-NUMBER = re.compile(r"[-−+]?\d+(\.\d+)?")  # hyphen or minus sign, and the digits of any script
+NUMBER = re.compile(r"[-−+]?(\d+(\.\d*)?|\.\d+)")  # hyphen or minus sign, and the digits of any script
 DIGITS = re.compile(r"(\d+)")
 
 NaturalKey = tuple[int, Decimal | tuple[str | Decimal, ...], str]

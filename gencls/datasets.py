@@ -182,7 +182,7 @@ def load_image_csv(
         labels, such as "label", "class" or "target", and if there is no file of such a name. Of a table of
         more than two columns, the header must name both; the others are not read.
     delimiter : {",", ";", "\t", "|", " "}, default=","
-        What stands between the fields.
+        What stands between the fields; several spaces count as one.
     size, mode, resample, max_pixels, value_range
         How each image is read: see `gencls.images.read_image`. With ``size=None`` all must have one size.
     on_error : {"raise", "skip"}, default="raise"

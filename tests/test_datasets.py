@@ -195,6 +195,9 @@ def test_the_natural_order():
         "-02",
         "0",
         "00",
+        ".25",
+        "0.5",
+        "1.",
         "٣",
         "3.25",
         "3.5",
@@ -212,7 +215,25 @@ def test_the_natural_order():
     by_value = sorted(shuffled, key=natural_key)
     assert by_value == sorted(names, key=natural_key)
     for chain in (
-        ["−10", "-2", "0", "٣", "3.25", "3.5", "10", "1" * 5000, "2 b", "10 a", "A10", "B", "a", "a2"],
+        [
+            "−10",
+            "-2",
+            "0",
+            ".25",
+            "0.5",
+            "1.",
+            "٣",
+            "3.25",
+            "3.5",
+            "10",
+            "1" * 5000,
+            "2 b",
+            "10 a",
+            "A10",
+            "B",
+            "a",
+            "a2",
+        ],
         ["a2b", "a٣", "a10", "b", "é", "e\u0301f"],
         ["猫2", "猫10"],
     ):
@@ -503,6 +524,13 @@ def labels_of(path, **options):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_csv_as_people_write_it(table, text, encoding):
     assert labels_of(table(text, encoding)) == ["cat", "dog"]
+
+
+def test_csv_several_spaces_are_one_delimiter(table):
+    rows = f'path   label\n {ONE}  cat\n{TWO} \t "a  dog"  \n'
+    assert labels_of(table(rows), delimiter=" ") == ["cat", "a  dog"]
+    with pytest.raises(DataSetError, match="give delimiter=' '"):
+        load_image_csv(table(rows))
 
 
 def test_csv_labels_stay_as_they_are(table):
