@@ -388,6 +388,11 @@ def unreadable(mistakes: Sequence[ImageMistake], n_images: int) -> ImageFileErro
 
 def summary_of(mistakes: Sequence[ImageMistake], n_images: int) -> str:
     """Return the number of images that cannot be read, and the messages about the first of them."""
-    lines = [mistake.message for mistake in mistakes]
-    lines = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in lines]
+    lines = [_cut(mistake.message) for mistake in mistakes]
     return f"{len(mistakes)} of the {n_images} images cannot be read:\n{some_of(lines)}"
+
+
+def _cut(line: str) -> str:
+    """Leave out the middle of a long message: the path begins it, and the advice ends it."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}…{line[-half:]}"

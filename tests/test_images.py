@@ -983,6 +983,19 @@ def test_several_bad_images_are_reported_together(paths, n_jobs):
         ReadImages(n_jobs=n_jobs).transform(paths + missing)
 
 
+def test_long_messages_keep_beginning_and_end():
+    paths = [f"/a/{'b' * 200}/{'c' * 200}/{'d' * 200}/{number}.png" for number in range(2)]
+    with pytest.raises(ImageFileError) as caught:
+        ReadImages().transform(paths)
+    for number, line in enumerate(str(caught.value).split("\n- ")[1:]):
+        assert line.startswith("'/a/b")
+        assert line.endswith(
+            f"d/{number}.png' cannot be read as an image: there is no such file. Check the path."
+        )
+        assert len(line) < 400
+    assert caught.value.sources == paths
+
+
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_programs_can_tell_which_images_are_bad(paths, n_jobs):
     missing = [f"{index}.missing" for index in range(7)]
