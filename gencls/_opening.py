@@ -236,4 +236,4 @@ def open_again(image: Image.Image) -> Image.Image | None:
 
 
 def _header(image: Image.Image) -> tuple[Any, ...]:
-    return image.format, image.mode, image.size, image.info
+    return image.format, image.mode, image.size, image.info, image.tell()

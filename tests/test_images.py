@@ -815,6 +815,16 @@ def test_the_frame_of_a_decoded_image_must_be_the_image():
             assert read_image(image.copy()).shape == (image.height, image.width, 3)
 
 
+def test_a_frame_that_was_sought_and_not_decoded_is_not_passed_over():
+    content = encoded(RED, "MPO", save_all=True, append_images=[BLUE])
+    with Image.open(io.BytesIO(content)) as image:
+        assert read_image(image)[0, 0].tolist() == read_image(content)[0, 0].tolist()
+        image.seek(1)
+        advice = "Give image.copy() of the frame that you want"
+        refused(image, "its file holds several frames or pages", advice)
+        assert read_image(image.copy())[0, 0, 2] > 200
+
+
 def test_images_that_were_closed(tmp_path):
     path = saved(tmp_path / "a.png", smooth(4, 4))
     with Image.open(path) as closed:
