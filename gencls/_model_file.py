@@ -24,7 +24,7 @@ from ._json import parse_json
 from ._version import __version__
 from ._whole_file import write_whole
 from .errors import InvalidParameterError, ModelFileError
-from .validation import shortened
+from .validation import printable, shortened
 
 __all__ = ["StrPath", "check_claims", "read_description", "read_model_file", "write_model_file"]
 
@@ -128,12 +128,12 @@ def _read(path: StrPath) -> tuple[dict[str, Any], bytes]:
         header = _read_header(path, file, size)
         _check_version(path, header.description)
         file.seek(0)
-        content = file.read(size)
+        content = file.read(header.n_bytes) if size == header.n_bytes else b""
     whole = len(content) == header.n_bytes and content.startswith(header.content)
     if not whole or header.description.get("sha256") != _checksum(content):
         raise ModelFileError(
-            f"{os.fspath(path)} is damaged: its content does not match its checksum. Copy it anew from where "
-            "it came, or save the model again."
+            f"{printable(os.fsdecode(path))} is damaged: its content does not match its checksum. Copy it "
+            "anew from where it came, or save the model again."
         )
     return header.description, content
 
@@ -158,9 +158,9 @@ def _open(path: StrPath) -> BinaryIO:
 
 
 def _check_path(path: Any) -> None:
-    if not isinstance(path, str | os.PathLike) or "\0" in os.fsdecode(path):
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
         raise InvalidParameterError(
-            "The parameter 'path' must be a str or path-like, and without null characters, got "
+            "The parameter 'path' must be a str or path-like, not empty and without null characters, got "
             f"{shortened(path)}."
         )
 
@@ -239,8 +239,9 @@ def _check_version(path: StrPath, description: dict[str, Any]) -> None:
     version = description["format_version"]
     if not 1 <= version <= FORMAT_VERSION:
         raise ModelFileError(
-            f"{os.fspath(path)} has the format version {shortened(version)}, but gencls {__version__} reads "
-            f"versions up to {FORMAT_VERSION} only. Upgrade gencls, or save the model with an older one."
+            f"{printable(os.fsdecode(path))} has the format version {shortened(version)}, but gencls "
+            f"{__version__} reads versions up to {FORMAT_VERSION} only. Upgrade gencls, or save the "
+            "model with an older one."
         )
 
 
@@ -259,6 +260,6 @@ def _checksum(content: bytes) -> str:
 
 def _no_model_file(path: StrPath, reason: str) -> ModelFileError:
     return ModelFileError(
-        f"{os.fspath(path)} is no model file of gencls: {reason}. Give a file that "
+        f"{printable(os.fsdecode(path))} is no model file of gencls: {reason}. Give a file that "
         "GenerativeBayesClassifier.save has written."
     )

@@ -55,9 +55,9 @@ def write_whole(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview
                 file.close()
             unfinished.replace(target)
     except OSError as error:
-        if error.errno is not None:  # name the file that was asked for
-            error.filename, error.filename2 = os.fspath(path), None
-        raise
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error  # the file that was asked for
     _flush_folder(target.parent)
 
 

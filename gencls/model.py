@@ -11,7 +11,7 @@ from .conditioners import Conditioner, make_conditioner
 from .device import Precision
 from .likelihood import DiscretizedLogisticMixture
 from .mirroring import log_mean_exp, mirror, mirror_at_random
-from .pixelcnn import Modulations, PixelCNN, upper_rows, weights_resolved
+from .pixelcnn import Modulations, PixelCNN, upper_left, weights_resolved
 from .random_numbers import DrawingFrom, draw_key
 from .shifting import shift_at_random
 
@@ -208,7 +208,7 @@ class ConditionalPixelCNN(nn.Module):
         if n_rows == 0:
             return torch.zeros(1, len(levels), dtype=torch.float64, device=self.device)
         if n_rows is not None:  # no row depends on those below
-            levels, modulations = levels[:, :, :n_rows], upper_rows(modulations, n_rows)
+            levels, modulations = levels[:, :, :n_rows], upper_left(modulations, n_rows)
         images = self.likelihood.scale(levels, self.dtype).to(self.features_dtype)
         parameters = self.network(images, modulations, generator).to(self.dtype)
         return self.likelihood.log_prob(parameters, levels).sum((-2, -1), dtype=torch.float64)

@@ -39,7 +39,8 @@ from .conditioners import Conditioner, get_conditioner, make_conditioner
 from .conditioners.registry import registered_name
 from .errors import ConditionerError, GenclsError, InvalidParameterError, ModelFileError
 from .model import ConditionalPixelCNN
-from .validation import shortened
+from .pixelcnn import upper_left
+from .validation import printable, shortened
 
 __all__ = [
     "FITTED",
@@ -61,6 +62,8 @@ NOT_KEPT = ("conditioner", "device", "compile", "net_params")
 TENSORS_A_LAYER = 72  # at least: two convolutions of three tensors in each of twelve blocks
 LARGEST_WEIGHT = 65_504  # the largest number of half precision
 MOST_SCORED = 64  # classes
+MOST_MODULATED = 2**24  # values that a conditioner may make of them
+CORNER = (2, 64)  # rows and columns
 LONGEST_REASON = 2_000  # characters that a message repeats of another
 
 
@@ -177,17 +180,27 @@ def check_weights(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> No
 
 
 def check_scores(model: ConditionalPixelCNN) -> None:
-    """Raise unless the upper rows of an image have a finite score: weights can be finite and too large."""
-    levels = torch.zeros(1, *model.image_shape, dtype=torch.uint8, device=model.device)
-    classes = torch.arange(min(model.n_classes, MOST_SCORED), device=model.device)
+    """Raise unless a corner of an image has a finite score: weights can be finite and make none.
+
+    Nothing is scored where what a conditioner makes of a class can be too large, as maps over an image are.
+    """
+    per_class = sum(site.channels * site.height * site.width for site in model.network.sites)
+    n_scored = min(model.n_classes, MOST_SCORED, MOST_MODULATED // per_class)
+    if n_scored == 0:
+        return
+    channels, *size = model.image_shape
+    height, width = map(min, size, CORNER)
+    levels = torch.zeros(1, channels, height, width, dtype=torch.uint8, device=model.device)
+    classes = torch.arange(n_scored, device=model.device)
     compiled, model.network.compiled = model.network.compiled, False  # it is not worth compiling
     try:
         with torch.inference_mode():
-            scores = model.eval().log_prob_as_is(levels, model.modulate_classes(classes), n_rows=2)
+            modulations = upper_left(model.eval().modulate_classes(classes), height, width)
+            scores = model.log_prob_as_is(levels, modulations)
     finally:
         model.network.compiled = compiled
     if not scores.isfinite().all():
-        raise ModelFileError("Its weights are too large: they give an image no finite probability.")
+        raise ModelFileError("Its weights give an image no finite probability.")
 
 
 def _empty_weights(model: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -223,8 +236,8 @@ def file_at_fault(path: StrPath) -> Iterator[None]:
         raise
     except Exception as error:
         raise ModelFileError(
-            f"{os.fspath(path)} holds no model that gencls {__version__} can build. {_reason(error)}. If it "
-            "comes from another version of gencls, load it there."
+            f"{printable(os.fsdecode(path))} holds no model that gencls {__version__} can build. "
+            f"{_reason(error)}. If it comes from another version of gencls, load it there."
         ) from error
 
 
@@ -240,8 +253,7 @@ def _not_to_be_saved() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """What an error says, in characters that can be printed, and not too many of them."""
     kind = "" if isinstance(error, GenclsError) else f"{type(error).__name__}: "
-    words = str(error).rstrip(".")[:LONGEST_REASON]
-    return kind + "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in words)
+    return kind + printable(str(error).rstrip(".")[:LONGEST_REASON])
 
 
 # Writing

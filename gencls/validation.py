@@ -21,6 +21,7 @@ __all__ = [
     "flag",
     "listed",
     "optional",
+    "printable",
     "real",
     "shortened",
     "sides",
@@ -134,6 +135,11 @@ def shortened(value: Any) -> str:
     except ValueError:  # Python writes no int of thousands of digits
         words = f"a value of type {type(value).__name__}"
     return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 1]}…"
+
+
+def printable(text: str) -> str:
+    """A text without characters that a terminal would obey: they become escape sequences of Python."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def listed(values: NDArray[Any]) -> str:

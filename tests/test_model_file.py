@@ -196,6 +196,22 @@ def test_a_file_of_huge_size_is_not_read(begins_like_a_model, path):
         read_model_file(path)
 
 
+def test_a_file_larger_than_its_tensors_is_not_read(path, monkeypatch):
+    os.truncate(path, 2**31)
+    monkeypatch.setattr("gencls._model_file._checksum", None)  # which needs the whole
+    with pytest.raises(ModelFileError, match="is damaged"):
+        read_model_file(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
+def test_control_characters_of_a_path_are_not_printed(path):
+    odd = path.rename(path.with_name("\x1b[31mred"))
+    odd.write_bytes(b"nothing of the kind")
+    with pytest.raises(ModelFileError, match="no model file") as caught:
+        read_model_file(odd)
+    assert str(caught.value).isprintable()
+
+
 def forge(path, description="{}", tensors=None, padding=b""):
     """A file with a right checksum, of a description as text and tensors as the header has them."""
     text = f'{{"sha256": "{"0" * 64}", "format_version": 1, "more": {description}}}'

@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import shutil
+import signal
 import stat
 import tempfile
 import time
@@ -468,6 +469,7 @@ def test_a_folder_that_others_may_replace_is_not_used(mode, safe, fresh):
     (fresh / "cache").mkdir()
     (fresh / "cache").chmod(mode)
     assert (cache.folder() is not None) == safe
+    assert (fresh / "cache/gencls").exists() == safe, "nothing is left in a folder that is not used"
 
 
 @posix
@@ -607,6 +609,7 @@ def test_the_last_error_of_a_compiler_is_passed_on_and_nothing_is_kept(fresh, mo
         ),
         (b"error: " + b"e" * 1000, "error: " + "e" * 193),
         (b"\xff error\n", "\ufffd error"),
+        (b"\x1b[01;31m\x1b[Kerror: \x1b[m\x1b[Kred\x07\n", "error: red?"),
     ],
 )
 def test_the_last_error(said, found):
@@ -648,6 +651,21 @@ def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(fresh, 
     program(hangs, "echo error: changed >&2; exit 1")
     native.obstacle.cache_clear()
     assert native.obstacle() == f"CompilerError: {hangs} said: error: changed"
+
+
+@posix
+def test_little_is_kept_of_what_a_compiler_says(fresh, monkeypatch):
+    monkeypatch.setattr(native.compiler, "MOST_READ", 1000)
+    talks = program(fresh / "talks", "head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; exit 3")
+    assert native.compiler.run([str(talks)], 60) == (3, bytes(1000), bytes(1000))
+
+
+@posix
+def test_what_a_compiler_leaves_in_the_background_is_not_waited_for(fresh):
+    leaves = program(fresh / "leaves", "sleep 100 & echo $!")
+    status, out, _ = native.compiler.run([str(leaves)], 60)
+    os.kill(int(out), signal.SIGKILL)
+    assert status == 0
 
 
 def ended(process: int) -> bool:

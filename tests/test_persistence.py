@@ -29,7 +29,8 @@ from gencls import (
 from gencls._model_file import read_model_file, write_model_file
 from gencls.conditioners import registry, zero_embedding
 from gencls.conditioners.low_rank import LowRank
-from gencls.persistence import FITTED, read_card
+from gencls.model import ConditionalPixelCNN
+from gencls.persistence import FITTED, check_scores, read_card
 
 load = GenerativeBayesClassifier.load
 
@@ -670,6 +671,26 @@ def test_messages_have_nothing_of_a_file_that_a_terminal_obeys(change, fitted, p
     assert len(str(caught.value)) < 1_500
 
 
+@pytest.mark.parametrize(
+    ("conditioner", "height", "width", "n_filters"),
+    [("film", 1, 2**18, 1), ("spatial", 512, 512, 1), ("spatial", 512, 512, 16)],
+)
+def test_the_last_check_takes_little_memory(conditioner, height, width, n_filters, monkeypatch):
+    """However large the image is that a file claims."""
+    scored = []
+
+    def score(model, levels, modulations):
+        scored.append(levels.shape)
+        return torch.zeros(1)
+
+    monkeypatch.setattr(ConditionalPixelCNN, "log_prob_as_is", score)
+    model = ConditionalPixelCNN((1, height, width), 2, 2, conditioner, n_filters=n_filters, n_mixtures=1)
+    if n_filters > 1:
+        monkeypatch.setattr(model.conditioner, "forward", None)  # it would make too many values
+    check_scores(model)
+    assert scored == ([] if n_filters > 1 else [(1, 1, min(height, 2), min(width, 64))])
+
+
 def test_every_temperature_of_use_comes_back(mine, path):
     for temperature in (1e-100, 0.01, 1, 10_000, 1e100):
         mine.temperature_ = temperature
@@ -698,7 +719,7 @@ def test_a_card_that_is_too_large_is_not_repeated(card, fitted, path):
     assert len(str(caught.value)) < 1_000
 
 
-@pytest.mark.parametrize("path", [3, None, b"model", "a\0b"])
+@pytest.mark.parametrize("path", [3, None, b"model", "a\0b", ""])
 def test_what_is_no_path(path, fitted):
     for use in (load, read_card, fitted.save):
         with pytest.raises(InvalidParameterError, match="'path' must be a str or path-like"):

@@ -27,8 +27,11 @@ def folder() -> Path | None:
         found = above / "gencls"
         if not above.is_absolute():
             return None
-        found.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return found if _is_own(found, stat.S_ISDIR) and not _can_be_swapped(above) else None
+        above.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _can_be_swapped(above):
+            return None
+        found.mkdir(exist_ok=True, mode=0o700)
+        return found if _is_own(found, stat.S_ISDIR) else None
     except (OSError, RuntimeError):  # no home, a file in its place, no permission
         return None
 

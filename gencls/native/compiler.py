@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 __all__ = ["CHOICES", "Compiler", "CompilerError", "CompilerHangsError", "compilers"]
 
@@ -30,6 +33,8 @@ NAMES = ("c++", "g++", "clang++")
 PROBE_SECONDS = 10  # that a compiler may take to say what it predefines; it takes a hundredth of one
 COMPILE_SECONDS = 120  # that it may take to compile; it takes five to ten
 LONGEST_REASON = 200  # characters of what a compiler says
+MOST_READ = 2**20  # bytes of that
+COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 
 
 class CompilerError(RuntimeError):
@@ -114,7 +119,9 @@ def _parts(named: str) -> list[str]:
 
 
 def run(command: list[str], seconds: float) -> tuple[int, bytes, bytes]:
-    """The status, output and errors of a program; what runs too long is ended with all its children.
+    """The status, and the beginnings of output and errors, of a program; one that runs too long is ended.
+
+    Its children are ended with it. What goes on in the background when it has ended is not waited for.
 
     Raises
     ------
@@ -123,13 +130,34 @@ def run(command: list[str], seconds: float) -> tuple[int, bytes, bytes]:
     subprocess.TimeoutExpired
     """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, start_new_session=True) as process:  # type: ignore[call-overload]
-        try:
-            out, errors = process.communicate(timeout=seconds)
-        except BaseException:
-            _end(process)
-            raise
-    return process.returncode, out, errors
+    process = subprocess.Popen(command, **pipes, bufsize=0, start_new_session=True)  # type: ignore[call-overload]
+    out, errors = _Reader(process.stdout), _Reader(process.stderr)
+    try:
+        status = process.wait(seconds)
+    except BaseException:
+        _end(process)
+        process.wait()
+        raise
+    return status, out.beginning(), errors.beginning()
+
+
+class _Reader(Thread):
+    """Read a pipe to its end, whatever comes, and keep the beginning."""
+
+    def __init__(self, pipe: IO[bytes]):
+        super().__init__(daemon=True)
+        self.pipe, self.kept = pipe, b""
+        self.start()
+
+    def run(self) -> None:
+        with self.pipe:
+            while part := self.pipe.read(2**16):
+                self.kept += part[: MOST_READ - len(self.kept)]
+
+    def beginning(self) -> bytes:
+        """What was read, once the program has ended."""
+        self.join(1)  # seconds: a child in the background may have the pipe, too
+        return self.kept
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -142,9 +170,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def last_error(said: bytes) -> str:
     """The last line of what a compiler said that names an error, or the last one."""
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    plain = COLOUR.sub("", said.decode(errors="replace"))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     named = [line for line in lines if "error" in line.lower()]
-    return (named or lines or ["nothing"])[-1][:LONGEST_REASON]
+    last = (named or lines or ["nothing"])[-1][:LONGEST_REASON]
+    return "".join(each if each.isprintable() else "?" for each in last)
 
 
 def _digest(*parts: bytes) -> str:

@@ -2,6 +2,6 @@
 
 from .layers import weights_resolved
 from .network import PixelCNN
-from .sites import Modulation, Modulations, Site, Sites, upper_rows
+from .sites import Modulation, Modulations, Site, Sites, upper_left
 
-__all__ = ["Modulation", "Modulations", "PixelCNN", "Site", "Sites", "upper_rows", "weights_resolved"]
+__all__ = ["Modulation", "Modulations", "PixelCNN", "Site", "Sites", "upper_left", "weights_resolved"]

@@ -96,7 +96,7 @@ class PixelCNN(nn.Module):
             are cut off below get what the upper rows of whole ones get.
         modulations : dict of Site to Modulation
             What the class does, arranged per image or per class; empty for nothing. For images that are cut
-            off they are too, by `upper_rows`.
+            off they are too, by `upper_left`.
         generator : torch.Generator, optional
             What dropout draws from in training, on the CPU; without it torch's own stream.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .pointwise import maps, rows, scale_and_shift
 
-__all__ = ["NOTHING", "Modulation", "Modulations", "Site", "Sites", "modulate", "upper_rows"]
+__all__ = ["NOTHING", "Modulation", "Modulations", "Site", "Sites", "modulate", "upper_left"]
 
 
 @dataclass(frozen=True, order=True)
@@ -141,9 +141,12 @@ Modulations = dict[Site, Modulation]
 NOTHING = Modulation()
 
 
-def upper_rows(modulations: Modulations, n_rows: int) -> Modulations:
-    """The same, arranged already, for the upper rows of the images alone, cut off below."""
-    return {site: each.at(slice(-(-n_rows // site.step)), slice(None)) for site, each in modulations.items()}
+def upper_left(modulations: Modulations, n_rows: int, n_columns: int | None = None) -> Modulations:
+    """The same, arranged already, for the upper rows and the left columns only; None is all of these."""
+    return {
+        site: each.at(*(slice(n and -(-n // site.step)) for n in (n_rows, n_columns)))
+        for site, each in modulations.items()
+    }
 
 
 def modulate(features: Tensor, site: Site, modulations: Modulations) -> Tensor:
