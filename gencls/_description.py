@@ -14,7 +14,7 @@ import numpy as np
 
 from ._json import NUMBERS
 from .errors import ModelFileError
-from .parameters import RULES
+from .parameters import RULES, TEMPERATURE
 from .validation import Rule, choice, flag, optional, real, shortened, whole
 
 __all__ = ["CODEC", "CONDITIONER", "DESCRIPTION", "LEARNED", "PARAMETERS", "ROW", "check_fields", "first_of"]
@@ -24,7 +24,6 @@ MOST_CLASSES = 2**16
 LONGEST_NAME = 200  # characters
 LARGEST_BOUND = 1e300  # of a pixel range: sums and multiples of bounds are finite
 LARGEST_COUNT = 2**53  # up to which floats count
-TEMPERATURES = (1e-100, 1e100)  # between these, log-probabilities can be divided by them
 MOST_MISTAKES = 3  # that one message lists
 
 
@@ -170,10 +169,7 @@ LEARNED = {
     "classes_": Rule(f"2 to {MOST_CLASSES:,} different classes in order", _are_classes),
     "class_count_": Rule("finite float64 of at least 0, one of them above", _are_counts),
     "class_prior_": Rule("float64 of at least 0 that sum to 1", _is_prior),
-    "temperature_": real(
-        f"a number from {TEMPERATURES[0]:g} to {TEMPERATURES[1]:g}",
-        lambda value: TEMPERATURES[0] <= value <= TEMPERATURES[1],
-    ),
+    "temperature_": TEMPERATURE,
     "n_features_in_": whole(1),
     "feature_names_in_": Rule("an array of strings", _are_words),
 }

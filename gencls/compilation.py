@@ -51,9 +51,9 @@ def _can_compile(device: torch.device) -> bool:
     native_ones = device.type == "cpu"
     reason = native.obstacle() if native_ones else _obstacle(device.type)
     if reason is not None:
-        needed = "a C++ compiler, or name one by the environment variable CXX" if native_ones else "triton"
+        needed = "a C++ compiler, which the environment variable CXX can name" if native_ones else "triton"
         warnings.warn(
-            f"compile=True has no effect, as nothing can be compiled here ({reason}). Install {needed}, "
+            f"compile=True has no effect, as nothing can be compiled here ({reason}). It needs {needed}; "
             "or set compile=False.",
             CompilationWarning,
             stacklevel=3,

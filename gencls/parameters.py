@@ -12,7 +12,7 @@ from .codec import LARGEST_VALUE
 from .device import PRECISIONS
 from .validation import Rule, choice, either, flag, optional, real, whole
 
-__all__ = ["RULES", "SHARED"]
+__all__ = ["RULES", "SHARED", "TEMPERATURE"]
 
 
 def _is_image_shape(value: Any) -> bool:
@@ -49,6 +49,7 @@ def _is_margin(value: float) -> bool:
 FINITE = real("a number up to 1e300", lambda value: abs(_as_float(value)) <= LARGEST_VALUE)
 NOT_NEGATIVE = real("a number of at least 0", lambda value: value >= 0 and _is_finite(value))
 POSITIVE = real("a number above 0", lambda value: value > 0 and _is_finite(value))
+TEMPERATURE = real("a number from 1e-100 to 1e100", lambda value: 1e-100 <= _as_float(value) <= 1e100)
 SHARE = real("a number from 0 to below 1", lambda value: 0 <= value < 1)
 
 RULES: dict[str, Rule] = {
@@ -64,7 +65,7 @@ RULES: dict[str, Rule] = {
         choice("auto"), Rule("a tuple (low, high) with low < high, from -1e300 to 1e300", _is_range)
     ),
     "n_levels": either(choice("auto"), whole(2, 256)),
-    "temperature": either(choice("auto"), POSITIVE),
+    "temperature": either(choice("auto"), TEMPERATURE),
     "early_exit": optional(real("a number above 0, in nats", _is_margin)),
     "max_epochs": whole(1),
     "batch_size": whole(1),

@@ -969,7 +969,7 @@ BAD_PARAMETERS = {
     "channel_axis": (0, "-1 or 1"),
     "pixel_range": ((3, 3), "'auto' or a tuple (low, high) with low < high, from -1e300 to 1e300"),
     "n_levels": (257, "'auto' or an int from 2 to 256"),
-    "temperature": (0, "'auto' or a number above 0"),
+    "temperature": (1e-101, "'auto' or a number from 1e-100 to 1e100"),
     "early_exit": (0, "None or a number above 0, in nats"),
     "max_epochs": (0, "an int of at least 1"),
     "batch_size": (-1, "an int of at least 1"),

@@ -621,6 +621,7 @@ def test_a_library_without_our_functions_is_an_obstacle(fresh, monkeypatch):
     text = 'for last; do :; done\ncase $* in *-dM*) ;; *) : > "$last";; esac'
     monkeypatch.setenv("CXX", str(program(fresh / "empty", text)))
     assert native.obstacle().startswith("OSError: the compiled library: ")
+    assert "TMPDIR" in native.obstacle()
     monkeypatch.setenv("CXX", str(program(fresh / "idle", "exit 0")))
     native.obstacle.cache_clear()
     assert native.obstacle() == f"CompilerError: {fresh / 'idle'} made no library"

@@ -118,7 +118,8 @@ def _loaded(path: Path) -> ctypes.CDLL:
     try:
         found = ctypes.CDLL(str(path))
     except OSError as error:
-        raise OSError(str(error).replace(str(path), "the compiled library")) from error
+        said = str(error).replace(str(path), "the compiled library")
+        raise OSError(f"{said} (files must be executable in the folder that TMPDIR names)") from error
     missing = [name for name in NAMES if not hasattr(found, f"gencls_{name}")]
     if missing:
         raise OSError(f"the compiled library lacks gencls_{missing[0]}")
