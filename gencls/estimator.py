@@ -415,6 +415,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         ------
         InvalidParameterError, InvalidInputError, NonFiniteLossError
             As in `fit`.
+        KeyboardInterrupt
+            If the user interrupts it; what was learned is kept.
         """
         first = not hasattr(self, "net_")
         self._check_parameters()

@@ -95,9 +95,8 @@ class GenerativeNet(NeuralNet):
         self.interrupted_, before = False, len(self.history)
         self.partial_fit(images, None, epochs=epochs)
         if self.interrupted_:
-            self._end_early(
-                f"after {len(self.history) - before} of {epochs} epochs; what was learned is kept"
-            )
+            words = f"after {len(self.history) - before} of {epochs} epochs; what was learned is kept"
+            self._end_early(words, others=not schedule or is_one_of_several())
         if len(self.history) > before:
             self._check_whether_it_diverged(self.history[before]["train_bpd"])
 
@@ -219,9 +218,9 @@ class GenerativeNet(NeuralNet):
     def _forget_unfinished_epoch(self) -> None:
         del self.history[-1]
 
-    def _end_early(self, words: str) -> None:
-        """End all of several trainings of which this is one; warn of the end of one that stands by itself."""
-        if is_one_of_several():
+    def _end_early(self, words: str, *, others: bool) -> None:
+        """End the trainings that belong to this one, too; without others warn of the end of this one."""
+        if others:
             raise KeyboardInterrupt(f"Training was interrupted {words}.")
         warnings.warn(f"Training was interrupted {words}.", TrainingInterruptedWarning, stacklevel=3)
 

@@ -18,7 +18,7 @@ import torch
 from scipy.special import log_softmax
 from torch import nn
 
-from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
+from gencls import GenerativeBayesClassifier
 from gencls.callbacks import WeightAveraging
 from gencls.persistence import read_card
 
@@ -293,7 +293,7 @@ def test_an_epoch_that_the_user_interrupts_does_not_count(run, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(WeightAveraging, "on_batch_end", interrupt)
-        with pytest.raises(TrainingInterruptedWarning):
+        with pytest.raises(KeyboardInterrupt):
             run.start("interrupted")
     assert len(run.rows("interrupted")) == 1
     run.start("interrupted")

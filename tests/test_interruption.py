@@ -76,6 +76,16 @@ def test_it_keeps_what_a_fit_has_learned():
     assert clf.predict_proba(X).shape == (24, 2)
 
 
+def test_it_ends_a_loop_of_partial_fit_and_keeps_what_was_learned():
+    clf = make(net_params={"callbacks": [CtrlC()]})
+    for _ in range(2):
+        clf.partial_fit(X, Y, classes=[0, 1])
+    with pytest.raises(KeyboardInterrupt, match="after 0 of 1 epochs"):
+        clf.partial_fit(X, Y)
+    assert clf.n_iter_ == 2
+    assert clf.predict_proba(X).shape == (24, 2)
+
+
 def test_it_keeps_what_a_pipeline_has_learned():
     pipeline = make_pipeline(FunctionTransformer(), make())
     with pytest.warns(TrainingInterruptedWarning):
