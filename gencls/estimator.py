@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -30,8 +29,10 @@ from .errors import (
 )
 from .inputs import as_input_errors, as_numbers, check_same_order, flatten_images
 from .labels import (
+    are_words,
     as_labels,
     check_classes,
+    check_labels,
     check_same_classes,
     draw_labels,
     encode_labels,
@@ -64,7 +65,7 @@ from .random_numbers import DrawingFrom
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
-from .validation import both_sides, check_parameters, shortened, sides, whole
+from .validation import both_sides, check_parameters, listed, shortened, sides, whole
 
 __all__ = ["GenerativeBayesClassifier"]
 
@@ -347,7 +348,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             Classes, at least 2: numbers or strings.
         sample_weight : array-like of shape (N,), optional
             Non-negative; 2 is the same as giving a sample twice. It belongs to X and y by position, as in
-            scikit-learn, whatever index it has.
+            scikit-learn; an index of pandas that is that of y in another order is refused.
         X_val, y_val : array-like, optional
             Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch, and a
             temperature is learned.
@@ -589,9 +590,18 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         float
         """
         check_same_order(X, y, "X and y")
+        check_same_order(y, sample_weight, "y and sample_weight")
         predicted = self.predict(X)
+        labels = check_labels(y, len(predicted))
         with as_input_errors():
-            return float(accuracy_score(as_labels(y), predicted, sample_weight=sample_weight))
+            check_classification_targets(labels)
+        if are_words(labels) != are_words(self.classes_):
+            raise InvalidInputError(
+                f"y must have classes like those that fit saw ({listed(self.classes_)}), got "
+                f"{listed(np.unique(labels))}."
+            )
+        weights = check_sample_weight(sample_weight, len(labels))
+        return float(np.average(labels == predicted, weights=weights))
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """Log p(image) over all classes, in nats.

@@ -589,6 +589,39 @@ def test_priors_are_learned_or_given(unseen):
     )
 
 
+WRONG_SCORES = {
+    "weights in another order": ({"sample_weight": pd.Series(1.0, index=range(29, -1, -1))}, "another order"),
+    "too few weights": ({"sample_weight": [1.0, 2.0]}, r"sample_weight must have the shape \(30,\)"),
+    "negative weights": (
+        {"sample_weight": np.full(30, -1.0)},
+        "sample_weight must be finite and non-negative",
+    ),
+    "weights by class": (
+        {"sample_weight": {"ant": 2}},
+        "sample_weight must be numbers.*compute_sample_weight",
+    ),
+    "numbers for words": ({"y": np.arange(30) % 3}, "y must have classes like .*'ant'"),
+    "too few classes": ({"y": ["ant"]}, r"y must have the shape \(30,\)"),
+    "no classes": ({"y": None}, r"y must have the shape \(30,\).* got None"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SCORES)
+def test_a_score_names_what_does_not_fit(name, fitted, unseen):
+    X, y = unseen
+    given, words = WRONG_SCORES[name]
+    with pytest.raises(InvalidInputError, match=words):
+        fitted.score(X, **({"y": pd.Series(y)} | given))
+
+
+def test_a_score_may_have_classes_that_fit_did_not_see(fitted, unseen):
+    X, y = unseen
+    weights = np.arange(30.0)
+    right = fitted.predict(X) == y
+    assert fitted.score(X, y, weights) == pytest.approx(np.average(right, weights=weights))
+    assert fitted.score(X, ["dog"] * 30) == 0
+
+
 def test_a_class_of_prior_0_is_never_predicted_or_drawn():
     X, y = shades()
     clf = quick(priors=[0.5, 0, 0.5]).fit(X, y)
@@ -1104,6 +1137,7 @@ def test_parameters_conditioner_and_device_are_reported_together():
 
 
 PRIORS = "The parameter 'priors' of GenerativeBayesClassifier must "
+SHARES = "Give shares, such as counts divided by their sum."
 
 
 @pytest.mark.parametrize(
@@ -1111,8 +1145,8 @@ PRIORS = "The parameter 'priors' of GenerativeBayesClassifier must "
     [
         ([0.5, 0.5], "have a number for each of the 3 classes, got an array of shape (2,)."),
         ("equal", "have a number for each of the 3 classes, got 'equal'."),
-        ([0.5, 0.3, 0.1], "be non-negative and sum to 1, got [0.5, 0.3, 0.1], which sums to 0.9."),
-        ([1.5, -0.5, 0], "be non-negative and sum to 1, got [1.5, -0.5, 0.0], which sums to 1."),
+        ([0.5, 0.3, 0.1], "be non-negative and sum to 1, got [0.5, 0.3, 0.1], which sums to 0.9. " + SHARES),
+        ([1.5, -0.5, 0], "be non-negative and sum to 1, got [1.5, -0.5, 0.0], which sums to 1. " + SHARES),
     ],
     ids=str,
 )

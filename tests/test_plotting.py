@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from gencls import GenerativeBayesClassifier, neg_bits_per_dim_scorer
@@ -239,6 +241,9 @@ class Drawing(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         return np.repeat(self.classes_[:1], len(X))
 
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.5)
+
     def sample(self, n_samples=1, y=None, random_state=None):
         return np.full((n_samples, 2, 3), self.shade), y
 
@@ -261,6 +266,8 @@ NESTED = {
     "pipeline of a search": make_pipeline(FunctionTransformer(), search(Drawing(), shade=[7])),
     "pipeline of pipelines": make_pipeline(make_pipeline(FunctionTransformer(), make_pipeline(Drawing(7)))),
     "frozen": FrozenEstimator(Drawing(7).fit(*DATA)),
+    "calibrated": CalibratedClassifierCV(FrozenEstimator(Drawing(7).fit(*DATA)), ensemble=False, cv=2),
+    "threshold": FixedThresholdClassifier(Drawing(7), response_method="predict_proba"),
 }
 
 
@@ -297,6 +304,26 @@ def test_without_a_fitted_classifier_an_error_says_what_is_needed(call):
     without_best = search(Drawing(), shade=[7]).set_params(refit=False).fit(*DATA)
     with pytest.raises(InvalidInputError, match="refit=True"):
         call(without_best)
+    with pytest.raises(InvalidInputError, match="got Pipeline"):
+        call(Pipeline([]))
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "members"),
+    [
+        (BaggingClassifier(Drawing(), n_estimators=2), "estimators_"),
+        (VotingClassifier([("one", Drawing())]), "estimators_"),
+        (OneVsRestClassifier(Drawing()), "estimators_"),
+        (CalibratedClassifierCV(Drawing(), cv=2), "calibrated_classifiers_"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_of_an_ensemble_one_classifier_is_to_be_given(ensemble, members):
+    fitted = ensemble.fit(*DATA)
+    with pytest.raises(InvalidInputError, match=f"several classifiers: give one of its {members}"):
+        TrainingHistoryDisplay.from_estimator(fitted)
+    one = getattr(fitted, members)[0]
+    TrainingHistoryDisplay.from_estimator(getattr(one, "estimator", one))
 
 
 @pytest.mark.parametrize("display", [SampleGridDisplay, TrainingHistoryDisplay])
