@@ -203,7 +203,7 @@ class ImageCodec:
         n_features = prod(self.image_shape_)
         if shape[1:] in {self.image_shape_, (n_features,)}:
             return
-        advice = " Put a single image into a list: [X]." if shape == self.image_shape_ else ""
+        advice = self._way_to_fit(shape)
         if len(shape) == 2:
             raise InvalidInputError(
                 f"X has {shape[1]} features, but GenerativeBayesClassifier is expecting {n_features} "
@@ -213,6 +213,19 @@ class ImageCodec:
             f"X must have images of shape {self.image_shape_} as in fit, or flat rows of {n_features} "
             f"features, got {shape[1:]}.{advice}"
         )
+
+    def _way_to_fit(self, shape: tuple[int, ...]) -> str:
+        """How X of this shape becomes images of the fitted shape, if it can."""
+        sides = shape[1:]
+        if shape == self.image_shape_:
+            return " Put a single image into a list: [X]."
+        if len(sides) == 3 and (*sides[1:], sides[0]) == self.image_shape_:
+            return " Move the channels to the end: np.moveaxis(X, 1, -1)."
+        if len(sides) == 3 and (sides[-1], *sides[:-1]) == self.image_shape_:
+            return " Move the channels to the front: np.moveaxis(X, -1, 1)."
+        if [side for side in sides if side > 1] == [side for side in self.image_shape_ if side > 1]:
+            return f" Reshape them: X.reshape(-1, {', '.join(map(str, self.image_shape_))})."
+        return ""
 
     def _level_values(self) -> NDArray[np.float64]:
         """The value of each level, (L,); the first and the last are the range, to the last bit."""

@@ -40,7 +40,7 @@ from .labels import (
     unique_classes,
 )
 from .metrics import bits_per_dim
-from .net_parameters import check_net_params
+from .net_parameters import check_net_params, net_params_at_fault
 from .objectives import Discrimination
 from .parameters import RULES, SHARED
 from .persistence import (
@@ -926,10 +926,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _read_held_out(self, X_val: ArrayLike, y_val: ArrayLike) -> Samples:
         """Validate held-out images."""
-        check_same_order(X_val, y_val, "X_val and y_val")
-        flat = self._validate_images(X_val)
-        codes = encode_labels(y_val, self.classes_, len(flat))
-        return Samples(self.codec_.encode(flat, strict=True), codes, np.ones(len(codes)))
+        try:
+            levels, codes = self._encode_labelled(X_val, y_val, strict=True)
+        except InvalidInputError as mistake:
+            raise InvalidInputError(f"X_val and y_val do not fit: {mistake}") from mistake
+        return Samples(levels.numpy(), codes, np.ones(len(codes)))
 
     def _start(self, samples: Samples) -> None:
         """Build the net and initialise its weights by the training images."""
@@ -937,7 +938,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         net = self._make_net()
         device = torch.device(net.device)
         seed = self._draw_seed()
-        with DrawingFrom(seed):
+        with DrawingFrom(seed), net_params_at_fault(self.net_params):
             net.initialize()
         net.initialise_weights(samples.to_torch(device), seed)
         self.net_ = net
@@ -962,7 +963,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         monitor = None if images is None else self._monitored()
         net.tell("early_stopping", monitor=monitor, patience=self.n_iter_no_change)
         net.tell("progress", shown=bool(self.verbose))
-        net.learn(train.to_torch(device), epochs, seed=self._draw_seed(), schedule=schedule)
+        with net_params_at_fault(self.net_params):
+            net.learn(train.to_torch(device), epochs, seed=self._draw_seed(), schedule=schedule)
         return self
 
     def _learn_temperature(self, held_out: Samples | None) -> GenerativeBayesClassifier:

@@ -475,6 +475,23 @@ def test_a_photograph_is_not_taken_for_many_grey_images(shape):
     assert fit(photograph, image_shape=shape).image_shape_ == shape
 
 
+@pytest.mark.parametrize(
+    ("fitted_shape", "shape", "axis", "way"),
+    [
+        ((4, 5, 3), (3, 4, 5), -1, "np.moveaxis(X, 1, -1)"),
+        ((3, 4, 5), (4, 5, 3), 1, "np.moveaxis(X, -1, 1)"),
+        ((4, 5), (4, 5, 1), -1, "X.reshape(-1, 4, 5)"),
+        ((4, 5, 1), (4, 5), -1, "X.reshape(-1, 4, 5, 1)"),
+        ((1, 4, 5), (4, 5, 1), 1, "np.moveaxis(X, -1, 1)"),
+    ],
+)
+def test_images_of_another_layout_are_told_the_way(fitted_shape, shape, axis, way):
+    codec = fit(np.arange(120).reshape(-1, *fitted_shape).astype(np.uint8), channel_axis=axis)
+    with pytest.raises(InvalidInputError, match=re.escape(way)) as caught:
+        codec.check_shape((2, *shape))
+    assert eval(way, {"np": np, "X": np.zeros((2, *shape))}).shape == (2, *fitted_shape), caught.value
+
+
 @pytest.mark.parametrize("fitted", [(2, 3), (2, 3, 4), (6,)], ids=str)
 def test_a_single_image_is_to_be_put_into_a_list(fitted):
     codec = fit(np.zeros((N, *fitted)), image_shape=None if len(fitted) > 1 else (2, 3))
@@ -581,7 +598,7 @@ def test_training_images_outside_a_given_range(pixel_range, shown):
         fit(np.array([[0, 16]]), pixel_range=pixel_range)
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2)], ids=str)
 def test_images_of_another_shape_than_in_fit(shape):
     codec = fit(np.zeros((N, 2, 3)))
     message = f"X must have images of shape (2, 3) as in fit, or flat rows of 6 features, got {shape}."

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -22,7 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from gencls import GenerativeBayesClassifier, neg_bits_per_dim_scorer
-from gencls.errors import InvalidInputError, MissingPackageError
+from gencls.errors import InvalidInputError, InvalidParameterError, MissingPackageError
 from gencls.plotting import SampleGridDisplay, TrainingHistoryDisplay
 
 HISTORY = [
@@ -200,6 +202,39 @@ def test_epochs_without_a_validation_are_left_out():
     ]
     display = TrainingHistoryDisplay.from_history(history)
     np.testing.assert_array_equal(display.ax_.lines[1].get_xydata(), [[2, 2.5]])
+
+
+WRONG_OPTIONS = {
+    "n_per_class": (-1, 2.5, "3", None),
+    "image_shape": (8, "a", (3, 0), (2, 2, 2, 2)),
+    "channel_axis": (7, "last", None),
+    "pixel_range": ("auto", 3, (0,), (0, math.nan)),
+    "ax": (3, "ax"),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, v) for name, many in WRONG_OPTIONS.items() for v in many])
+def test_wrong_options_are_named(name, value):
+    with pytest.raises(InvalidParameterError, match=f"'{name}' of SampleGridDisplay must be"):
+        SampleGridDisplay.from_images(np.zeros((2, 3, 3)), [0, 1], **{name: value})
+
+
+def test_of_a_classifier_too():
+    with pytest.raises(InvalidParameterError, match="'n_per_class' of SampleGridDisplay must be"):
+        SampleGridDisplay.from_estimator(FakeClassifier(), n_per_class=2.5)
+    with pytest.raises(InvalidParameterError, match="'ax' of TrainingHistoryDisplay must be"):
+        TrainingHistoryDisplay.from_estimator(FakeClassifier(), ax=3)
+
+
+@pytest.mark.parametrize("history", [None, 3, {"epoch": 1}, [1, 2], "history", [{"loss": 3.0}]], ids=repr)
+def test_what_is_no_history_is_refused(history):
+    with pytest.raises(InvalidInputError, match="history must be a list of dicts"):
+        TrainingHistoryDisplay.from_history(history)
+
+
+def test_a_history_may_be_a_frame():
+    display = TrainingHistoryDisplay.from_history(pd.DataFrame(HISTORY))
+    assert display.ax_.lines[0].get_ydata().tolist() == [3.0, 2.5]
 
 
 @pytest.mark.parametrize("options", [{"classes": []}, {"classes": [7]}, {"n_per_class": 0}], ids=str)
