@@ -79,7 +79,7 @@ def check_none_missing(y: Any, name: str = "y") -> None:
 def _check_one_kind(y: Any, name: str) -> None:
     """Raise if objects are both words and numbers, or neither."""
     labels = np.asarray(y)
-    if labels.dtype.kind in "mMcV":
+    if labels.dtype.kind in "mMV":
         raise InvalidInputError(f"{name} must have classes that are numbers or strings, got {labels.dtype}.")
     if labels.dtype != object or labels.ndim == 0:
         return

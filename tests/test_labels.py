@@ -102,7 +102,6 @@ MISTAKEN = {
     "numbers and NA": (pd.Series([1, None], dtype="Int64"), "1 of 2 are missing"),
     "dates": (np.zeros(2, dtype="datetime64[D]"), "numbers or strings, got datetime64"),
     "fields": (np.zeros(2, dtype=[("a", int)]), "numbers or strings"),
-    "complex numbers": (np.array([1j, 2j]), "numbers or strings, got complex128"),
     "masked": (np.ma.array([1, 2], mask=[0, 1]), "1 of 2 are masked"),
 }
 
