@@ -324,9 +324,10 @@ class ImageCodec:
         if flat.dtype == np.uint8 and (self.low_, self.high_, self.n_levels_) == (0.0, 255.0, 256):
             return flat, 0
         levels, n_outside = np.empty(flat.shape, dtype=np.uint8), 0
+        rounding = float(np.finfo(flat.dtype).eps) if flat.dtype.kind == "f" else 0.0
         for part, result in zip(parts(flat), parts(levels), strict=True):
             values = part.astype(np.float64)
-            n_outside += self._count_outside(values)
+            n_outside += self._count_outside(values, rounding)
             np.rint(self._shares(values) * (self.n_levels_ - 1), out=result, casting="unsafe")
         return levels, n_outside
 
@@ -345,9 +346,9 @@ class ImageCodec:
         # A constant range leaves one level, 0: everything is the constant.
         return ((values - self.low_) / span).clip(0, 1) if span > 0 else np.zeros_like(values)
 
-    def _count_outside(self, values: NDArray[np.float64]) -> int:
-        """Values outside the range, but for rounding."""
-        tolerance = 1e-6 * (self.high_ - self.low_)
+    def _count_outside(self, values: NDArray[np.float64], rounding: float) -> int:
+        """Values outside the range, but for rounding, relatively."""
+        tolerance = max(1e-6, rounding) * (self.high_ - self.low_)
         return int(((values < self.low_ - tolerance) | (values > self.high_ + tolerance)).sum())
 
 

@@ -886,8 +886,18 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             self.n_features_in_ = shape[1]
         else:
             self.codec_.check_shape(shape)
+        self._check_shift()
         levels = self.codec_.encode(flat, strict=True)
         return Samples(levels, encode_labels(labels, self.classes_, len(labels)), weights)
+
+    def _check_shift(self) -> None:
+        """Raise if training would move images out of sight."""
+        sides = self.codec_.tensor_shape_[1:]
+        if self.shift >= max(sides):
+            raise InvalidParameterError(
+                "The parameter 'shift' of GenerativeBayesClassifier must be below the sides of the images, "
+                f"{sides}, got {shortened(self.shift)}. One or two pixels are usual."
+            )
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
         """Learn the class frequencies, on top of those counted before."""

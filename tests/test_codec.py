@@ -314,6 +314,7 @@ def test_rounding_errors_are_no_values_outside():
         warnings.simplefilter("error")
         codec.encode(np.array([[0.1, 0.3]], dtype=np.float32))
         codec.encode(np.array([[0.1 - 1e-8, 0.3 + 1e-8]]))
+        codec.encode(np.array([[0.1, 0.3]], dtype=np.float16))
     clipping(codec, np.array([[0.1 - 1e-5, 0.3]]))
 
 
