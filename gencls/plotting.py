@@ -5,8 +5,7 @@ A confusion matrix is scikit-learn's own business: see :class:`sklearn.metrics.C
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,21 +16,18 @@ from .errors import InvalidInputError, MissingPackageError
 from .inputs import flatten_images
 from .labels import as_labels
 from .unwrapping import unwrap
-from .validation import Rule, check_parameters, optional, real, shortened, whole
+from .validation import Rule, bounds, check_parameters, optional, shortened, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["SampleGridDisplay", "TrainingHistoryDisplay"]
 
-NUMBER = real("a number", math.isfinite).accepts
 RULES = {
     "n_per_class": whole(0),
-    "image_shape": optional(
-        Rule("a tuple of 2 or 3 ints", lambda value: _is_tuple(value, (2, 3), whole(1).accepts))
-    ),
+    "image_shape": optional(Rule("a tuple of 2 or 3 ints", lambda value: _is_shape(value))),
     "channel_axis": whole(-3, 3),
-    "pixel_range": optional(Rule("a pair (low, high)", lambda value: _is_tuple(value, (2,), NUMBER))),
+    "pixel_range": optional(bounds()),
     "ax": optional(Rule("axes of matplotlib", lambda value: hasattr(value, "imshow"))),
 }
 
@@ -327,8 +323,8 @@ def _check(owner: str, **values: Any) -> None:
     check_parameters(owner, values, {name: RULES[name] for name in values})
 
 
-def _is_tuple(value: Any, lengths: Sequence[int], accepts: Callable[[Any], bool]) -> bool:
-    return isinstance(value, tuple | list) and len(value) in lengths and all(map(accepts, value))
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(whole(1).accepts, value))
 
 
 def _axes(owner: str, ax: Axes | None, figsize: tuple[float, float]) -> Axes:
