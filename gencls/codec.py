@@ -366,7 +366,8 @@ def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
     if len(image_shape) == 2 and image_shape[0] >= LARGE_SIDE and image_shape[1] in (3, 4):
         raise InvalidInputError(
             f"X has grey images of shape {image_shape}, as if one photograph in colour were many images. Put "
-            f"a single image into a list: [X]. If grey images are meant, give X[..., None]."
+            "a single image into a list: [X]. If grey images are meant, give X[..., None], or "
+            f"image_shape={image_shape}."
         )
 
 

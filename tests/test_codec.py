@@ -473,7 +473,9 @@ def test_a_photograph_is_not_taken_for_many_grey_images(shape):
     with pytest.raises(InvalidInputError, match=re.escape("[X]")) as caught:
         fit(photograph)
     assert f"image_shape={shape}" in str(caught.value)
+    assert "X[..., None]" in str(caught.value)
     assert fit(photograph, image_shape=shape).image_shape_ == shape
+    assert fit(photograph[..., None]).tensor_shape_ == (1, *shape)
 
 
 @pytest.mark.parametrize(
