@@ -13,6 +13,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from tqdm import tqdm
 
+from .errors import InvalidParameterError
 from .metrics import bits_per_dim
 from .posterior import fit_temperature, joint_log_prob, log_posterior
 from .preparation import LabelledImages
@@ -103,6 +104,11 @@ class Validation(Callback):
             for name, value in self._scores(net, self.images, self.prior).items():
                 net.history.record(name, value)
         row = net.history[-1]
+        if "train_loss" not in row:
+            raise InvalidParameterError(
+                "The parameter 'batch_size' of GenerativeBayesClassifier must leave a batch in each epoch, "
+                f"got {net.batch_size}. Take smaller batches, or iterator_train of net_params as it was."
+            )
         nats = row["train_loss"]
         if net.discrimination_ is not None:
             nats -= net.discrimination_.weight * row["train_cross_entropy"]

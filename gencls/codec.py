@@ -203,7 +203,7 @@ class ImageCodec:
         n_features = prod(self.image_shape_)
         if shape[1:] in {self.image_shape_, (n_features,)}:
             return
-        advice = " Put a single image into a list: [X]." if shape == self.image_shape_ else ""
+        advice = self._way_to_fit(shape)
         if len(shape) == 2:
             raise InvalidInputError(
                 f"X has {shape[1]} features, but GenerativeBayesClassifier is expecting {n_features} "
@@ -213,6 +213,19 @@ class ImageCodec:
             f"X must have images of shape {self.image_shape_} as in fit, or flat rows of {n_features} "
             f"features, got {shape[1:]}.{advice}"
         )
+
+    def _way_to_fit(self, shape: tuple[int, ...]) -> str:
+        """How X of this shape becomes images of the fitted shape, if it can."""
+        sides = shape[1:]
+        if shape == self.image_shape_:
+            return " Put a single image into a list: [X]."
+        if len(sides) == 3 and (*sides[1:], sides[0]) == self.image_shape_:
+            return " Move the channels to the end: np.moveaxis(X, 1, -1)."
+        if len(sides) == 3 and (sides[-1], *sides[:-1]) == self.image_shape_:
+            return " Move the channels to the front: np.moveaxis(X, -1, 1)."
+        if [side for side in sides if side > 1] == [side for side in self.image_shape_ if side > 1]:
+            return f" Reshape them: X.reshape(-1, {', '.join(map(str, self.image_shape_))})."
+        return ""
 
     def _level_values(self) -> NDArray[np.float64]:
         """The value of each level, (L,); the first and the last are the range, to the last bit."""
@@ -311,9 +324,10 @@ class ImageCodec:
         if flat.dtype == np.uint8 and (self.low_, self.high_, self.n_levels_) == (0.0, 255.0, 256):
             return flat, 0
         levels, n_outside = np.empty(flat.shape, dtype=np.uint8), 0
+        rounding = float(np.finfo(flat.dtype).eps) if flat.dtype.kind == "f" else 0.0
         for part, result in zip(parts(flat), parts(levels), strict=True):
             values = part.astype(np.float64)
-            n_outside += self._count_outside(values)
+            n_outside += self._count_outside(values, rounding)
             np.rint(self._shares(values) * (self.n_levels_ - 1), out=result, casting="unsafe")
         return levels, n_outside
 
@@ -332,9 +346,9 @@ class ImageCodec:
         # A constant range leaves one level, 0: everything is the constant.
         return ((values - self.low_) / span).clip(0, 1) if span > 0 else np.zeros_like(values)
 
-    def _count_outside(self, values: NDArray[np.float64]) -> int:
-        """Values outside the range, but for rounding."""
-        tolerance = 1e-6 * (self.high_ - self.low_)
+    def _count_outside(self, values: NDArray[np.float64], rounding: float) -> int:
+        """Values outside the range, but for rounding, relatively."""
+        tolerance = max(1e-6, rounding) * (self.high_ - self.low_)
         return int(((values < self.low_ - tolerance) | (values > self.high_ + tolerance)).sum())
 
 
@@ -352,7 +366,8 @@ def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
     if len(image_shape) == 2 and image_shape[0] >= LARGE_SIDE and image_shape[1] in (3, 4):
         raise InvalidInputError(
             f"X has grey images of shape {image_shape}, as if one photograph in colour were many images. Put "
-            f"a single image into a list: [X]. If grey images are meant, give image_shape={image_shape}."
+            "a single image into a list: [X]. If grey images are meant, give X[..., None], or "
+            f"image_shape={image_shape}."
         )
 
 

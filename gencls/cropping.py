@@ -15,6 +15,7 @@ from ._listing import stacked
 from .errors import InvalidInputError
 from .stateless import StatelessTransformer
 from .validation import both_sides, check_parameters, choice, real, sides
+from .validation import random_state as seed
 
 __all__ = ["CropImages", "crop_at_random", "six_crops"]
 
@@ -29,6 +30,7 @@ RULES = {
     "row": PLACE,
     "column": PLACE,
     "resample": choice(*RESAMPLING),
+    "random_state": seed(),
 }
 POSITIONS = {  # of the windows beside the whole image: row and column
     "middle": (0.5, 0.5),
@@ -88,7 +90,8 @@ def crop_at_random(
     >>> crop_at_random(photographs, (16, 12), random_state=0).shape
     (5, 16, 12, 3)
     """
-    _check("crop_at_random", {"size": size, "smallest": smallest, "resample": resample})
+    values = {"size": size, "smallest": smallest, "resample": resample, "random_state": random_state}
+    _check("crop_at_random", values)
     checked = _checked("crop_at_random", "images", images)
     generator = check_random_state(random_state)
     factors, rows, columns = generator.uniform(size=(3, len(checked)))

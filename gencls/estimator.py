@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -30,8 +29,10 @@ from .errors import (
 )
 from .inputs import as_input_errors, as_numbers, check_same_order, flatten_images
 from .labels import (
+    are_words,
     as_labels,
     check_classes,
+    check_labels,
     check_same_classes,
     draw_labels,
     encode_labels,
@@ -39,7 +40,7 @@ from .labels import (
     unique_classes,
 )
 from .metrics import bits_per_dim
-from .net_parameters import check_net_params
+from .net_parameters import check_net_params, net_params_at_fault
 from .objectives import Discrimination
 from .parameters import RULES, SHARED
 from .persistence import (
@@ -64,7 +65,7 @@ from .random_numbers import DrawingFrom
 from .sampling import draw_images
 from .scoring import class_log_likelihoods
 from .training import GenerativeNet, make_net
-from .validation import both_sides, check_parameters, shortened, sides, whole
+from .validation import both_sides, check_parameters, listed, shortened, sides, whole
 
 __all__ = ["GenerativeBayesClassifier"]
 
@@ -347,7 +348,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             Classes, at least 2: numbers or strings.
         sample_weight : array-like of shape (N,), optional
             Non-negative; 2 is the same as giving a sample twice. It belongs to X and y by position, as in
-            scikit-learn, whatever index it has.
+            scikit-learn; an index of pandas that is that of y in another order is refused.
         X_val, y_val : array-like, optional
             Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch, and a
             temperature is learned.
@@ -591,9 +592,18 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         float
         """
         check_same_order(X, y, "X and y")
+        check_same_order(y, sample_weight, "y and sample_weight")
         predicted = self.predict(X)
+        labels = check_labels(y, len(predicted))
         with as_input_errors():
-            return float(accuracy_score(as_labels(y), predicted, sample_weight=sample_weight))
+            check_classification_targets(labels)
+        if are_words(labels) != are_words(self.classes_):
+            raise InvalidInputError(
+                f"y must have classes like those that fit saw ({listed(self.classes_)}), got "
+                f"{listed(np.unique(labels))}."
+            )
+        weights = check_sample_weight(sample_weight, len(labels))
+        return float(np.average(labels == predicted, weights=weights))
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """Log p(image) over all classes, in nats.
@@ -878,8 +888,18 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             self.n_features_in_ = shape[1]
         else:
             self.codec_.check_shape(shape)
+        self._check_shift()
         levels = self.codec_.encode(flat, strict=True)
         return Samples(levels, encode_labels(labels, self.classes_, len(labels)), weights)
+
+    def _check_shift(self) -> None:
+        """Raise if training would move images out of sight."""
+        sides = self.codec_.tensor_shape_[1:]
+        if self.shift >= max(sides):
+            raise InvalidParameterError(
+                "The parameter 'shift' of GenerativeBayesClassifier must be below the sides of the images, "
+                f"{sides}, got {shortened(self.shift)}. One or two pixels are usual."
+            )
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
         """Learn the class frequencies, on top of those counted before."""
@@ -918,10 +938,11 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
 
     def _read_held_out(self, X_val: ArrayLike, y_val: ArrayLike) -> Samples:
         """Validate held-out images."""
-        check_same_order(X_val, y_val, "X_val and y_val")
-        flat = self._validate_images(X_val)
-        codes = encode_labels(y_val, self.classes_, len(flat))
-        return Samples(self.codec_.encode(flat, strict=True), codes, np.ones(len(codes)))
+        try:
+            levels, codes = self._encode_labelled(X_val, y_val, strict=True)
+        except InvalidInputError as mistake:
+            raise InvalidInputError(f"X_val and y_val do not fit: {mistake}") from mistake
+        return Samples(levels.numpy(), codes, np.ones(len(codes)))
 
     def _start(self, samples: Samples) -> None:
         """Build the net and initialise its weights by the training images."""
@@ -929,7 +950,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         net = self._make_net()
         device = torch.device(net.device)
         seed = self._draw_seed()
-        with DrawingFrom(seed):
+        with DrawingFrom(seed), net_params_at_fault(self.net_params):
             net.initialize()
         net.initialise_weights(samples.to_torch(device), seed)
         self.net_ = net
@@ -954,7 +975,8 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         monitor = None if images is None else self._monitored()
         net.tell("early_stopping", monitor=monitor, patience=self.n_iter_no_change)
         net.tell("progress", shown=bool(self.verbose))
-        net.learn(train.to_torch(device), epochs, seed=self._draw_seed(), schedule=schedule)
+        with net_params_at_fault(self.net_params):
+            net.learn(train.to_torch(device), epochs, seed=self._draw_seed(), schedule=schedule)
         return self
 
     def _learn_temperature(self, held_out: Samples | None) -> GenerativeBayesClassifier:

@@ -100,14 +100,16 @@ def as_input_errors() -> Iterator[None]:
 def check_same_order(first: Any, second: Any, names: str) -> None:
     """Raise if both have an index of pandas, with the same labels in another order.
 
-    All is taken by position, as scikit-learn does; an index that only counts says nothing.
+    All is taken by position, as scikit-learn does. The default index says nothing: a frame that was made from
+    the values of a shuffled one has it.
     """
     if not all(hasattr(each, "iloc") for each in (first, second)):
         return
     one, other = first.index, second.index
-    if "RangeIndex" in (type(one).__name__, type(other).__name__) or one.equals(other):
+    counted = [np.array_equal(index, range(len(index))) for index in (one, other)]
+    if any(counted) or one.equals(other) or len(one) != len(other):
         return
-    if len(one) == len(other) and one.is_unique and other.is_unique and one.isin(other).all():
+    if one.is_unique and other.is_unique and one.isin(other).all():
         raise InvalidInputError(
             f"{names} have the same index in another order, but belong together by position. Bring them to "
             "one order, as by .loc, or pass .to_numpy() if the positions are right."
@@ -118,7 +120,7 @@ def _refuse_what_is_no_array(X: Any) -> None:
     """Raise if X is no collection of images at all."""
     if issparse(X):
         raise InvalidInputError(f"X must be dense, got a sparse {type(X).__name__}. Use X.toarray().")
-    if isinstance(X, FILES) or _is_pillow(X):
+    if _is_unread(X):
         raise InvalidInputError(f"{RULE}, got {_named(X)}. {READ} A single one goes into a list: [X].")
     if isinstance(X, Mapping):
         raise InvalidInputError(
@@ -131,14 +133,16 @@ def _refuse_what_is_no_array(X: Any) -> None:
 
 
 def _select_column(X: Any) -> Any:
-    """Of a frame whose only column holds no numbers this column; anything else is left as it is."""
+    """Of a table whose only column holds no numbers this column; anything else is left as it is."""
+    if _holds_objects(X) and X.size and X.shape[1:] == (1,) and _may_be_image(X[0, 0]):
+        return X[:, 0]
     if not _is_frame(X) or all(dtype.kind in "biufc" for dtype in X.dtypes):
         return X
     if X.shape[1] == 1:
         return X.iloc[:, 0]
     for position, name in enumerate(X.columns):
         first = X.iloc[0, position] if len(X) else None
-        if np.ndim(_shallow(first)) or isinstance(first, FILES) or _is_pillow(first):
+        if _may_be_image(first):
             raise InvalidInputError(
                 f"X must be a frame of numbers, or one column of images, but the column {shortened(name)} of "
                 f"{X.shape[1]} holds {_named(first)}. Select the column of the images, as by "
@@ -170,8 +174,11 @@ def _stack(items: Sequence[Any]) -> NDArray[Any]:
     """Images of one size as one array."""
     images = []
     for position, item in enumerate(items):
-        _check_item(item, position)
-        images.append(as_numpy(item, f"X[{position}]"))
+        image = item[0] if isinstance(item, tuple) and len(item) == 1 else item  # of a data set of torch
+        _check_item(image, position)
+        images.append(as_numpy(image, f"X[{position}]"))
+        if images[0].ndim and not images[-1].ndim:
+            raise InvalidInputError(f"X must hold images, but X[{position}] is {_named(item)}. Leave it out.")
     for position, image in enumerate(images):
         if image.shape != images[0].shape:
             raise InvalidInputError(
@@ -185,14 +192,14 @@ def _stack(items: Sequence[Any]) -> NDArray[Any]:
 def _check_item(item: Any, position: int) -> None:
     """Raise if what stands in a sequence is no image."""
     name = f"X[{position}]"
-    if isinstance(item, FILES) or _is_pillow(item):
+    if _is_unread(item):
         raise InvalidInputError(f"X must hold pixels, but {name} is {_named(item)}. {READ}")
     if isinstance(item, Mapping):
         raise InvalidInputError(
             f"X must hold images, but {name} is a {type(item).__name__} with the keys "
             f"{shortened(list(item))}. Give a list of the images in them."
         )
-    if isinstance(item, tuple | list) and len(item) == 2 and _is_pair(*item):
+    if isinstance(item, tuple | list) and len(item) > 1 and _is_pair(*item[:2]):
         raise InvalidInputError(
             f"X must hold images, but {name} is a pair of {_named(item[0])} and {_named(item[1])}, as of an "
             "image and its label. Give them apart: images, labels = zip(*X)."
@@ -210,19 +217,18 @@ def as_numbers(images: NDArray[Any]) -> NDArray[Any]:
         If values are strings, dates or the like.
     """
     kind = images.dtype.kind
-    if kind == "O":
+    if kind in "OSTU":
         words = next((value for value in images.ravel() if isinstance(value, str | bytes)), None)
         if words is not None:
-            raise InvalidInputError(
-                f"X must hold numbers, got {shortened(words)}. Convert it: X.astype(float)."
-            )
+            advice = "Convert it: X.astype(float)." if _is_number(words) else READ
+            raise InvalidInputError(f"X must hold numbers, got {shortened(words)}. {advice}")
         try:
             return images.astype(np.float64)
         except (ValueError, TypeError, OverflowError) as error:
             reason = _short(error)
             raise InvalidInputError(f"X must hold numbers, but has other objects ({reason}).") from error
     if kind not in "biufc":
-        what = {"U": "strings", "S": "bytes", "V": f"the fields {images.dtype.names}"}.get(kind, images.dtype)
+        what = f"the fields {images.dtype.names}" if kind == "V" else images.dtype
         raise InvalidInputError(f"X must hold numbers, got {what}. Give the values of the pixels.")
     return images
 
@@ -247,7 +253,7 @@ def _are_nested_numbers(item: Any) -> bool:
 
 def _is_pair(first: Any, second: Any) -> bool:
     """Whether the first may be an image and the second its label."""
-    image = _is_pillow(first) or len(getattr(first, "shape", ())) > 1
+    image = not isinstance(first, FILES) and (_is_unread(first) or len(getattr(first, "shape", ())) > 0)
     scalar = np.isscalar(second) or second is None or getattr(second, "ndim", 1) == 0
     return image and scalar
 
@@ -256,17 +262,25 @@ def _is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "iloc")
 
 
-def _is_pillow(value: Any) -> bool:
-    return hasattr(value, "getbands") and hasattr(value, "mode")
+def _is_unread(value: Any) -> bool:
+    """Whether it is a path, the content of a file, an open one, or an image of Pillow."""
+    return isinstance(value, FILES) or hasattr(value, "read") or hasattr(value, "getbands")
+
+
+def _is_number(words: str | bytes) -> bool:
+    try:
+        float(words)
+    except ValueError:
+        return False
+    return True
 
 
 def _holds_objects(X: Any) -> bool:
-    return isinstance(X, np.ndarray) and X.dtype.kind in "OUS"
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OSTU"
 
 
-def _shallow(value: Any) -> Any:
-    """A value whose number of dimensions can be asked for."""
-    return [0] if isinstance(value, list | tuple) else value if hasattr(value, "ndim") else 0
+def _may_be_image(value: Any) -> bool:
+    return _is_unread(value) or isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 def _named(value: Any) -> str:

@@ -15,8 +15,10 @@ from .inputs import as_input_errors, as_numpy
 from .validation import check_parameters, listed, shortened, whole
 
 __all__ = [
+    "are_words",
     "as_labels",
     "check_classes",
+    "check_labels",
     "check_none_missing",
     "check_same_classes",
     "draw_labels",
@@ -44,7 +46,7 @@ def as_labels(y: Any, name: str = "y") -> Any:
     """
     if y is None or hasattr(y, "iloc"):
         values = y
-    elif isinstance(y, Mapping | Set) or not (hasattr(y, "__len__") or hasattr(y, "__array__")):
+    elif isinstance(y, str | bytes | Mapping) or not (hasattr(y, "__getitem__") or hasattr(y, "__array__")):
         raise InvalidInputError(f"{name} must be an array or list of classes, got {shortened(y)}.")
     elif isinstance(y, list | tuple) and any(isinstance(label, str | bytes) for label in y):
         values = np.empty(len(y), dtype=object)  # numpy would make words of numbers, and of NaN
@@ -53,15 +55,20 @@ def as_labels(y: Any, name: str = "y") -> Any:
         values = as_numpy(y, name)
     check_none_missing(values, name)
     _check_one_kind(values, name)
-    return as_numpy(list(y), name) if isinstance(y, list | tuple) else values
+    if isinstance(y, list | tuple):
+        return as_numpy(list(y), name)
+    return as_numpy(values.tolist(), name) if _are_numbers_as_objects(values) else values
 
 
 def check_none_missing(y: Any, name: str = "y") -> None:
-    """Raise if labels are None or NaN among objects; NaN among numbers is found by scikit-learn."""
+    """Raise if labels are None or NaN."""
     labels = np.asarray(y)
-    if labels.dtype != object or labels.ndim == 0:
+    if labels.dtype.kind not in "fO" or labels.ndim == 0:
         return
-    missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
+    if labels.dtype == object:
+        missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
+    else:
+        missing = np.flatnonzero(np.isnan(labels)).tolist()
     if missing:
         raise InvalidInputError(
             f"{name} must not have missing classes, but {len(missing)} of {labels.size} are missing (None or "
@@ -72,6 +79,8 @@ def check_none_missing(y: Any, name: str = "y") -> None:
 def _check_one_kind(y: Any, name: str) -> None:
     """Raise if objects are both words and numbers, or neither."""
     labels = np.asarray(y)
+    if labels.dtype.kind in "mMV":
+        raise InvalidInputError(f"{name} must have classes that are numbers or strings, got {labels.dtype}.")
     if labels.dtype != object or labels.ndim == 0:
         return
     firsts: dict[str, tuple[int, Any]] = {}
@@ -88,6 +97,12 @@ def _check_one_kind(y: Any, name: str) -> None:
         raise InvalidInputError(
             f"{name} must have classes of one kind, all numbers or all strings, got {found}."
         )
+
+
+def _are_numbers_as_objects(labels: Any) -> bool:
+    """Whether a column holds numbers one by one, which scikit-learn takes for no classes."""
+    found = np.asarray(labels)
+    return found.dtype == object and found.ndim == 1 and found.size > 0 and isinstance(found[0], Real)
 
 
 def _kind(label: Any) -> str:
@@ -128,6 +143,23 @@ def check_same_classes(given: Any, classes: NDArray[Any]) -> None:
         )
 
 
+def check_labels(y: Any, n_samples: int) -> NDArray[Any]:
+    """Labels (n_samples,) of one kind.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are more or fewer labels than images, some are missing, or they are no labels.
+    """
+    with as_input_errors():
+        labels = np.asarray(as_labels(y))
+        labels = column_or_1d(labels, warn=True) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.shape != (n_samples,):
+        got = shortened(y) if labels.ndim == 0 else labels.shape
+        raise InvalidInputError(f"y must have the shape ({n_samples},), a class for each image, got {got}.")
+    return labels
+
+
 def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArray[np.int64]:
     """Positions among the classes, one for each of `n_samples` images.
 
@@ -136,15 +168,9 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
     InvalidInputError
         If there are more or fewer labels than images, some are missing, or of a class that there is not.
     """
-    with as_input_errors():
-        y = np.asarray(as_labels(y))
-        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.shape != (n_samples,):
-        raise InvalidInputError(
-            f"y must have the shape ({n_samples},), a class for each image, got {y.shape}."
-        )
+    y = check_labels(y, n_samples)
     # Words and numbers never match; numpy would take 10 for "10", and sort it before "2".
-    unknown = np.setdiff1d(y, classes) if _are_words(y) == _are_words(classes) else np.unique(y)
+    unknown = np.setdiff1d(y, classes) if are_words(y) == are_words(classes) else np.unique(y)
     if len(unknown):
         raise InvalidInputError(
             f"y must have classes that fit saw ({listed(classes)}), got also {listed(unknown)}."
@@ -154,7 +180,7 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
 
 def encode_labels_for(n_samples: int, y: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
     """Positions of a class for each image, or of one for all."""
-    return encode_labels(np.full(n_samples, y) if np.ndim(y) == 0 else y, classes, n_samples)
+    return encode_labels(np.full(n_samples, y) if _is_one(y) else y, classes, n_samples)
 
 
 def draw_labels(
@@ -171,15 +197,22 @@ def draw_labels(
     InvalidParameterError
         If `n_samples` is wrong and needed.
     """
-    if y is not None and np.ndim(y) > 0:
-        return encode_labels(y, classes, len(np.asarray(y)))
+    if y is not None and not _is_one(y):
+        labels = as_labels(y)
+        return encode_labels(labels, classes, len(labels))
     check_parameters("sample", {"n_samples": n_samples}, {"n_samples": whole(1, MOST_SAMPLES)})
     if y is not None:
         return encode_labels_for(n_samples, y, classes)
     return rng.choice(len(classes), size=n_samples, p=prior)
 
 
-def _are_words(labels: NDArray[Any]) -> bool:
+def _is_one(y: Any) -> bool:
+    """Whether it is a single class."""
+    return bool(np.isscalar(y)) or getattr(y, "ndim", 1) == 0
+
+
+def are_words(labels: NDArray[Any]) -> bool:
+    """Whether labels are strings."""
     some = labels[:1].tolist()
     return bool(some) and isinstance(some[0], str | bytes)
 

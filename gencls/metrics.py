@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
-from .inputs import as_numpy
+from .inputs import as_numpy, check_same_order
 from .unwrapping import unwrap_with_images
 from .validation import check_parameters, listed, shortened, whole
 
@@ -38,9 +38,16 @@ def bits_per_dim(log_likelihood: ArrayLike, n_dimensions: int) -> float:
     ------
     InvalidParameterError
         If `n_dimensions` is no int of at least 1.
+    InvalidInputError
+        If there is no likelihood.
     """
     check_parameters("bits_per_dim", {"n_dimensions": n_dimensions}, {"n_dimensions": whole(1)})
-    return float(-np.mean(np.asarray(log_likelihood)) / (n_dimensions * math.log(2)))
+    scores = as_numpy(log_likelihood, "log_likelihood")
+    if scores.dtype.kind not in "biuf" or not scores.size:
+        raise InvalidInputError(
+            f"log_likelihood must be numbers, one an image, got {shortened(log_likelihood)}."
+        )
+    return float(-np.mean(scores) / (n_dimensions * math.log(2)))
 
 
 def expected_calibration_error(
@@ -87,9 +94,11 @@ def expected_calibration_error(
             "The parameter 'n_bins' of expected_calibration_error must be an int of at least 1, got "
             f"{shortened(n_bins)}."
         )
-    y_prob, labels = _by_column(y_prob, labels)
+    check_same_order(y_true, y_prob, "y_true and y_prob")
+    known = None if labels is None else _as_classes(labels, "labels")
+    y_prob, known = _by_column(y_prob, known)
     probabilities = _check_probabilities(y_prob)
-    codes = _columns_of(np.asarray(y_true), None if labels is None else np.asarray(labels), probabilities)
+    codes = _columns_of(_as_classes(y_true, "y_true"), known, probabilities)
     try:
         from torchmetrics.functional.classification import multiclass_calibration_error
     except ImportError as error:
@@ -127,7 +136,22 @@ def neg_bits_per_dim_scorer(estimator: Any, X: ArrayLike, y: ArrayLike | None = 
     return -float(clf.bits_per_dim(images, y))
 
 
-def _by_column(y_prob: Any, labels: Any) -> tuple[Any, Any]:
+def _as_classes(classes: Any, name: str) -> NDArray[Any]:
+    """An array of classes that can be compared."""
+    found = as_numpy(classes, name)
+    try:
+        np.unique(found)
+    except TypeError as error:
+        raise InvalidInputError(
+            f"{name} must have classes of one kind, all numbers or all strings, and none that is missing, "
+            f"got {shortened(classes)}."
+        ) from error
+    if found.ndim == 0:
+        raise InvalidInputError(f"{name} must be an array or list of classes, got {shortened(classes)}.")
+    return found
+
+
+def _by_column(y_prob: Any, labels: NDArray[Any] | None) -> tuple[Any, NDArray[Any] | None]:
     """Probabilities and the classes of their columns, which a frame of pandas may name."""
     columns = getattr(y_prob, "columns", None)
     if columns is None or type(columns).__name__ == "RangeIndex":
@@ -136,8 +160,7 @@ def _by_column(y_prob: Any, labels: Any) -> tuple[Any, Any]:
         return y_prob, np.asarray(columns)
     if set(labels) != set(columns):
         raise InvalidInputError(
-            f"y_prob must have the columns of labels ({listed(np.asarray(labels))}), got "
-            f"{listed(np.asarray(columns))}."
+            f"y_prob must have the columns of labels ({listed(labels)}), got {listed(np.asarray(columns))}."
         )
     return y_prob[list(labels)], labels
 

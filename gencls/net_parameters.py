@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback
+from skorch.exceptions import SkorchException
 from torch.utils.data import DataLoader, TensorDataset
 
 from .callbacks import NEEDED_CALLBACKS, OPTIONAL_CALLBACKS
 from .errors import InvalidParameterError
 from .validation import Rule, optional, shortened
 
-__all__ = ["check_net_params"]
+__all__ = ["check_net_params", "net_params_at_fault"]
 
 PREFIXES = ("optimizer", "callbacks", "iterator_train")
 KNOWN = (*PREFIXES, "train_split")
@@ -25,6 +27,7 @@ SPLIT = optional(
         lambda value: callable(value) and not isinstance(value, type),
     )
 )
+MISTAKES = (AttributeError, IndexError, KeyError, TypeError, ValueError, SkorchException)
 OWN = "it is a parameter of the estimator itself"
 ELSEWHERE = {  # what takes the place of skorch's parameters
     "module": "the estimator's own parameters shape the network",
@@ -72,6 +75,25 @@ def check_net_params(net_params: Mapping[str, Any] | None, rules: Mapping[str, R
         raise InvalidParameterError(
             start + (mistakes[0] if len(mistakes) == 1 else f"does not fit:\n{lines}")
         )
+
+
+@contextmanager
+def net_params_at_fault(net_params: Mapping[str, Any] | None) -> Iterator[None]:
+    """What options of skorch raise in here is an error that names `net_params`.
+
+    Errors of other types pass, also those that are derived from the usual ones: a callback means them.
+    """
+    try:
+        yield
+    except MISTAKES as error:
+        if not net_params or type(error) not in MISTAKES:
+            raise
+        raise InvalidParameterError(
+            "The parameter 'net_params' of GenerativeBayesClassifier has options that fail in training "
+            f"({type(error).__name__}: {shortened(str(error))}), of {shortened(list(net_params))}. Callbacks "
+            "may monitor what history_ has: train_loss and train_bpd, and of held-out images valid_bpd, "
+            "valid_accuracy and valid_log_loss."
+        ) from error
 
 
 def _mistaken_names(net_params: Mapping[Any, Any], rules: Mapping[str, Rule]) -> Iterator[str]:
@@ -162,9 +184,12 @@ def _tried(name: str, use: Callable[[Any, dict[str, Any]], None], net_params: Ma
 def _try_optimizer(kind: Any, settings: dict[str, Any]) -> None:
     settings.pop("param_groups", None)  # they name parameters of the network
     settings = {"lr": 1e-3} | settings
-    optimizer = (kind or torch.optim.Adam)([torch.zeros(1, requires_grad=True)], **settings)
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = (kind or torch.optim.Adam)([weight], **settings)
     if not hasattr(optimizer, "param_groups"):
         raise TypeError("it makes no optimizer of torch")
+    weight.grad = torch.zeros(1)
+    optimizer.step(lambda: torch.zeros(1))
 
 
 def _try_batches(kind: Any, settings: dict[str, Any]) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from math import inf, isfinite
 from typing import Any
 
-import numpy as np
-
 from .callbacks import MONITORS
 from .codec import LARGEST_VALUE
 from .device import PRECISIONS
-from .validation import Rule, choice, either, flag, optional, real, whole
+from .validation import Rule, choice, either, flag, optional, random_state, real, whole
 
 __all__ = ["RULES", "SHARED", "TEMPERATURE"]
 
@@ -23,11 +21,6 @@ def _is_image_shape(value: Any) -> bool:
 def _is_range(value: Any) -> bool:
     paired = isinstance(value, (tuple, list)) and len(value) == 2
     return paired and all(map(FINITE.accepts, value)) and value[0] < value[1]
-
-
-def _is_random_state(value: Any) -> bool:
-    seed = whole(0, 2**32 - 1).accepts(value)
-    return seed or isinstance(value, np.random.RandomState) or value is np.random
 
 
 def _as_float(value: float) -> float:
@@ -84,9 +77,7 @@ RULES: dict[str, Rule] = {
     "precision": choice(*PRECISIONS),
     "compile": flag(),
     "checkpoint": flag(),
-    "random_state": optional(
-        Rule("an int from 0 to 2**32 - 1 or a numpy.random.RandomState", _is_random_state)
-    ),
+    "random_state": random_state(),
     "verbose": either(flag(), whole(0)),
     "warm_start": flag(),
 }

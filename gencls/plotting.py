@@ -16,12 +16,20 @@ from .errors import InvalidInputError, MissingPackageError
 from .inputs import flatten_images
 from .labels import as_labels
 from .unwrapping import unwrap
-from .validation import shortened
+from .validation import Rule, bounds, check_parameters, optional, shortened, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["SampleGridDisplay", "TrainingHistoryDisplay"]
+
+RULES = {
+    "n_per_class": whole(0),
+    "image_shape": optional(Rule("a tuple of 2 or 3 ints", lambda value: _is_shape(value))),
+    "channel_axis": whole(-3, 3),
+    "pixel_range": optional(bounds()),
+    "ax": optional(Rule("axes of matplotlib", lambda value: hasattr(value, "imshow"))),
+}
 
 
 class SampleGridDisplay:
@@ -82,6 +90,7 @@ class SampleGridDisplay:
         InvalidInputError
             When there is no such classifier in `clf`.
         """
+        _check("SampleGridDisplay", n_per_class=n_per_class, ax=ax)
         clf = unwrap(clf, "sample")
         wanted = np.repeat(clf.classes_, n_per_class)
         X, y = clf.sample(len(wanted), y=wanted, random_state=random_state)
@@ -140,6 +149,8 @@ class SampleGridDisplay:
         InvalidInputError
             When the shapes of `X`, `y` and `image_shape` do not fit, or there is nothing to draw.
         """
+        options = {"image_shape": image_shape, "channel_axis": channel_axis, "pixel_range": pixel_range}
+        _check("SampleGridDisplay", n_per_class=n_per_class, ax=ax, **options)
         rows, shape = flatten_images(X)
         pixels = np.asarray(rows).reshape(shape)
         images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(as_labels(y))
@@ -256,7 +267,15 @@ class TrainingHistoryDisplay:
         InvalidInputError
             When there is no epoch to draw.
         """
-        records = list(history)
+        _check("TrainingHistoryDisplay", ax=ax)
+        if hasattr(history, "to_dict"):
+            history = history.to_dict("records")  # a frame of pandas
+        records = list(history) if isinstance(history, Iterable) else [history]
+        if not all(isinstance(record, Mapping) and "epoch" in record for record in records):
+            raise InvalidInputError(
+                "history must be a list of dicts with the key 'epoch', as history_ is, got "
+                f"{shortened(history)}."
+            )
         if not records:
             raise InvalidInputError("history must hold at least one epoch, got none.")
         return cls(records).plot(ax=ax)
@@ -298,6 +317,14 @@ class TrainingHistoryDisplay:
         points = [(record["epoch"], record[key]) for record in self.history if record.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "", **style)
+
+
+def _check(owner: str, **values: Any) -> None:
+    check_parameters(owner, values, {name: RULES[name] for name in values})
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(whole(1).accepts, value))
 
 
 def _axes(owner: str, ax: Axes | None, figsize: tuple[float, float]) -> Axes:

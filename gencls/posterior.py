@@ -71,7 +71,7 @@ def class_prior(
     if not (prior >= 0).all() or not np.isclose(prior.sum(), 1.0, rtol=0, atol=1e-8):
         raise InvalidParameterError(
             f"{rule} be non-negative and sum to 1, got {shortened(prior.tolist())}, which sums to "
-            f"{prior.sum():g}."
+            f"{prior.sum():g}. Give shares, such as counts divided by their sum."
         )
     return prior
 

@@ -92,7 +92,8 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
         weights = np.array([_as_float(each) for each in weights.ravel()]).reshape(weights.shape)
     if weights.dtype.kind not in "biuf":
         raise InvalidInputError(
-            f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}."
+            f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}. Weights by class "
+            "become such by compute_sample_weight of sklearn.utils.class_weight."
         )
     weights = weights.astype(np.float64)
     if weights.ndim == 0:

@@ -23,12 +23,18 @@ from .device import resolve_device
 from .errors import InvalidInputError, InvalidParameterError, MissingPackageError
 from .inputs import as_input_errors, as_numbers, flatten_images
 from .random_numbers import DrawingFrom
-from .validation import shortened, whole
+from .validation import bounds, check_parameters, choice, either, shortened, whole
+from .validation import random_state as drawn_with
 
 __all__ = ["frechet_inception_distance", "kernel_inception_distance"]
 
 INCEPTION_FEATURES = (64, 192, 768, 2048)
 KERNEL_SUBSET = 1000  # images, as Bińkowski et al. have it
+RULES = {
+    "channel_axis": choice(-1, 1),
+    "pixel_range": either(choice("auto"), bounds()),
+    "batch_size": whole(1),
+}
 
 
 def frechet_inception_distance(
@@ -127,6 +133,10 @@ def kernel_inception_distance(
     ----------
     M. Bińkowski et al. (2018), "Demystifying MMD GANs", section 4.
     """
+    options = {"subsets": subsets, "random_state": random_state}
+    check_parameters(
+        "kernel_inception_distance", options, {"subsets": whole(1), "random_state": drawn_with()}
+    )
     with _torchmetrics():
         from torchmetrics.image.kid import KernelInceptionDistance
     pair = _both_features(real, generated, features, channel_axis, pixel_range, batch_size, device)
@@ -134,8 +144,7 @@ def kernel_inception_distance(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features")
         metric = KernelInceptionDistance(_given(pair[0].shape[1]), subsets=subsets, subset_size=size)
-    seed = check_random_state(random_state).randint(2**31 - 1)
-    with DrawingFrom(seed):
+    with DrawingFrom(check_random_state(random_state).randint(2**31 - 1)):
         mean, deviation = _fed(metric, *pair)
     return float(mean), float(deviation)
 
@@ -162,6 +171,8 @@ def _both_features(
     device: str,
 ) -> tuple[Tensor, Tensor]:
     """The features (N, D) of real and of generated images, in float64 on the CPU."""
+    options = {"channel_axis": channel_axis, "pixel_range": pixel_range, "batch_size": batch_size}
+    check_parameters("sample quality", options, RULES)
     images = _to_uint8(real, generated, channel_axis, pixel_range)
     network = features if isinstance(features, nn.Module) else _inception(features, device)
     first, second = (_extract(network, each, batch_size) for each in images)
@@ -179,19 +190,31 @@ def _to_uint8(
     _check_alike(first, second, pixel_range)
     flat = [images.reshape(len(images), -1) for images in (first, second)]
     codec = ImageCodec(channel_axis=channel_axis, pixel_range=pixel_range, n_levels=256)
-    codec.fit(flat[0], first.shape[1:])
+    with _named("real"):
+        codec.fit(flat[0], first.shape[1:])
     channels = codec.tensor_shape_[0]
     if channels not in (1, 3):
         raise InvalidInputError(
             f"Images must be grey or have 3 channels, got {channels}: the shape {first.shape[1:]}. "
             "Leave out what is no colour, such as opacity."
         )
-    return [codec.encode(images, strict=True).repeat(3 // channels, axis=1) for images in flat]
+    with _named("generated"):  # real images are on their own scale
+        return [codec.encode(images, strict=True).repeat(3 // channels, axis=1) for images in flat]
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What is said of X in here is said of this argument."""
+    try:
+        yield
+    except InvalidInputError as mistake:
+        raise InvalidInputError(f"{name} does not fit, which is called X here: {mistake}") from mistake
 
 
 def _read(images: ArrayLike, name: str) -> NDArray[Any]:
     """Images, or square ones as flat rows, of finite numbers."""
-    rows, shape = flatten_images(images)
+    with _named(name):
+        rows, shape = flatten_images(images)
     if len(shape) == 2 and isqrt(shape[1]) ** 2 != shape[1]:
         raise InvalidInputError(
             f"{name} has flat rows of {shape[1]} features, which make no square grey image. Reshape it to "

@@ -304,7 +304,7 @@ def make_net(
         "callbacks__valid_loss": None,
         "verbose": 0,
     }
-    if "optimizer" not in net_params:
+    if not net_params.keys() & {"optimizer", "optimizer__foreach", "optimizer__differentiable"}:
         params["optimizer__fused"] = device.type in ("cpu", "cuda")  # one kernel instead of several a tensor
     params |= dict(net_params)
     params["callbacks"] = callbacks + list(net_params.get("callbacks") or [])

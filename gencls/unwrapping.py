@@ -57,6 +57,8 @@ def _taken_apart(estimator: Any, needed: str) -> tuple[Any, list[Pipeline]]:
         check_is_fitted(found)
     if not hasattr(found, needed) or isinstance(found, type):
         advice = " A search must have refit=True." if hasattr(found, "cv_results_") else ""
+        if several := _several(found):
+            advice = f" It holds several classifiers: give one of its {several}."
         raise InvalidInputError(
             "A fitted GenerativeBayesClassifier is needed, or a pipeline or search that ends in one, got "
             f"{shortened(estimator)}.{advice}"
@@ -67,7 +69,17 @@ def _taken_apart(estimator: Any, needed: str) -> tuple[Any, list[Pipeline]]:
 def _inner(meta: Any) -> Any:
     """The fitted estimator in a meta-estimator; None if there is none."""
     if isinstance(meta, Pipeline):
-        return meta[-1]
+        return meta[-1] if len(meta) else None
     if isinstance(meta, FrozenEstimator):
         return meta.estimator
+    if len(getattr(meta, "calibrated_classifiers_", ())) == 1:
+        return meta.calibrated_classifiers_[0].estimator
+    if _several(meta):
+        return None
     return getattr(meta, "best_estimator_", getattr(meta, "estimator_", None))
+
+
+def _several(meta: Any) -> str | None:
+    """The attribute that has the fitted classifiers of an ensemble; None if it is no ensemble."""
+    names = ("estimators_", "calibrated_classifiers_")
+    return next((name for name in names if not isinstance(meta, type) and hasattr(meta, name)), None)

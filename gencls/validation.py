@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from numbers import Integral, Real
 from reprlib import Repr
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from .errors import InvalidParameterError
 __all__ = [
     "Rule",
     "both_sides",
+    "bounds",
     "check_parameters",
     "choice",
     "either",
@@ -22,6 +24,7 @@ __all__ = [
     "listed",
     "optional",
     "printable",
+    "random_state",
     "real",
     "shortened",
     "sides",
@@ -68,6 +71,31 @@ def both_sides(size: int | tuple[int, int] | list[int]) -> tuple[int, int]:
     """Height and width of what `sides` accepts."""
     height, width = size if isinstance(size, tuple | list) else (size, size)
     return int(height), int(width)
+
+
+def random_state() -> Rule:
+    """None, or what legacy random numbers of numpy are drawn with."""
+    seed = whole(0, 2**32 - 1).accepts
+    return optional(
+        Rule(
+            "an int from 0 to 2**32 - 1 or a numpy.random.RandomState",
+            lambda value: seed(value) or isinstance(value, np.random.RandomState) or value is np.random,
+        )
+    )
+
+
+def bounds() -> Rule:
+    """Two finite numbers, the lower one first."""
+    number = real("a number", isfinite).accepts
+    return Rule(
+        "a pair (low, high) with low < high",
+        lambda value: (
+            isinstance(value, tuple | list)
+            and len(value) == 2
+            and all(map(number, value))
+            and value[0] < value[1]
+        ),
+    )
 
 
 def flag() -> Rule:

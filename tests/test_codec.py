@@ -314,6 +314,7 @@ def test_rounding_errors_are_no_values_outside():
         warnings.simplefilter("error")
         codec.encode(np.array([[0.1, 0.3]], dtype=np.float32))
         codec.encode(np.array([[0.1 - 1e-8, 0.3 + 1e-8]]))
+        codec.encode(np.array([[0.1, 0.3]], dtype=np.float16))
     clipping(codec, np.array([[0.1 - 1e-5, 0.3]]))
 
 
@@ -472,7 +473,26 @@ def test_a_photograph_is_not_taken_for_many_grey_images(shape):
     with pytest.raises(InvalidInputError, match=re.escape("[X]")) as caught:
         fit(photograph)
     assert f"image_shape={shape}" in str(caught.value)
+    assert "X[..., None]" in str(caught.value)
     assert fit(photograph, image_shape=shape).image_shape_ == shape
+    assert fit(photograph[..., None]).tensor_shape_ == (1, *shape)
+
+
+@pytest.mark.parametrize(
+    ("fitted_shape", "shape", "axis", "way"),
+    [
+        ((4, 5, 3), (3, 4, 5), -1, "np.moveaxis(X, 1, -1)"),
+        ((3, 4, 5), (4, 5, 3), 1, "np.moveaxis(X, -1, 1)"),
+        ((4, 5), (4, 5, 1), -1, "X.reshape(-1, 4, 5)"),
+        ((4, 5, 1), (4, 5), -1, "X.reshape(-1, 4, 5, 1)"),
+        ((1, 4, 5), (4, 5, 1), 1, "np.moveaxis(X, -1, 1)"),
+    ],
+)
+def test_images_of_another_layout_are_told_the_way(fitted_shape, shape, axis, way):
+    codec = fit(np.arange(120).reshape(-1, *fitted_shape).astype(np.uint8), channel_axis=axis)
+    with pytest.raises(InvalidInputError, match=re.escape(way)) as caught:
+        codec.check_shape((2, *shape))
+    assert eval(way, {"np": np, "X": np.zeros((2, *shape))}).shape == (2, *fitted_shape), caught.value
 
 
 @pytest.mark.parametrize("fitted", [(2, 3), (2, 3, 4), (6,)], ids=str)
@@ -581,7 +601,7 @@ def test_training_images_outside_a_given_range(pixel_range, shown):
         fit(np.array([[0, 16]]), pixel_range=pixel_range)
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2)], ids=str)
 def test_images_of_another_shape_than_in_fit(shape):
     codec = fit(np.zeros((N, 2, 3)))
     message = f"X must have images of shape (2, 3) as in fit, or flat rows of 6 features, got {shape}."

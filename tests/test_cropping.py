@@ -201,3 +201,9 @@ def test_all_wrong_parameters_are_told_at_once():
             assert repr(name) in str(caught.value)
     with pytest.raises(InvalidParameterError, match="'factor' of six_crops must be a number above 0"):
         six_crops(8, factor=1.1)
+
+
+@pytest.mark.parametrize("random_state", ["one", -1, np.random.default_rng(0)], ids=str)
+def test_windows_are_drawn_with_what_numpy_takes(random_state):
+    with pytest.raises(InvalidParameterError, match="'random_state' of crop_at_random must be"):
+        crop_at_random(np.zeros((2, 4, 5), np.uint8), 2, random_state=random_state)

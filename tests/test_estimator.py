@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import _num_features
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, Initializer, LRScheduler
 from skorch.dataset import ValidSplit
 from skorch.helper import SliceDataset, predefined_split
 from torch.utils.data import TensorDataset
@@ -589,6 +589,39 @@ def test_priors_are_learned_or_given(unseen):
     )
 
 
+WRONG_SCORES = {
+    "weights in another order": ({"sample_weight": pd.Series(1.0, index=range(29, -1, -1))}, "another order"),
+    "too few weights": ({"sample_weight": [1.0, 2.0]}, r"sample_weight must have the shape \(30,\)"),
+    "negative weights": (
+        {"sample_weight": np.full(30, -1.0)},
+        "sample_weight must be finite and non-negative",
+    ),
+    "weights by class": (
+        {"sample_weight": {"ant": 2}},
+        "sample_weight must be numbers.*compute_sample_weight",
+    ),
+    "numbers for words": ({"y": np.arange(30) % 3}, "y must have classes like .*'ant'"),
+    "too few classes": ({"y": ["ant"]}, r"y must have the shape \(30,\)"),
+    "no classes": ({"y": None}, r"y must have the shape \(30,\).* got None"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SCORES)
+def test_a_score_names_what_does_not_fit(name, fitted, unseen):
+    X, y = unseen
+    given, words = WRONG_SCORES[name]
+    with pytest.raises(InvalidInputError, match=words):
+        fitted.score(X, **({"y": pd.Series(y)} | given))
+
+
+def test_a_score_may_have_classes_that_fit_did_not_see(fitted, unseen):
+    X, y = unseen
+    weights = np.arange(30.0)
+    right = fitted.predict(X) == y
+    assert fitted.score(X, y, weights) == pytest.approx(np.average(right, weights=weights))
+    assert fitted.score(X, ["dog"] * 30) == 0
+
+
 def test_a_class_of_prior_0_is_never_predicted_or_drawn():
     X, y = shades()
     clf = quick(priors=[0.5, 0, 0.5]).fit(X, y)
@@ -798,6 +831,7 @@ BAD_NET_PARAMS = {
     "the name of an optimizer": ({"optimizer": "Adam"}, "cannot work"),
     "no optimizer": ({"optimizer": torch.nn.Linear}, "cannot work"),
     "an unknown setting": ({"optimizer__weigth_decay": 0.1}, "weigth_decay"),
+    "an optimizer of sparse weights": ({"optimizer": torch.optim.SparseAdam}, "cannot work.*sparse|dense"),
     "a wrong setting": ({"optimizer__weight_decay": -1}, "Invalid weight_decay"),
     "an unknown setting of batches": ({"iterator_train__size": 3}, "cannot work.*'size'"),
 }
@@ -810,6 +844,52 @@ def test_net_params_that_cannot_work(name):
         quick(net_params=net_params).fit(*shades())
     assert str(caught.value).startswith("The parameter 'net_params' of GenerativeBayesClassifier ")
     assert len(str(caught.value)) < 1000
+
+
+class Failing(Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def on_epoch_end(self, net, **kwargs):
+        raise self.error
+
+
+FAILING = {
+    "a figure that there is not": [EarlyStopping()],
+    "a figure without held-out images": [Checkpoint(monitor="valid_bpd_best", f_params=None)],
+    "a policy that there is not": [LRScheduler("NoSuchPolicy")],
+    "a function that is none": [Initializer("*", fn=3)],
+    "a wrong index": [Failing(IndexError(3))],
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_callbacks_that_fail_are_told_what_there_is_to_monitor(name):
+    with pytest.raises(InvalidParameterError, match=r"'net_params' .*callbacks.*valid_bpd") as caught:
+        quick(net_params={"callbacks": FAILING[name]}).fit(*shades())
+    assert len(str(caught.value)) < 1000
+
+
+class StopError(ValueError):
+    pass
+
+
+@pytest.mark.parametrize("error", [StopError("now"), RuntimeError("now"), ZeroDivisionError("now")], ids=repr)
+def test_what_a_callback_means_to_raise_passes(error):
+    with pytest.raises(type(error), match=r"^now$") as caught:
+        quick(net_params={"callbacks": [Failing(error)]}).fit(*shades())
+    assert caught.value is error
+
+
+def test_optimizers_may_loop_over_weights():
+    for option in ("foreach", "differentiable"):
+        quick(net_params={f"optimizer__{option}": option == "foreach"}, max_epochs=1).fit(*shades())
+
+
+def test_an_epoch_without_a_batch_is_refused():
+    net_params = {"iterator_train__drop_last": True}
+    with pytest.raises(InvalidParameterError, match=r"'batch_size' .*got 100"):
+        quick(net_params=net_params, batch_size=100).fit(*shades())
 
 
 def test_mistakes_in_net_params_are_reported_together():
@@ -1104,6 +1184,7 @@ def test_parameters_conditioner_and_device_are_reported_together():
 
 
 PRIORS = "The parameter 'priors' of GenerativeBayesClassifier must "
+SHARES = "Give shares, such as counts divided by their sum."
 
 
 @pytest.mark.parametrize(
@@ -1111,8 +1192,8 @@ PRIORS = "The parameter 'priors' of GenerativeBayesClassifier must "
     [
         ([0.5, 0.5], "have a number for each of the 3 classes, got an array of shape (2,)."),
         ("equal", "have a number for each of the 3 classes, got 'equal'."),
-        ([0.5, 0.3, 0.1], "be non-negative and sum to 1, got [0.5, 0.3, 0.1], which sums to 0.9."),
-        ([1.5, -0.5, 0], "be non-negative and sum to 1, got [1.5, -0.5, 0.0], which sums to 1."),
+        ([0.5, 0.3, 0.1], "be non-negative and sum to 1, got [0.5, 0.3, 0.1], which sums to 0.9. " + SHARES),
+        ([1.5, -0.5, 0], "be non-negative and sum to 1, got [1.5, -0.5, 0.0], which sums to 1. " + SHARES),
     ],
     ids=str,
 )
@@ -1149,15 +1230,16 @@ OUR_ERRORS = {
     ),
     "X_val of another shape": (
         {"X_val": reshaped(2, 3, 4), "y_val": [0, 1]},
-        "X must have images of shape (3, 3) as in fit, or flat rows of 9 features, got (3, 4).",
+        "X_val and y_val do not fit: X must have images of shape (3, 3) as in fit, or flat rows of 9 "
+        "features, got (3, 4).",
     ),
     "y_val of another length": (
         {"X_val": reshaped(2, 3, 3), "y_val": [0, 1, 2]},
-        "y must have the shape (2,), a class for each image, got (3,).",
+        "X_val and y_val do not fit: y must have the shape (2,), a class for each image, got (3,).",
     ),
     "y_val of other classes": (
         {"X_val": reshaped(2, 3, 3), "y_val": [0, 7]},
-        "y must have classes that fit saw (0, 1, 2), got also 7.",
+        "X_val and y_val do not fit: y must have classes that fit saw (0, 1, 2), got also 7.",
     ),
     "weights of another length": (
         {"sample_weight": [1, 2]},
@@ -1224,7 +1306,6 @@ THEIR_ERRORS = {
         {"y": [0, 1, 2]},
         "Found input variables with inconsistent numbers of samples: [36, 3]",
     ),
-    "y with NaN": ({"y": np.where(np.arange(36) == 3, math.nan, 1.0)}, "Input y contains NaN."),
     "y of numbers": ({"y": np.linspace(0, 1, 36)}, "Unknown label type: continuous."),
     "y of two columns": (
         {"y": np.zeros((36, 2))},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import io
 import re
 from collections import deque
 from pathlib import Path
@@ -45,6 +46,8 @@ CONTAINERS = {
     "Series of arrays": lambda images: pd.Series(list(images), index=list("vwxyz")),
     "Series of lists": lambda images: pd.Series([image.tolist() for image in images]),
     "frame of one column": lambda images: pd.DataFrame({"image": list(images)}),
+    "objects in a column": lambda images: objects(images)[:, None],
+    "data set of one field": lambda images: TensorDataset(torch.from_numpy(images)),
     "tensor": torch.from_numpy,
     "list of tensors": lambda images: list(torch.from_numpy(images)),
     "Series of tensors": lambda images: pd.Series(list(torch.from_numpy(images))),
@@ -101,6 +104,12 @@ FILES = {
     "Series of pictures": pd.Series([PICTURE, PICTURE]),
     "a path among arrays": [IMAGES[0], "b.png"],
     "a path among numbers": [3, "b.png"],
+    "paths in a column": np.array([["a.png"], ["b.png"]]),
+    "objects of paths in a column": np.array([["a.png"], ["b.png"]], dtype=object),
+    "paths in rows": np.array([["a.png", "b.png"]]),
+    "paths and labels": [("a.png", 0), ("b.png", 1)],
+    "file": io.BytesIO(b"\x89PNG"),
+    "list of files": [io.BytesIO(b"\x89PNG")],
 }
 
 
@@ -115,6 +124,8 @@ REFUSED = {
     "pairs": (list(zip(IMAGES, range(5), strict=True)), "pair.*zip"),
     "pairs of lists": ([[image, "cat"] for image in IMAGES], "pair.*zip"),
     "pairs of pictures": ([(PICTURE, 3)], "pair.*zip"),
+    "pairs of rows": (list(zip(IMAGES.reshape(5, 12), range(5), strict=True)), "pair.*zip"),
+    "triples": ([(image, 3, "train") for image in IMAGES], "pair.*zip"),
     "data set of torch": (dataset(IMAGES), "pair.*zip"),
     "loader of torch": (DataLoader(dataset(IMAGES)), "list of the images"),
     "generator": ((image for image in IMAGES), "list of the images"),
@@ -132,10 +143,12 @@ REFUSED = {
     "None": (None, "got None"),
     "a number": (3.0, "Reshape"),
     "numbers": ([1.0, 2.0], "Reshape"),
-    "words": (np.array([["a", "b"]]), "numbers, got strings"),
-    "words in lists": ([["1", "2"], ["3", "4"]], "numbers, got strings"),
+    "NaN among images": ([IMAGES[0], np.nan], r"X\[1\] is nan"),
+    "NaN in a Series": (pd.Series([IMAGES[0], np.nan]), r"X\[1\] is nan"),
+    "words": (np.array([["a", "b"]]), "numbers, got .*'a'.*ReadImages"),
+    "words in lists": ([["1", "2"], ["3", "4"]], "numbers, got .*'1'.*astype"),
     "words among objects": (np.array([["1", 2]], dtype=object), "numbers, got '1'"),
-    "bytes in rows": (np.array([[b"a", b"b"]]), "numbers, got bytes"),
+    "bytes in rows": (np.array([[b"a", b"b"]]), "numbers, got .*b'a'.*ReadImages"),
     "dates": (np.zeros((2, 4), dtype="datetime64[s]"), "numbers, got datetime64"),
     "durations": (np.zeros((2, 4), dtype="timedelta64[s]"), "numbers, got timedelta64"),
     "fields": (np.zeros((2, 4), dtype=[("r", "u1"), ("g", "u1")]), r"fields \('r', 'g'\)"),
@@ -202,3 +215,4 @@ def test_one_index_in_two_orders_is_refused():
     check_same_order(X, y.set_axis([7, 3, 5, 2]), "X and y")
     with pytest.raises(InvalidInputError, match=re.escape("X and y have the same index in another order")):
         check_same_order(X, y.sort_index(), "X and y")
+    check_same_order(pd.Series([0, 1, 0, 1]), y.set_axis([3, 2, 0, 1]), "a frame of the values, and y")

@@ -96,6 +96,12 @@ MISTAKEN = {
     "a set": ({"ant"}, "array or list of classes"),
     "a generator": ((label for label in "ab"), "array or list of classes"),
     "a number": (3, "array or list of classes, got 3"),
+    "a word": ("ant", "array or list of classes, got 'ant'"),
+    "values of a dict": ({1: "ant"}.values(), "array or list of classes"),
+    "numbers and NaN": (np.array([1, math.nan]), "1 of 2 are missing .* position 1"),
+    "numbers and NA": (pd.Series([1, None], dtype="Int64"), "1 of 2 are missing"),
+    "dates": (np.zeros(2, dtype="datetime64[D]"), "numbers or strings, got datetime64"),
+    "fields": (np.zeros(2, dtype=[("a", int)]), "numbers or strings"),
     "masked": (np.ma.array([1, 2], mask=[0, 1]), "1 of 2 are masked"),
 }
 
@@ -115,6 +121,31 @@ def test_labels_of_any_container():
     words = ["ant", "bee"]
     for labels in (words, np.array(words, dtype=object), pd.Series(words, index=[7, 3])):
         assert np.asarray(as_labels(labels)).tolist() == ["ant", "bee"]
+
+
+@pytest.mark.parametrize("labels", [pd.Series([3, 1], dtype=object), np.array([3, 1], dtype=object)])
+def test_numbers_one_by_one_are_numbers(labels):
+    assert np.asarray(as_labels(labels)).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "y",
+    [{"ant": 2}, {"ant"}, (label for label in CLASSES), [["ant"], ["ant", "bee"]], None, pd.NA],
+    ids=["dict", "set", "generator", "ragged", "None", "NA"],
+)
+def test_what_are_no_classes_to_draw_is_refused(y):
+    with pytest.raises(InvalidInputError, match=r"^y must "):
+        encode_labels_for(2, y, CLASSES)
+    if y is not None:
+        with pytest.raises(InvalidInputError, match=r"^y must "):
+            draw_labels(2, y, CLASSES, PRIOR, np.random.RandomState(0))
+
+
+def test_tensors_are_drawn_for():
+    numbers = np.arange(3)
+    for y in (torch.tensor([2.0, 0.0], requires_grad=True), torch.tensor([2, 0])):
+        assert draw_labels(1, y, numbers, PRIOR, np.random.RandomState(0)).tolist() == [2, 0]
+    assert encode_labels_for(2, torch.tensor(1), numbers).tolist() == [1, 1]
 
 
 def test_a_column_is_taken_with_the_warning_of_scikit_learn():

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from gencls import InvalidInputError, InvalidParameterError, expected_calibration_error
+from gencls import InvalidInputError, InvalidParameterError, bits_per_dim, expected_calibration_error
 
 
 def make_probabilities(n=400, k=4, seed=0):
@@ -147,3 +148,40 @@ def test_without_torchmetrics_the_error_says_what_to_install(monkeypatch):
         "expected_calibration_error needs torchmetrics, which is not installed. Install it with: "
         'pip install "gencls[metrics]"'
     )
+
+
+@pytest.mark.parametrize(
+    "scores",
+    ["a", None, (x for x in [1.0]), [], ["a"], [[1.0], [1.0, 2.0]], {"a": 1.0}],
+    ids=["text", "None", "generator", "none", "texts", "ragged", "dict"],
+)
+def test_bits_need_likelihoods(scores):
+    with pytest.raises(InvalidInputError, match=r"^log_likelihood must be "):
+        bits_per_dim(scores, 4)
+
+
+def test_bits_of_a_tensor():
+    assert bits_per_dim(torch.full((2,), -4 * np.log(2), requires_grad=True), 4) == pytest.approx(1)
+
+
+EVEN = np.full((4, 2), 0.5)
+
+
+@pytest.mark.parametrize("y_true", [["a", None, "b", "a"], ["a", pd.NA, "b", "a"], None, {"a", "b"}], ids=str)
+def test_classes_that_are_none(y_true):
+    with pytest.raises(InvalidInputError, match=r"^y_true must "):
+        expected_calibration_error(y_true, EVEN)
+
+
+@pytest.mark.parametrize("labels", [[0, None], 3, {0, 1}, (label for label in (0, 1))], ids=str)
+def test_labels_that_are_none(labels):
+    for y_prob in (EVEN, pd.DataFrame(EVEN, columns=["a", "b"])):
+        with pytest.raises(InvalidInputError, match=r"labels .*must |^labels must "):
+            expected_calibration_error([0, 1, 0, 1], y_prob, labels=labels)
+
+
+def test_rows_in_another_order_are_refused():
+    y_true = pd.Series([0, 1, 0, 1], index=list("abcd"))
+    y_prob = pd.DataFrame(EVEN, index=y_true.index)[::-1]
+    with pytest.raises(InvalidInputError, match=r"^y_true and y_prob have the same index in another order"):
+        expected_calibration_error(y_true, y_prob)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 from types import SimpleNamespace
 
@@ -9,18 +10,21 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from gencls import GenerativeBayesClassifier, neg_bits_per_dim_scorer
-from gencls.errors import InvalidInputError, MissingPackageError
+from gencls.errors import InvalidInputError, InvalidParameterError, MissingPackageError
 from gencls.plotting import SampleGridDisplay, TrainingHistoryDisplay
 
 HISTORY = [
@@ -200,6 +204,39 @@ def test_epochs_without_a_validation_are_left_out():
     np.testing.assert_array_equal(display.ax_.lines[1].get_xydata(), [[2, 2.5]])
 
 
+WRONG_OPTIONS = {
+    "n_per_class": (-1, 2.5, "3", None),
+    "image_shape": (8, "a", (3, 0), (2, 2, 2, 2)),
+    "channel_axis": (7, "last", None),
+    "pixel_range": ("auto", 3, (0,), (0, math.nan)),
+    "ax": (3, "ax"),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, v) for name, many in WRONG_OPTIONS.items() for v in many])
+def test_wrong_options_are_named(name, value):
+    with pytest.raises(InvalidParameterError, match=f"'{name}' of SampleGridDisplay must be"):
+        SampleGridDisplay.from_images(np.zeros((2, 3, 3)), [0, 1], **{name: value})
+
+
+def test_of_a_classifier_too():
+    with pytest.raises(InvalidParameterError, match="'n_per_class' of SampleGridDisplay must be"):
+        SampleGridDisplay.from_estimator(FakeClassifier(), n_per_class=2.5)
+    with pytest.raises(InvalidParameterError, match="'ax' of TrainingHistoryDisplay must be"):
+        TrainingHistoryDisplay.from_estimator(FakeClassifier(), ax=3)
+
+
+@pytest.mark.parametrize("history", [None, 3, {"epoch": 1}, [1, 2], "history", [{"loss": 3.0}]], ids=repr)
+def test_what_is_no_history_is_refused(history):
+    with pytest.raises(InvalidInputError, match="history must be a list of dicts"):
+        TrainingHistoryDisplay.from_history(history)
+
+
+def test_a_history_may_be_a_frame():
+    display = TrainingHistoryDisplay.from_history(pd.DataFrame(HISTORY))
+    assert display.ax_.lines[0].get_ydata().tolist() == [3.0, 2.5]
+
+
 @pytest.mark.parametrize("options", [{"classes": []}, {"classes": [7]}, {"n_per_class": 0}], ids=str)
 def test_nothing_to_draw_is_told(options):
     with pytest.raises(InvalidInputError, match="There must be an image to draw, got none of the classes"):
@@ -239,6 +276,9 @@ class Drawing(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         return np.repeat(self.classes_[:1], len(X))
 
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.5)
+
     def sample(self, n_samples=1, y=None, random_state=None):
         return np.full((n_samples, 2, 3), self.shade), y
 
@@ -261,6 +301,8 @@ NESTED = {
     "pipeline of a search": make_pipeline(FunctionTransformer(), search(Drawing(), shade=[7])),
     "pipeline of pipelines": make_pipeline(make_pipeline(FunctionTransformer(), make_pipeline(Drawing(7)))),
     "frozen": FrozenEstimator(Drawing(7).fit(*DATA)),
+    "calibrated": CalibratedClassifierCV(FrozenEstimator(Drawing(7).fit(*DATA)), ensemble=False, cv=2),
+    "threshold": FixedThresholdClassifier(Drawing(7), response_method="predict_proba"),
 }
 
 
@@ -297,6 +339,26 @@ def test_without_a_fitted_classifier_an_error_says_what_is_needed(call):
     without_best = search(Drawing(), shade=[7]).set_params(refit=False).fit(*DATA)
     with pytest.raises(InvalidInputError, match="refit=True"):
         call(without_best)
+    with pytest.raises(InvalidInputError, match="got Pipeline"):
+        call(Pipeline([]))
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "members"),
+    [
+        (BaggingClassifier(Drawing(), n_estimators=2), "estimators_"),
+        (VotingClassifier([("one", Drawing())]), "estimators_"),
+        (OneVsRestClassifier(Drawing()), "estimators_"),
+        (CalibratedClassifierCV(Drawing(), cv=2), "calibrated_classifiers_"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_of_an_ensemble_one_classifier_is_to_be_given(ensemble, members):
+    fitted = ensemble.fit(*DATA)
+    with pytest.raises(InvalidInputError, match=f"several classifiers: give one of its {members}"):
+        TrainingHistoryDisplay.from_estimator(fitted)
+    one = getattr(fitted, members)[0]
+    TrainingHistoryDisplay.from_estimator(getattr(one, "estimator", one))
 
 
 @pytest.mark.parametrize("display", [SampleGridDisplay, TrainingHistoryDisplay])

@@ -185,6 +185,7 @@ def test_given_priors_are_taken_as_they_are(priors):
 
 
 OWNER = "The parameter 'priors' of GenerativeBayesClassifier must "
+SHARES = "Give shares, such as counts divided by their sum."
 
 
 @pytest.mark.parametrize(
@@ -195,10 +196,10 @@ OWNER = "The parameter 'priors' of GenerativeBayesClassifier must "
         (0.5, "have a number for each of the 2 classes, got an array of shape ()."),
         ("even", "have a number for each of the 2 classes, got 'even'."),
         ([0.5, "a"], "have a number for each of the 2 classes, got [0.5, 'a']."),
-        ([0.5, 0.4], "be non-negative and sum to 1, got [0.5, 0.4], which sums to 0.9."),
-        ([1.5, -0.5], "be non-negative and sum to 1, got [1.5, -0.5], which sums to 1."),
-        ([2, 2], "be non-negative and sum to 1, got [2.0, 2.0], which sums to 4."),
-        ([np.nan, 1], "be non-negative and sum to 1, got [nan, 1.0], which sums to nan."),
+        ([0.5, 0.4], "be non-negative and sum to 1, got [0.5, 0.4], which sums to 0.9. " + SHARES),
+        ([1.5, -0.5], "be non-negative and sum to 1, got [1.5, -0.5], which sums to 1. " + SHARES),
+        ([2, 2], "be non-negative and sum to 1, got [2.0, 2.0], which sums to 4. " + SHARES),
+        ([np.nan, 1], "be non-negative and sum to 1, got [nan, 1.0], which sums to nan. " + SHARES),
     ],
     ids=str,
 )

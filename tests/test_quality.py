@@ -207,3 +207,29 @@ def test_inception_needs_torch_fidelity(images, monkeypatch):
     monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
     with pytest.raises(MissingPackageError, match=r"gencls\[inception\].*orch-fidelity"):
         frechet_inception_distance(*images, 192)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("channel_axis", 0), ("pixel_range", "all"), ("pixel_range", (255, 0)), ("batch_size", 0)],
+)
+@pytest.mark.parametrize("distance", [frechet_inception_distance, kernel_inception_distance])
+def test_wrong_options_are_named(distance, option, value, images):
+    with pytest.raises(InvalidParameterError, match=f"'{option}' of sample quality must be"):
+        distance(*images, torch.nn.Flatten(), **{option: value})
+
+
+@pytest.mark.parametrize(("option", "value"), [("subsets", 0), ("random_state", "one")])
+def test_wrong_options_of_subsets_are_named(option, value, images):
+    with pytest.raises(InvalidParameterError, match=f"'{option}' of kernel_inception_distance must be"):
+        kernel_inception_distance(*images, torch.nn.Flatten(), **{option: value})
+
+
+def test_the_wrong_images_are_named(images):
+    real, generated = images
+    for given, name in (((["a.png"], generated), "real"), ((real, None), "generated")):
+        with pytest.raises(InvalidInputError, match=f"^{name} does not fit, which is called X here: X must"):
+            frechet_inception_distance(*given, torch.nn.Flatten())
+    photograph = np.zeros((20, 8, 3), np.uint8)
+    with pytest.raises(InvalidInputError, match=r"^real does not fit.*X\[\.\.\., None\]"):
+        frechet_inception_distance(photograph, photograph, torch.nn.Flatten())

@@ -8,7 +8,7 @@ import torch
 from helpers import make_labels, make_levels, make_model
 from scipy.stats import chisquare
 
-from gencls import GenerativeBayesClassifier
+from gencls import GenerativeBayesClassifier, InvalidParameterError
 from gencls.shifting import shift_at_random
 
 
@@ -145,3 +145,10 @@ def test_a_model_file_keeps_it(tmp_path):
     again = GenerativeBayesClassifier.load(tmp_path / "model")
     assert again.shift == 2
     np.testing.assert_array_equal(again.predict_proba(grey_images()[0]), clf.predict_proba(grey_images()[0]))
+
+
+def test_images_are_not_moved_out_of_sight():
+    X, y = grey_images()
+    for learn in (lambda clf: clf.fit(X, y), lambda clf: clf.partial_fit(X, y, classes=[0, 1, 2])):
+        with pytest.raises(InvalidParameterError, match=r"'shift' .* below the sides.*\(3, 3\), got 3"):
+            learn(quick(shift=3))

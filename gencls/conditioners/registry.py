@@ -13,6 +13,7 @@ from typing import Any
 from sklearn.base import clone
 
 from ..errors import ConditionerError
+from ..validation import shortened
 from .base import Conditioner
 
 __all__ = [
@@ -102,7 +103,7 @@ def get_conditioner(name: str) -> type[Conditioner]:
         nearest = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
         raise ConditionerError(
-            f"There is no conditioner {name!r}; known are {', '.join(sorted(known))}.{hint}"
+            f"There is no conditioner {shortened(name)}; known are {', '.join(sorted(known))}.{hint}"
         )
     target = known[name]
     if isinstance(target, list):
@@ -153,7 +154,7 @@ def make_conditioner(conditioner: str | type[Conditioner] | Conditioner) -> Cond
         return clone(conditioner)
     if isinstance(conditioner, str):
         return get_conditioner(conditioner)()
-    return _check_class(getattr(conditioner, "__name__", repr(conditioner)), conditioner)()
+    return _check_class(getattr(conditioner, "__name__", shortened(conditioner)), conditioner)()
 
 
 def _known() -> dict[str, Any]:
@@ -212,6 +213,7 @@ def _owner(target: Any) -> str:
 def _check_class(name: str, target: Any) -> type[Conditioner]:
     if not (inspect.isclass(target) and issubclass(target, Conditioner)):
         raise ConditionerError(
-            f"The conditioner {name!r} must be a subclass of gencls.Conditioner, got {target!r}."
+            f"The conditioner {shortened(name)} must be a subclass of gencls.Conditioner, got "
+            f"{shortened(target)}."
         )
     return target
