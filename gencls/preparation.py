@@ -91,9 +91,10 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     if weights.dtype == object and all(isinstance(each, Real) for each in weights.ravel()):
         weights = np.array([_as_float(each) for each in weights.ravel()]).reshape(weights.shape)
     if weights.dtype.kind not in "biuf":
+        way = "compute_sample_weight of sklearn.utils.class_weight"
+        advice = f" Weights by class become such by {way}." if isinstance(sample_weight, Mapping) else ""
         raise InvalidInputError(
-            f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}. Weights by class "
-            "become such by compute_sample_weight of sklearn.utils.class_weight."
+            f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}.{advice}"
         )
     weights = weights.astype(np.float64)
     if weights.ndim == 0:

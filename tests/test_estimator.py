@@ -590,7 +590,7 @@ def test_priors_are_learned_or_given(unseen):
 
 
 WRONG_SCORES = {
-    "weights in another order": ({"sample_weight": pd.Series(1.0, index=range(29, -1, -1))}, "another order"),
+    "weights in another order": ({"sample_weight": pd.Series(1.0, index=range(30, 0, -1))}, "another order"),
     "too few weights": ({"sample_weight": [1.0, 2.0]}, r"sample_weight must have the shape \(30,\)"),
     "negative weights": (
         {"sample_weight": np.full(30, -1.0)},
@@ -611,7 +611,7 @@ def test_a_score_names_what_does_not_fit(name, fitted, unseen):
     X, y = unseen
     given, words = WRONG_SCORES[name]
     with pytest.raises(InvalidInputError, match=words):
-        fitted.score(X, **({"y": pd.Series(y)} | given))
+        fitted.score(X, **({"y": pd.Series(y, index=range(1, 31))} | given))
 
 
 def test_a_score_may_have_classes_that_fit_did_not_see(fitted, unseen):

@@ -167,13 +167,19 @@ def test_bits_of_a_tensor():
 EVEN = np.full((4, 2), 0.5)
 
 
-@pytest.mark.parametrize("y_true", [["a", None, "b", "a"], ["a", pd.NA, "b", "a"], None, {"a", "b"}], ids=str)
+@pytest.mark.parametrize(
+    "y_true",
+    [["a", None, "b", "a"], ["a", pd.NA, "b", "a"], None, {"a", "b"}],
+    ids=lambda value: type(value).__name__,
+)
 def test_classes_that_are_none(y_true):
     with pytest.raises(InvalidInputError, match=r"^y_true must "):
         expected_calibration_error(y_true, EVEN)
 
 
-@pytest.mark.parametrize("labels", [[0, None], 3, {0, 1}, (label for label in (0, 1))], ids=str)
+@pytest.mark.parametrize(
+    "labels", [[0, None], 3, {0, 1}, (label for label in (0, 1))], ids=lambda value: type(value).__name__
+)
 def test_labels_that_are_none(labels):
     for y_prob in (EVEN, pd.DataFrame(EVEN, columns=["a", "b"])):
         with pytest.raises(InvalidInputError, match=r"labels .*must |^labels must "):

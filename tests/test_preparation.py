@@ -197,7 +197,11 @@ def test_one_number_weighs_all():
         ),
         (["1", "2", "3"], "sample_weight must be numbers, one a sample, got ['1', '2', '3']."),
         ([1, None, 2], "sample_weight must be numbers, one a sample, got [1, None, 2]."),
-        ({0: 1.0, 1: 2.0}, "sample_weight must be numbers, one a sample, got {0: 1.0, 1: 2.0}."),
+        (
+            {0: 1.0, 1: 2.0},
+            "sample_weight must be numbers, one a sample, got {0: 1.0, 1: 2.0}. Weights by class become such "
+            "by compute_sample_weight of sklearn.utils.class_weight.",
+        ),
         ([1, 2j, 3], "sample_weight must be numbers, one a sample, got [1, 2j, 3]."),
     ],
     ids=str,
