@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from torch import nn
@@ -159,8 +160,8 @@ def test_every_method_leaves_the_stream_of_torch(digits):
 def test_a_search_is_the_same_for_any_backend_and_nesting(digits, backend):
     X, y = digits
     search = GridSearchCV(make(max_epochs=1), {"n_filters": [2, 3]}, cv=2, n_jobs=2)
-    alone = search.set_params(n_jobs=1).fit(X, y).cv_results_["mean_test_score"]
-    searches = (delayed(search.set_params(n_jobs=2).fit)(X, y) for _ in range(2))
+    alone = clone(search).set_params(n_jobs=1).fit(X, y).cv_results_["mean_test_score"]
+    searches = (delayed(clone(search).fit)(X, y) for _ in range(2))
     for found in Parallel(n_jobs=2, backend=backend)(searches):
         np.testing.assert_array_equal(found.cv_results_["mean_test_score"], alone)
 
