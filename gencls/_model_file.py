@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ._json import parse_json
 from ._version import __version__
-from ._whole_file import write_whole
+from ._whole_file import whole_file
 from .errors import InvalidParameterError, ModelFileError
 from .validation import printable, shortened
 
@@ -71,7 +71,8 @@ def write_model_file(path: StrPath, description: dict[str, Any], tensors: dict[s
     text = json.dumps({"sha256": BLANK, "format_version": FORMAT_VERSION} | description)
     content = safetensors.torch.save(tensors, {KEY: text})
     start, view = _position_of_checksum(content), memoryview(content)
-    write_whole(path, (view[:start], _checksum(content).encode(), view[start + len(BLANK) :]))
+    with whole_file(path) as file:
+        file.writelines((view[:start], _checksum(content).encode(), view[start + len(BLANK) :]))
 
 
 def check_claims(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -133,7 +134,7 @@ def _read(path: StrPath) -> tuple[dict[str, Any], bytes]:
     if not whole or header.description.get("sha256") != _checksum(content):
         raise ModelFileError(
             f"{printable(os.fsdecode(path))} is damaged: its content does not match its checksum. Copy it "
-            "anew from where it came, or save the model again."
+            "again from where it came, or save the model again."
         )
     return header.description, content
 

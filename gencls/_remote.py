@@ -26,7 +26,7 @@ __all__ = ["RemoteFolder", "checksum", "fetch"]
 
 CHUNK = 1 << 16
 TAR_BLOCK = 512
-OLD = 24 * 3600  # seconds after which no download is still going on
+OLD = 24 * 3600  # seconds after which every download has ended
 
 
 @dataclass(frozen=True)

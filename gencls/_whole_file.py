@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,13 +17,14 @@ try:
 except ImportError:  # Windows, where a file that is open cannot be removed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["write_whole"]
+__all__ = ["whole_file"]
 
 UNFINISHED = re.compile(r"\.gencls-[0-9a-f]{32}\.unfinished")  # the names of files that are being written
 
 
-def write_whole(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
-    """Write a file beside this one, and put it in its place once it is whole and on the disk.
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A new file beside this one to write to, which is put in its place once it is whole and on the disk.
 
     A link stays, and the file that it leads to is replaced. A file that is there gives the new one its mode,
     and owner and group where this process may give them; without it, the mode is that of every new file. What
@@ -32,8 +33,10 @@ def write_whole(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview
     Parameters
     ----------
     path : str or path-like
-    parts : iterable of bytes
-        The content.
+
+    Yields
+    ------
+    file : binary file
 
     Raises
     ------
@@ -46,7 +49,7 @@ def write_whole(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview
     _remove_abandoned(target.parent)
     try:
         with _unfinished_file(target.parent, 0o666 if before is None else 0o600) as (file, unfinished):
-            file.writelines(parts)
+            yield file
             file.flush()
             if before is not None:
                 _take_rights(file.fileno(), before)
@@ -55,7 +58,7 @@ def write_whole(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview
                 file.close()
             unfinished.replace(target)
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or not (error.filename is None or UNFINISHED.search(str(error.filename))):
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error  # the file that was asked for
     _flush_folder(target.parent)

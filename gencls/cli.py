@@ -13,14 +13,13 @@ from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from reprlib import Repr
-from shutil import copymode
-from typing import Any, BinaryIO, NoReturn, TextIO
-from uuid import uuid4
+from typing import Any, NoReturn, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._ordering import natural_key
+from ._whole_file import whole_file
 from .conditioners import list_conditioners
 from .errors import GenclsError, InvalidInputError
 from .estimator import GenerativeBayesClassifier
@@ -272,31 +271,17 @@ def _expanded(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _sample(options: argparse.Namespace) -> None:
-    with _replacing(options.out) as file:
-        display = SampleGridDisplay.from_estimator(
-            _load(options), n_per_class=options.n, random_state=options.seed
-        )
-        display.figure_.savefig(file, format=options.out.suffix[1:].lower())
-    _print(f"wrote {options.out}")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file beside this one, and put it in its place once it is whole."""
-    path = Path(os.path.realpath(path))
-    unfinished = path.with_name(f".{uuid4().hex}{path.suffix}")
     try:
-        with unfinished.open("xb") as file:
-            yield file
-        if path.exists():
-            copymode(path, unfinished)
-        unfinished.replace(path)
+        with whole_file(options.out) as file:
+            display = SampleGridDisplay.from_estimator(
+                _load(options), n_per_class=options.n, random_state=options.seed
+            )
+            display.figure_.savefig(file, format=options.out.suffix[1:].lower())
     except OSError as error:
-        if error.filename is None or Path(error.filename) != unfinished:
+        if error.filename != str(options.out):
             raise
-        raise InvalidInputError(f"{path} cannot be written ({error.strerror}).") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        raise InvalidInputError(f"{options.out} cannot be written ({error.strerror}).") from error
+    _print(f"wrote {options.out}")
 
 
 def _load(options: argparse.Namespace) -> GenerativeBayesClassifier:

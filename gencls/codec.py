@@ -82,7 +82,7 @@ class ImageCodec:
         ------
         InvalidInputError
             If the shapes do not fit each other or may mean other images, or values lie outside a given
-            `pixel_range`, or its ends are none of the dtype.
+            `pixel_range`, or the dtype cannot hold its ends.
         """
         self.sample_shape_ = sample_shape
         self.image_shape_ = self._layout(sample_shape)

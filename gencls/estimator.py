@@ -505,7 +505,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             except ModelFileError as mistake:
                 raise ConditionerError(
                     f"A network with the conditioner {shortened(self.conditioner)} has weights for images of "
-                    f"one size alone. {mistake} Fit it anew on images of the other size, or take a "
+                    f"one size alone. {mistake} Fit a new one on images of the other size, or take a "
                     "conditioner that is the same in all places."
                 ) from mistake
             self._build(snapshot)

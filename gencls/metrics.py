@@ -37,7 +37,7 @@ def bits_per_dim(log_likelihood: ArrayLike, n_dimensions: int) -> float:
     Raises
     ------
     InvalidParameterError
-        If `n_dimensions` is no int of at least 1.
+        If `n_dimensions` is not an int of at least 1.
     InvalidInputError
         If there is no likelihood.
     """
@@ -78,7 +78,7 @@ def expected_calibration_error(
     Raises
     ------
     InvalidParameterError
-        If `n_bins` is no int of at least 1.
+        If `n_bins` is not an int of at least 1.
     InvalidInputError
         If the classes or the probabilities do not fit.
     MissingPackageError

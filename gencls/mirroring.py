@@ -27,7 +27,7 @@ def mirror_where(levels: Tensor, chosen: Tensor) -> Tensor:
 
 
 def mirror_at_random(levels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Every image mirrored with probability 1/2, by a generator on the CPU or by torch's own stream."""
+    """Flip every image with probability 1/2, by a generator on the CPU or by torch's own stream."""
     return mirror_where(levels, (torch.rand(len(levels), generator=generator) < 0.5).to(levels.device))
 
 

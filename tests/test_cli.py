@@ -363,10 +363,14 @@ def test_a_picture_keeps_links_and_permissions(run, colours, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(fails, tmp_path, monkeypatch):
-    def refuse(path, mode="r", *arguments, **options):
-        raise PermissionError(13, "Permission denied", str(path))
+    open_file = os.open
 
-    monkeypatch.setattr(Path, "open", refuse)
+    def refuse(path, *arguments, **options):
+        if Path(path).parent == tmp_path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
     monkeypatch.setattr(cli, "load_pretrained", None)
     out = tmp_path / "picture.png"
     assert f"{out} cannot be written (Permission denied)" in fails("sample", "digits", "--out", out)

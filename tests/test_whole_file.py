@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from gencls._whole_file import _unfinished_file, write_whole
+from gencls._whole_file import _unfinished_file, whole_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and locks of POSIX")
 
@@ -27,6 +27,11 @@ def mode(path):
 
 def hidden(folder):
     return [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+def write_whole(path, parts):
+    with whole_file(path) as file:
+        file.writelines(parts)
 
 
 def test_the_parts_are_the_content(path):
@@ -116,7 +121,7 @@ def test_a_protected_file_is_not_replaced(path, monkeypatch):
 
 def test_an_error_names_the_file_that_was_asked_for(path, monkeypatch):
     def fail(*_):
-        raise OSError(28, "No space left on device", "a temporary name")
+        raise OSError(28, "No space left on device", f".gencls-{uuid4().hex}.unfinished")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="No space left") as caught:
@@ -142,12 +147,22 @@ def test_the_group_that_is_lost_has_no_rights(path, monkeypatch):
     assert mode(path) == 0o604
 
 
+def test_an_error_about_another_file_keeps_its_name(path, tmp_path):
+    """As of the model from which a picture is drawn."""
+    path.write_bytes(b"old")
+    with pytest.raises(FileNotFoundError) as caught, whole_file(path):
+        (tmp_path / "missing").read_bytes()
+    assert caught.value.filename == str(tmp_path / "missing")
+    assert path.read_bytes() == b"old"
+    assert not hidden(tmp_path)
+
+
 # Files of other processes
 
 
 WRITES_FOR_EVER = """
 import itertools, sys
-from gencls._whole_file import write_whole
+from gencls._whole_file import whole_file
 
 def parts():
     yield b"begun"
@@ -155,7 +170,8 @@ def parts():
     sys.stdin.read()
     yield b" and done"
 
-write_whole(sys.argv[1], parts())
+with whole_file(sys.argv[1]) as file:
+    file.writelines(parts())
 """
 
 

@@ -121,7 +121,7 @@ def _parts(named: str) -> list[str]:
 def run(command: list[str], seconds: float) -> tuple[int, bytes, bytes]:
     """The status, and the beginnings of output and errors, of a program; one that runs too long is ended.
 
-    Its children are ended with it. What goes on in the background when it has ended is not waited for.
+    Its children are ended with it. Processes that it leaves in the background are not waited for.
 
     Raises
     ------
