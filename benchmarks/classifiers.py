@@ -41,7 +41,7 @@ from zoo_report import summary, with_error
 
 from gencls import GenerativeBayesClassifier
 from gencls.conditioners.low_rank import LowRank
-from gencls.cropping import crop_at_random, six_crops
+from gencls.images import crop_at_random, six_crops
 
 ORIGINAL_SIZE = 64  # rows and columns of the files
 

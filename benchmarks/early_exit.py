@@ -25,8 +25,8 @@ from sklearn.model_selection import train_test_split
 from split import load_named
 
 from gencls import GenerativeBayesClassifier, load_pretrained
-from gencls.posterior import joint_log_prob
-from gencls.scoring import class_log_likelihoods
+from gencls.bayes import joint_log_prob
+from gencls.inference import class_log_likelihoods
 
 ROOT = Path(__file__).parent.parent
 TEXT = """\

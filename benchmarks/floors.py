@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from gencls import ConditionalPixelCNN
-from gencls.device import Precision, resolve_precision
+from gencls.backends.device import Precision, resolve_precision
 
 ROOT = Path(__file__).parent.parent
 BATCH = 16

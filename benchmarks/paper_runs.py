@@ -31,7 +31,7 @@ from scores import scores
 from split import Split, load_split
 
 from gencls import GenerativeBayesClassifier
-from gencls.quality import frechet_inception_distance
+from gencls.metrics import frechet_inception_distance
 
 LOWEST_LR = 1e-6  # where the paper's cosine ends
 FEATURE_EPOCHS = 20  # of the residual network whose features stand in for those of Inception

@@ -34,9 +34,9 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from tqdm import tqdm
 from zoo_report import summary, with_error
 
-from gencls.callbacks import CosineSchedule
-from gencls.mirroring import mirror_at_random
-from gencls.shifting import shift_at_random
+from gencls.augmentations.flip import mirror_at_random
+from gencls.augmentations.shift import shift_at_random
+from gencls.training.callbacks import CosineSchedule
 
 ROOT = Path(__file__).parent.parent
 BATCH_SIZE = 64

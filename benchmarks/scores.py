@@ -10,8 +10,8 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from gencls import GenerativeBayesClassifier, bits_per_dim
+from gencls.bayes import fit_temperature, log_posterior
 from gencls.metrics import expected_calibration_error
-from gencls.posterior import fit_temperature, log_posterior
 
 
 def class_scores(joint: Any, labels: Any) -> dict[str, float]:

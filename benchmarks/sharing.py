@@ -17,7 +17,8 @@ import torch
 from tqdm import tqdm
 
 from gencls import ConditionalPixelCNN, list_conditioners
-from gencls.scoring import batch_shape, class_log_likelihoods
+from gencls.inference import class_log_likelihoods
+from gencls.inference.scoring import batch_shape
 
 ROOT = Path(__file__).parent.parent
 IMAGE_SHAPE = (3, 16, 16)

@@ -37,9 +37,9 @@ from torch import nn
 from tqdm import tqdm
 
 from gencls import GenerativeBayesClassifier
+from gencls.backends.device import resolve_precision
 from gencls.conditioners.late import Late
 from gencls.datasets import fetch_cpen455
-from gencls.device import resolve_precision
 
 ROOT = Path(__file__).parent.parent
 BATCH = 16

@@ -1,7 +1,6 @@
 """gencls: generative image classification with class-conditional PixelCNN++ and Bayes' theorem."""
 
 from ._version import __version__ as __version__
-from .codec import ImageCodec
 from .conditioners import (
     Conditioner,
     Modulation,
@@ -12,6 +11,8 @@ from .conditioners import (
     per_site,
     register_conditioner,
 )
+from .density.likelihood import DiscretizedLogisticMixture
+from .density.model import ConditionalPixelCNN
 from .errors import (
     AmbiguousShapeWarning,
     CompilationWarning,
@@ -32,12 +33,11 @@ from .errors import (
     TrainingDivergedWarning,
     TrainingInterruptedWarning,
 )
-from .estimator import GenerativeBayesClassifier
-from .images import ReadImages
-from .likelihood import DiscretizedLogisticMixture
-from .metrics import bits_per_dim, expected_calibration_error, neg_bits_per_dim_scorer
-from .model import ConditionalPixelCNN
-from .pretrained import list_pretrained, load_pretrained, model_card
+from .estimators.classifier import GenerativeBayesClassifier
+from .estimators.pretrained import list_pretrained, load_pretrained, model_card
+from .images.codec import ImageCodec
+from .images.reading import ReadImages
+from .metrics.probabilities import bits_per_dim, expected_calibration_error, neg_bits_per_dim_scorer
 
 __all__ = [
     "AmbiguousShapeWarning",

@@ -18,16 +18,16 @@ from typing import Any, NoReturn, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ._ordering import natural_key
-from ._whole_file import whole_file
+from ._common.ordering import natural_key
+from ._common.validation import shortened
+from ._common.whole_file import whole_file
 from .conditioners import list_conditioners
 from .errors import GenclsError, InvalidInputError
-from .estimator import GenerativeBayesClassifier
-from .images import read_images, unreadable
-from .persistence import read_card
-from .plotting import SampleGridDisplay
-from .pretrained import list_pretrained, load_pretrained, model_card
-from .validation import shortened
+from .estimators.classifier import GenerativeBayesClassifier
+from .estimators.pretrained import list_pretrained, load_pretrained, model_card
+from .images.reading import read_images, unreadable
+from .model_files.persistence import read_card
+from .plotting.sample_grid import SampleGridDisplay
 
 __all__ = ["main"]
 

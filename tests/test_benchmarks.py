@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
-from gencls.persistence import read_card
+from gencls.model_files import read_card
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from gencls import GenerativeBayesClassifier, InvalidInputError
-from gencls.posterior import fit_temperature, log_posterior
+from gencls.bayes import fit_temperature, log_posterior
 
 NAMES = np.array(["ant", "bee", "cat"])
 

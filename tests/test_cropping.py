@@ -17,9 +17,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from gencls.cropping import CropImages, crop_at_random, six_crops
 from gencls.errors import InvalidInputError, InvalidParameterError
-from gencls.images import ReadImages
+from gencls.images import CropImages, ReadImages, crop_at_random, six_crops
 
 
 def ramp(height=40, width=60):

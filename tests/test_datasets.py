@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gencls import _cpen455, _remote
-from gencls._delimited import DELIMITERS
-from gencls._folders import EXTENSIONS
-from gencls._ordering import natural_key
-from gencls._remote import RemoteFolder, checksum, fetch
+from gencls._common.ordering import natural_key
+from gencls.datasets import cpen455 as _cpen455
 from gencls.datasets import fetch_cpen455, load_image_csv, load_image_folder
+from gencls.datasets import remote as _remote
+from gencls.datasets.delimited import DELIMITERS
+from gencls.datasets.folders import EXTENSIONS
+from gencls.datasets.remote import RemoteFolder, checksum, fetch
 from gencls.errors import DataSetError, ImageFileError, InvalidParameterError, SkippedFilesWarning
 
 REAL = Path(os.environ.get("GENCLS_CPEN455") or Path(__file__).parents[2] / "shared" / "cpen455")

@@ -13,11 +13,11 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from gencls import GenerativeBayesClassifier, InvalidParameterError, early_exit, list_conditioners, scoring
-from gencls.early_exit import most_probable
-from gencls.model import ConditionalPixelCNN
-from gencls.posterior import joint_log_prob
-from gencls.scoring import candidate_log_likelihoods, class_log_likelihoods
+from gencls import GenerativeBayesClassifier, InvalidParameterError, list_conditioners
+from gencls.bayes import joint_log_prob
+from gencls.density import ConditionalPixelCNN
+from gencls.inference import class_log_likelihoods, early_exit, most_probable, scoring
+from gencls.inference.scoring import candidate_log_likelihoods
 
 PRIOR = np.array([0.5, 0.1, 0.0, 0.2, 0.2])
 

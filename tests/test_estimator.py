@@ -41,14 +41,14 @@ from gencls import (
     PixelClippingWarning,
     PixelScaleWarning,
     TrainingInterruptedWarning,
-    estimator,
     list_conditioners,
     neg_bits_per_dim_scorer,
-    objectives,
     per_site,
 )
 from gencls.conditioners import zero_embedding
 from gencls.conditioners.strong import Strong
+from gencls.estimators import classifier as estimator
+from gencls.objectives import hybrid as objectives
 
 SMALL = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 8}
 QUICK = SMALL | {"max_epochs": 1}

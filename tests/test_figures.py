@@ -19,8 +19,8 @@ from scipy.special import log_softmax
 from torch import nn
 
 from gencls import GenerativeBayesClassifier
-from gencls.callbacks import WeightAveraging
-from gencls.persistence import read_card
+from gencls.model_files import read_card
+from gencls.training.callbacks import WeightAveraging
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("torchmetrics")

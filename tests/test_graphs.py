@@ -10,9 +10,10 @@ import torch
 from helpers import make_labels, make_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gencls import CompilationWarning, list_conditioners, sampling
-from gencls.graphs import CudaCapture, ReplayedCalls
-from gencls.sampling import ancestral_sample, cached_sample, draw_noise
+from gencls import CompilationWarning, list_conditioners
+from gencls.backends.cuda_graphs import CudaCapture, ReplayedCalls
+from gencls.inference import ancestral_sample, cached_sample, sampling
+from gencls.inference.sampling import draw_noise
 
 aten = torch.ops.aten
 # Such operations wait for the GPU, or bring numbers of Python's there.

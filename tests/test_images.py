@@ -24,8 +24,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from gencls import _opening
-from gencls.cropping import CropImages
 from gencls.errors import (
     ImageFileError,
     InvalidInputError,
@@ -33,7 +31,8 @@ from gencls.errors import (
     NarrowRangeWarning,
     PixelClippingWarning,
 )
-from gencls.images import ReadImages, read_image, read_images
+from gencls.images import CropImages, ReadImages, read_image, read_images
+from gencls.images import opening as _opening
 
 FORMATS = ["AVIF"] * ("AVIF" in Image.registered_extensions().values() and features.check("avif"))
 FORMATS += ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"]

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from gencls import ConditionalPixelCNN, list_conditioners
-from gencls.incremental import IncrementalPixelCNN
-from gencls.sampling import ancestral_sample, cached_sample, draw_noise
+from gencls.inference import ancestral_sample, cached_sample
+from gencls.inference.cached_network import IncrementalPixelCNN
+from gencls.inference.sampling import draw_noise
 
 SHAPES = [(1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 3, 5), (1, 7, 7), (4, 1, 9), (3, 9, 4)]
 

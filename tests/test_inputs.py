@@ -18,7 +18,7 @@ from skorch.helper import SliceDataset
 from torch.utils.data import DataLoader, TensorDataset
 
 from gencls import InvalidInputError
-from gencls.inputs import as_input_errors, check_same_order, flatten_images
+from gencls.images.layout import as_input_errors, check_same_order, flatten_images
 
 IMAGES = np.random.RandomState(0).randint(256, size=(5, 4, 3)).astype(np.uint8)
 COLOURS = np.random.RandomState(0).uniform(size=(5, 4, 3, 3)).astype(np.float32)

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from gencls._json import NUMBERS, from_json, parse_json, to_json
+from gencls.model_files.json_values import NUMBERS, from_json, parse_json, to_json
 
 
 def there_and_back(value):

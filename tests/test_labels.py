@@ -11,7 +11,7 @@ import torch
 from sklearn.exceptions import DataConversionWarning
 
 from gencls import InvalidInputError, InvalidParameterError
-from gencls.labels import (
+from gencls.estimators._labels import (
     as_labels,
     check_classes,
     check_none_missing,

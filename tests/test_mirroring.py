@@ -9,9 +9,8 @@ from helpers import all_images, disturb, make_labels, make_levels, make_model
 from scipy.stats import chisquare
 
 from gencls import GenerativeBayesClassifier, InvalidParameterError
-from gencls.mirroring import log_mean_exp, mirror, mirror_at_random, mirror_where
-from gencls.sampling import draw_images
-from gencls.scoring import class_log_likelihoods
+from gencls.augmentations.flip import log_mean_exp, mirror, mirror_at_random, mirror_where
+from gencls.inference import class_log_likelihoods, draw_images
 
 CLASSES = torch.arange(3)
 
@@ -226,7 +225,7 @@ def test_without_flip_nothing_is_mirrored(monkeypatch):
     def refuse(*args):
         raise AssertionError("mirrored")
 
-    for name in ("model.mirror", "model.mirror_at_random", "sampling.mirror", "sampling.mirror_where"):
+    for name in ("density.model.mirror", "density.model.mirror_at_random", "inference.sampling.mirror", "inference.sampling.mirror_where"):
         monkeypatch.setattr(f"gencls.{name}", refuse)
     clf = quick().fit(*make_images(16))
     clf.complete(clf.sample(3)[0], 1)

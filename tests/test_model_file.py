@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from gencls import ModelFileError
-from gencls._model_file import (
+from gencls.model_files.container import (
     _checksum,
     _position_of_checksum,
     read_description,
@@ -119,7 +119,7 @@ def test_other_files_are_refused_and_never_executed(write, reason, tmp_path, mon
 
 
 def test_a_newer_format_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("gencls._model_file.FORMAT_VERSION", 2)
+    monkeypatch.setattr("gencls.model_files.container.FORMAT_VERSION", 2)
     write_model_file(tmp_path / "model", DESCRIPTION, TENSORS)
     monkeypatch.undo()
     with pytest.raises(ModelFileError, match=r"has the format version 2, but .* Upgrade gencls"):
@@ -198,7 +198,7 @@ def test_a_file_of_huge_size_is_not_read(begins_like_a_model, path):
 
 def test_a_file_larger_than_its_tensors_is_not_read(path, monkeypatch):
     os.truncate(path, 2**31)
-    monkeypatch.setattr("gencls._model_file._checksum", None)  # which needs the whole
+    monkeypatch.setattr("gencls.model_files.container._checksum", None)  # which needs the whole
     with pytest.raises(ModelFileError, match="is damaged"):
         read_model_file(path)
 

@@ -18,10 +18,11 @@ import torch
 import torch.nn.functional as F
 from helpers import make_labels, make_levels, make_model
 
-from gencls import Modulation, list_conditioners, native
-from gencls.native import cache, functions
-from gencls.pixelcnn import kernels
-from gencls.pixelcnn.kernels import NATIVE, PLAIN, kernels_for
+from gencls import Modulation, list_conditioners
+from gencls.backends import native
+from gencls.backends.native import cache, functions
+from gencls.pixelcnn import operations as kernels
+from gencls.pixelcnn.operations import NATIVE, PLAIN, kernels_for
 
 needs_compiler = pytest.mark.skipif(native.obstacle() is not None, reason=str(native.obstacle()))
 

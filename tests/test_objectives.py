@@ -18,8 +18,8 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
 from gencls import GenerativeBayesClassifier
+from gencls.bayes import joint_log_prob, log_evidence, log_posterior
 from gencls.objectives import Discrimination, NegativeLogLikelihood
-from gencls.posterior import joint_log_prob, log_evidence, log_posterior
 
 PRIOR = np.array([0.1, 0.2, 0.3, 0.4])
 OPTIONS = {

@@ -26,11 +26,12 @@ from gencls import (
     per_site,
     register_conditioner,
 )
-from gencls._model_file import read_model_file, write_model_file
 from gencls.conditioners import registry, zero_embedding
 from gencls.conditioners.low_rank import LowRank
-from gencls.model import ConditionalPixelCNN
-from gencls.persistence import FITTED, check_scores, read_card
+from gencls.density import ConditionalPixelCNN
+from gencls.model_files import read_card
+from gencls.model_files.container import read_model_file, write_model_file
+from gencls.model_files.persistence import FITTED, check_scores
 
 load = GenerativeBayesClassifier.load
 
@@ -706,7 +707,7 @@ def test_what_could_not_be_read_is_not_saved(mine, path, monkeypatch):
     mine.classes_ = np.array(["ant", "bee", "cat"])
     with pytest.raises(ModelFileError, match=r"cannot be saved.* more than 500,000 values"):
         mine.save(path, card={"figures": [0] * 500_000})
-    monkeypatch.setattr("gencls._model_file.LARGEST_FILE", 2**25 + 1_000)
+    monkeypatch.setattr("gencls.model_files.container.LARGEST_FILE", 2**25 + 1_000)
     with pytest.raises(ModelFileError, match=r"cannot be saved.* bytes of weights, more than 1,000"):
         mine.save(path)
     assert path.read_bytes() == before

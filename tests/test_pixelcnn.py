@@ -13,12 +13,7 @@ from torch import nn
 from gencls import Modulation, list_conditioners
 from gencls.pixelcnn import PixelCNN
 from gencls.pixelcnn.blocks import GatedResidualBlock
-from gencls.pixelcnn.layers import (
-    ShiftedConv2d,
-    UpsamplingConv2d,
-    WeightNormConv2d,
-    data_dependent_init,
-)
+from gencls.pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
 from gencls.pixelcnn.pointwise import activate, chance, concat_elu, maps, rows
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (5, 3), (7, 7), (8, 8), (1, 9)]

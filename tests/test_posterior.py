@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gencls.bayes import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
 from gencls.errors import InvalidParameterError
-from gencls.posterior import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
 
 SCALES = [0.1, 1.0, 30.0]
 

@@ -14,19 +14,12 @@ from helpers import make_labels, make_levels, make_model
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from gencls import (
-    CompilationWarning,
-    GenerativeBayesClassifier,
-    InvalidParameterError,
-    Modulation,
-    compilation,
-    device,
-    native,
-)
-from gencls.compilation import MOST_VARIANTS, fused
-from gencls.device import PRECISIONS, Precision, resolve_precision
+from gencls import CompilationWarning, GenerativeBayesClassifier, InvalidParameterError, Modulation
+from gencls.backends import compilation, device, native
+from gencls.backends.compilation import MOST_VARIANTS, fused
+from gencls.backends.device import PRECISIONS, Precision, resolve_precision
 from gencls.pixelcnn import blocks
-from gencls.pixelcnn.kernels import FUSED, PLAIN
+from gencls.pixelcnn.operations import FUSED, PLAIN
 from gencls.pixelcnn.pointwise import concat_elu
 
 CPU = torch.device("cpu")

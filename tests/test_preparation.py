@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from gencls import InvalidInputError
-from gencls.preparation import (
+from gencls.training.data import (
     LabelledImages,
     Samples,
     as_is,

@@ -9,7 +9,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from gencls import InvalidParameterError, list_pretrained, load_pretrained, model_card
-from gencls.pretrained import MODELS
+from gencls.estimators.pretrained import MODELS
 
 
 def held_out_digits():

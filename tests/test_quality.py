@@ -11,7 +11,7 @@ from scipy.linalg import sqrtm
 from torch import nn
 
 from gencls import InvalidInputError, InvalidParameterError, MissingPackageError
-from gencls.quality import frechet_inception_distance, kernel_inception_distance
+from gencls.metrics import frechet_inception_distance, kernel_inception_distance
 
 pytest.importorskip("torchmetrics")
 

@@ -16,8 +16,8 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from gencls import GenerativeBayesClassifier
+from gencls.backends.random_numbers import DrawingFrom, draw_key, new_generator
 from gencls.conditioners import Conditioner, Modulation, per_site
-from gencls.random_numbers import DrawingFrom, draw_key, new_generator
 
 DRAWS = {
     "rand": lambda: torch.rand(50),

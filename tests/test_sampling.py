@@ -9,7 +9,8 @@ from helpers import all_images, disturb, make_model
 from scipy.stats import chisquare
 
 from gencls import list_conditioners
-from gencls.sampling import ancestral_sample, draw_noise
+from gencls.inference import ancestral_sample
+from gencls.inference.sampling import draw_noise
 
 
 def draw(model, labels, seed=0, **options):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from helpers import make_levels, make_model
 
-from gencls import list_conditioners, scoring
-from gencls.scoring import class_log_likelihoods
+from gencls import list_conditioners
+from gencls.inference import class_log_likelihoods, scoring
 
 
 @pytest.fixture

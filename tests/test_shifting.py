@@ -9,7 +9,7 @@ from helpers import make_labels, make_levels, make_model
 from scipy.stats import chisquare
 
 from gencls import GenerativeBayesClassifier, InvalidParameterError
-from gencls.shifting import shift_at_random
+from gencls.augmentations.shift import shift_at_random
 
 
 def moved(image, down, right):

@@ -11,7 +11,8 @@ import torch
 from helpers import make_labels, make_model
 from sklearn.datasets import load_digits
 
-from gencls.sampling import cached_sample, draw_noise
+from gencls.inference import cached_sample
+from gencls.inference.sampling import draw_noise
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 

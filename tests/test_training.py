@@ -17,13 +17,14 @@ from helpers import make_labels, make_levels, make_model
 from skorch.callbacks import Callback
 from torch.optim.swa_utils import AveragedModel
 
-from gencls import NonFiniteLossError, TrainingInterruptedWarning, callbacks
-from gencls.callbacks import CosineSchedule, EarlyStopping, Progress
+from gencls import NonFiniteLossError, TrainingInterruptedWarning
+from gencls.bayes import joint_log_prob, log_posterior
+from gencls.inference import class_log_likelihoods
 from gencls.metrics import bits_per_dim
-from gencls.posterior import joint_log_prob, log_posterior
-from gencls.preparation import LabelledImages
-from gencls.scoring import class_log_likelihoods
-from gencls.training import MovingAverage, make_net
+from gencls.training import callbacks, make_net
+from gencls.training.callbacks import CosineSchedule, EarlyStopping, Progress
+from gencls.training.data import LabelledImages
+from gencls.training.net import MovingAverage
 
 PRIOR = np.array([0.2, 0.3, 0.5])
 MODEL = {

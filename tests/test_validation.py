@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gencls.validation import LONGEST_VALUE, listed, shortened, whole
+from gencls._common.validation import LONGEST_VALUE, listed, shortened, whole
 
 
 @pytest.mark.parametrize("value", [None, 3, "mild", (1, 2), ["a", 3.5], {"weight": 1.0}, {1, 2}])

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from gencls._whole_file import _unfinished_file, whole_file
+from gencls._common.whole_file import _unfinished_file, whole_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and locks of POSIX")
 
@@ -142,7 +142,7 @@ def test_the_group_that_is_lost_has_no_rights(path, monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(os, "fchown", fail)
-    monkeypatch.setattr("gencls._whole_file._status", lambda *_: elsewhere)
+    monkeypatch.setattr("gencls._common.whole_file._status", lambda *_: elsewhere)
     write_whole(path, [b"new"])
     assert mode(path) == 0o604
 
@@ -162,7 +162,7 @@ def test_an_error_about_another_file_keeps_its_name(path, tmp_path):
 
 WRITES_FOR_EVER = """
 import itertools, sys
-from gencls._whole_file import whole_file
+from gencls._common.whole_file import whole_file
 
 def parts():
     yield b"begun"
@@ -235,7 +235,7 @@ def test_files_of_other_users_are_not_removed(path, tmp_path, monkeypatch):
 
 @posix
 def test_a_file_that_was_removed_before_it_was_locked_is_made_again(path, monkeypatch):
-    from gencls import _whole_file
+    from gencls._common import whole_file as _whole_file
 
     lock, made = _whole_file._lock, []
 
@@ -254,7 +254,7 @@ def test_a_file_that_was_removed_before_it_was_locked_is_made_again(path, monkey
 
 @posix
 def test_without_locks_files_are_written_as_well(path, monkeypatch):
-    monkeypatch.setattr("gencls._whole_file.fcntl", None)
+    monkeypatch.setattr("gencls._common.whole_file.fcntl", None)
     for content in (b"one", b"two"):
         write_whole(path, [content])
     assert path.read_bytes() == b"two"

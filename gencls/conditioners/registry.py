@@ -12,8 +12,8 @@ from typing import Any
 
 from sklearn.base import clone
 
+from .._common.validation import shortened
 from ..errors import ConditionerError
-from ..validation import shortened
 from .base import Conditioner
 
 __all__ = [

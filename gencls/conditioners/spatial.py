@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..validation import check_parameters, whole
+from .._common.validation import check_parameters, whole
 from .base import Conditioner, Modulation, Modulations, Site, Sites, per_site, zeroed
 
 __all__ = ["ClassMaps", "Spatial"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..validation import check_parameters, whole
+from .._common.validation import check_parameters, whole
 from .base import Conditioner, Modulation, Modulations, Sites, per_site, zeroed
 from .spatial import ClassMaps
 

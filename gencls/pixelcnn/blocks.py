@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..random_numbers import draw_key
-from .kernels import Plain, kernels_for
+from ..backends.random_numbers import draw_key
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
+from .operations import Plain, kernels_for
 from .sites import NOTHING, Modulations, Site
 
 __all__ = ["Execution", "Features", "GatedResidualBlock"]

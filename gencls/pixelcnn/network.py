@@ -10,13 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import Execution, Features, GatedResidualBlock
-from .layers import (
-    ShiftedConv2d,
-    Stream,
-    UpsamplingConv2d,
-    WeightNormConv2d,
-    data_dependent_init,
-)
+from .layers import ShiftedConv2d, Stream, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
 from .sites import Modulations, Site, Sites, modulate
 
 __all__ = ["PixelCNN"]

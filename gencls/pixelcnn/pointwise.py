@@ -1,7 +1,7 @@
 """What is computed of every feature by itself, between the convolutions.
 
 On a CPU that takes half of the time, most of it on the way to memory and back. Each function here is one
-kernel where a compiler is at hand; `gencls.compilation.fused` gives it compiled.
+kernel where a compiler is at hand; `gencls.backends.compilation.fused` gives it compiled.
 
 Here the shape of features is (G, N, H, W, F), as they lie in memory: compilers make slow kernels of permuted
 tensors. `rows` brings features of the shape (G, N, F, H, W) into it, and `maps` back.
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..random_numbers import new_generator
+from ..backends.random_numbers import new_generator
 
 __all__ = ["activate", "chance", "concat_elu", "gate", "maps", "rows", "scale_and_shift"]
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from ..backends.random_numbers import DrawingFrom
 from ..conditioners import Conditioner
 from ..errors import ConditionerContractError
-from ..random_numbers import DrawingFrom
 from .rules import FOUNDATIONS, RULES
 from .subject import Broken, Rule, Subject
 

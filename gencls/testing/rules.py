@@ -13,11 +13,11 @@ from sklearn.base import clone
 from torch import Tensor
 from torch.autograd.functional import jacobian
 
-from .._json import to_json
+from ..backends.random_numbers import DrawingFrom
 from ..conditioners import Modulation
+from ..inference.sampling import ancestral_sample, cached_sample, draw_noise
+from ..model_files.json_values import to_json
 from ..pixelcnn import PixelCNN
-from ..random_numbers import DrawingFrom
-from ..sampling import ancestral_sample, cached_sample, draw_noise
 from .subject import CLASSES, TOLERANCE, Broken, Rule, Subject, equal, parts, random_images, require, rule
 
 __all__ = ["FOUNDATIONS", "RULES"]

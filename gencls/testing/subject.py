@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..backends.random_numbers import DrawingFrom
 from ..conditioners import Conditioner, Modulations, get_conditioner, make_conditioner
-from ..model import ConditionalPixelCNN
-from ..random_numbers import DrawingFrom
+from ..density.model import ConditionalPixelCNN
 
 __all__ = [
     "CLASSES",

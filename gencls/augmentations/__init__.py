@@ -1,0 +1,1 @@
+"""Augmentations: more training images than there are."""

@@ -1,0 +1,1 @@
+"""What depends on the machine: devices, compilers, our kernels, CUDA graphs, random numbers."""

@@ -1,0 +1,69 @@
+"""Models that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .._common.validation import check_parameters, choice
+from ..model_files.persistence import read_card
+from .classifier import GenerativeBayesClassifier
+
+__all__ = ["list_pretrained", "load_pretrained", "model_card"]
+
+MODELS = Path(__file__).parent / "_models"
+ENDING = ".safetensors"
+
+
+def list_pretrained() -> list[str]:
+    """Name all models that come with the package.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+    """
+    return sorted(path.name.removesuffix(ENDING) for path in MODELS.glob(f"*{ENDING}"))
+
+
+def load_pretrained(name: str, device: str = "auto") -> GenerativeBayesClassifier:
+    """Load a model that comes with the package.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_pretrained`.
+    device : str, default="auto"
+        A torch device; ``"auto"`` is a GPU where there is one.
+
+    Returns
+    -------
+    GenerativeBayesClassifier
+        Fitted.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there is no model of this name, or the device is not there.
+    """
+    return GenerativeBayesClassifier.load(_file("load_pretrained", name), device)
+
+
+def model_card(name: str) -> dict[str, Any]:
+    """Tell what a model that comes with the package was trained on, how, and how good it is.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_pretrained`.
+
+    Returns
+    -------
+    dict
+    """
+    return read_card(_file("model_card", name))
+
+
+def _file(caller: str, name: str) -> Path:
+    check_parameters(caller, {"name": name}, {"name": choice(*list_pretrained())})
+    return MODELS / f"{name}{ENDING}"

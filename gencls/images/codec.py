@@ -1,0 +1,406 @@
+"""The border between users' arrays and the network's levels: shapes, channels, ranges and quantisation."""
+
+from __future__ import annotations
+
+import warnings
+from copy import copy
+from math import isqrt, prod
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AmbiguousShapeWarning, InvalidInputError, PixelClippingWarning, PixelScaleWarning
+from .pixel_scale import all_whole, find_slip, is_dark, parts
+
+__all__ = ["LARGEST_VALUE", "ImageCodec", "fold_shape"]
+
+MAX_CHANNELS = 4
+MAX_LEVELS = 256
+LARGEST_VALUE = 1e300  # above, sums and differences of pixel values may be infinite
+LARGEST_INTEGER = 2**53  # float64 does not tell larger ones apart
+SAME_SCALE = "Give X on the scale of fit, or fit on that of X."
+LARGE_STRIP = 64  # features from which a strip of one row is probably not meant
+LARGE_SIDE = 8  # rows from which three or four columns are rather channels
+
+
+class ImageCodec:
+    """Turn images into levels (N, C, H, W) and back.
+
+    Parameters
+    ----------
+    image_shape : tuple of int, optional
+        How a flat row folds into an image: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
+        says. Without it a square number of features folds to a square grey image, and any other number to a
+        strip of one row; what is rather a square image in colour is refused.
+    channel_axis : {-1, 1}, default=-1
+        Where X of four dimensions has its channels: last, or right after the samples.
+    pixel_range : "auto" or tuple of float, default="auto"
+        The lowest and the highest value. ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
+    n_levels : "auto" or int, default="auto"
+        L, 2 to 256. ``"auto"`` is, for whole numbers, how many of them the range has (at most 256), and 256
+        for other values.
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int
+        An image in the user's layout.
+    tensor_shape_ : tuple of int
+        C, H and W.
+    low_, high_ : float
+        The pixel range.
+    n_levels_ : int
+    dtype_ : numpy.dtype
+        Of the images that `fit` saw; decoded images have it too.
+    settled_ : dict
+        What the parameters came to in `fit`, by their names.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: Literal[-1, 1] = -1,
+        pixel_range: Literal["auto"] | tuple[float, float] = "auto",
+        n_levels: Literal["auto"] | int = "auto",
+    ):
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.pixel_range = pixel_range
+        self.n_levels = n_levels
+
+    def fit(self, flat: NDArray[Any], sample_shape: tuple[int, ...]) -> ImageCodec:
+        """Learn the layout, the range, the levels and the dtype.
+
+        Parameters
+        ----------
+        flat : ndarray of shape (N, n_features)
+            Finite numbers.
+        sample_shape : tuple of int
+            The shape of one sample as the user gave it: (n_features,), (H, W), (H, W, C) or (C, H, W).
+
+        Raises
+        ------
+        InvalidInputError
+            If the shapes do not fit each other or may mean other images, or values lie outside a given
+            `pixel_range`, or the dtype cannot hold its ends.
+        """
+        self.sample_shape_ = sample_shape
+        self.image_shape_ = self._layout(sample_shape)
+        self.tensor_shape_ = self._tensor_shape(self.image_shape_)
+        self.dtype_ = flat.dtype
+        self.low_, self.high_ = self._range(flat)
+        self._check_range()
+        self.n_levels_ = self._count_levels(flat)
+        return self
+
+    def encode(self, flat: NDArray[Any], *, strict: bool = False) -> NDArray[np.uint8]:
+        """Quantise images to levels.
+
+        Parameters
+        ----------
+        flat : ndarray of shape (N, n_features)
+        strict : bool, default=False
+            Whether images on another scale than those of `fit` are refused.
+
+        Returns
+        -------
+        ndarray of shape (N, C, H, W)
+            Levels from 0 to L - 1.
+
+        Raises
+        ------
+        InvalidInputError
+            If the images are on another scale than those of `fit`, such as fractions from 0 to 1 instead of
+            bytes, and `strict`.
+
+        Warns
+        -----
+        PixelClippingWarning
+            If values lie outside the range; they are clipped to it.
+        PixelScaleWarning
+            Otherwise, if the images are on another scale, or may be: all lie within 1/255 of the range. Equal
+            values, as of black images, do not count.
+        """
+        slip = find_slip(flat, self.low_, self.high_, whole=self._holds_whole_numbers)
+        if slip and strict:
+            raise InvalidInputError(f"{slip}. {SAME_SCALE}")
+        levels, n_outside = self._quantise(flat)
+        if n_outside:
+            self._warn_of_clipping(n_outside, flat.size, slip)
+        elif slip or is_dark(flat, self.low_, self.high_):
+            doubt = f"X has only values within 1/255 of the range from {self.low_:g} to {self.high_:g} of fit"
+            warnings.warn(f"{slip or doubt}. {SAME_SCALE}", PixelScaleWarning, stacklevel=2)
+        channels, height, width = self.tensor_shape_
+        images = levels.reshape(-1, *self.image_shape_)
+        if self._channels_last:
+            images = np.moveaxis(images, -1, 1)
+        return np.ascontiguousarray(images.reshape(-1, channels, height, width))
+
+    def decode(self, levels: NDArray[Any]) -> NDArray[Any]:
+        """Turn levels into images of the user's own shape, dtype and range; undoes `encode`.
+
+        Parameters
+        ----------
+        levels : ndarray of shape (N, C, H, W)
+            Integers from 0 to L - 1.
+
+        Returns
+        -------
+        ndarray of shape (N, ...)
+            Shaped as the images that `fit` saw.
+        """
+        if self._channels_last:
+            levels = np.moveaxis(levels, 1, -1)
+        values = self._level_values()[levels]
+        if not np.issubdtype(self.dtype_, np.floating):
+            values = np.rint(values)
+        return values.astype(self.dtype_).reshape(-1, *self.sample_shape_)
+
+    @property
+    def settled_(self) -> dict[str, Any]:
+        """What the parameters came to in `fit`, by their names."""
+        return {
+            "image_shape": self.image_shape_,
+            "channel_axis": self.channel_axis,
+            "pixel_range": (self.low_, self.high_),
+            "n_levels": self.n_levels_,
+        }
+
+    def resized(self, height: int, width: int) -> ImageCodec:
+        """The codec for images of another size, else the same.
+
+        Parameters
+        ----------
+        height, width : int
+
+        Returns
+        -------
+        ImageCodec
+        """
+        channels = self.tensor_shape_[0]
+        image_shape: tuple[int, ...] = (height, width)
+        if len(self.image_shape_) == 3:
+            image_shape = (height, width, channels) if self._channels_last else (channels, height, width)
+        other = copy(self)
+        other.image_shape = None if self.image_shape is None else image_shape
+        other.image_shape_ = image_shape
+        other.sample_shape_ = (prod(image_shape),) if len(self.sample_shape_) == 1 else image_shape
+        other.tensor_shape_ = (channels, height, width)
+        return other
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise unless images have the shape that they had in `fit`, as images or as flat rows.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of X: (N, ...).
+
+        Raises
+        ------
+        InvalidInputError
+        """
+        n_features = prod(self.image_shape_)
+        if shape[1:] in {self.image_shape_, (n_features,)}:
+            return
+        advice = self._way_to_fit(shape)
+        if len(shape) == 2:
+            raise InvalidInputError(
+                f"X has {shape[1]} features, but GenerativeBayesClassifier is expecting {n_features} "
+                f"features as input, or images of shape {self.image_shape_}.{advice}"
+            )
+        raise InvalidInputError(
+            f"X must have images of shape {self.image_shape_} as in fit, or flat rows of {n_features} "
+            f"features, got {shape[1:]}.{advice}"
+        )
+
+    def _way_to_fit(self, shape: tuple[int, ...]) -> str:
+        """How X of this shape becomes images of the fitted shape, if it can."""
+        sides = shape[1:]
+        if shape == self.image_shape_:
+            return " Put a single image into a list: [X]."
+        if len(sides) == 3 and (*sides[1:], sides[0]) == self.image_shape_:
+            return " Move the channels to the end: np.moveaxis(X, 1, -1)."
+        if len(sides) == 3 and (sides[-1], *sides[:-1]) == self.image_shape_:
+            return " Move the channels to the front: np.moveaxis(X, -1, 1)."
+        if [side for side in sides if side > 1] == [side for side in self.image_shape_ if side > 1]:
+            return f" Reshape them: X.reshape(-1, {', '.join(map(str, self.image_shape_))})."
+        return ""
+
+    def _level_values(self) -> NDArray[np.float64]:
+        """The value of each level, (L,); the first and the last are the range, to the last bit."""
+        share = np.arange(self.n_levels_)
+        last = self.n_levels_ - 1
+        values = ((last - share) * self.low_ + share * self.high_) / last
+        values[0], values[-1] = self.low_, self.high_
+        return values
+
+    @property
+    def _channels_last(self) -> bool:
+        return len(self.image_shape_) == 3 and self.channel_axis == -1
+
+    def _layout(self, sample_shape: tuple[int, ...]) -> tuple[int, ...]:
+        given = None if self.image_shape is None else tuple(int(size) for size in self.image_shape)
+        if len(sample_shape) > 1:
+            if given not in (None, sample_shape):
+                raise InvalidInputError(
+                    f"X has images of shape {sample_shape}, but image_shape={given}. "
+                    "Leave image_shape out, or reshape X."
+                )
+            if given is None:
+                _check_not_one_photograph(sample_shape)
+            return sample_shape
+        n_features = sample_shape[0]
+        if given is None:
+            return fold_shape(n_features, self.channel_axis)
+        if prod(given) != n_features:
+            raise InvalidInputError(
+                f"X has {n_features} features, but image_shape={given} needs {prod(given)}. "
+                "Give the image_shape that the rows of X have."
+            )
+        return given
+
+    def _tensor_shape(self, image_shape: tuple[int, ...]) -> tuple[int, int, int]:
+        if len(image_shape) == 2:
+            return (1, image_shape[0], image_shape[1])
+        last = self.channel_axis == -1
+        channels = image_shape[-1] if last else image_shape[0]
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise InvalidInputError(
+                f"Images must have 1 to {MAX_CHANNELS} channels, got {channels} in images of shape "
+                f"{image_shape} with channel_axis={self.channel_axis}. Use channel_axis={1 if last else -1} "
+                f"if the channels come {'first' if last else 'last'}."
+            )
+        height, width = image_shape[:2] if last else image_shape[1:]
+        return channels, height, width
+
+    def _range(self, flat: NDArray[Any]) -> tuple[float, float]:
+        lowest, highest = flat.min().item(), flat.max().item()
+        if flat.dtype.kind in "iu" and max(-lowest, highest) > LARGEST_INTEGER:
+            raise InvalidInputError(
+                f"X has whole numbers from {lowest} to {highest}, which float64 cannot tell apart. Give "
+                "numbers from -2**53 to 2**53."
+            )
+        if self.pixel_range == "auto":
+            return (0.0, 255.0) if flat.dtype == np.uint8 else (float(lowest), float(highest))
+        low, high = map(float, self.pixel_range)
+        if lowest < low or highest > high:
+            raise InvalidInputError(
+                f"X has values from {lowest:g} to {highest:g}, outside pixel_range=({low:g}, "
+                f"{high:g}). "
+                "Give the range that the images have, or 'auto'."
+            )
+        return low, high
+
+    def _check_range(self) -> None:
+        """Raise if levels have values that cannot be computed with, or that images cannot have."""
+        low, high, dtype = self.low_, self.high_, self.dtype_
+        if not max(-low, high) <= LARGEST_VALUE:
+            raise InvalidInputError(
+                f"X has values from {low:g} to {high:g}, too far apart for float64. Give X in other units."
+            )
+        smallest, largest = _limits(dtype)
+        if low < smallest or high > largest:
+            raise InvalidInputError(
+                f"pixel_range=({low:g}, {high:g}) has values that the dtype of X, {dtype}, cannot hold. Give "
+                "the range that the images have, or X of another dtype."
+            )
+
+    @property
+    def _holds_whole_numbers(self) -> bool:
+        """Whether `fit` saw integers, or levels that are whole numbers."""
+        step = (self.high_ - self.low_) / (self.n_levels_ - 1)
+        return self.dtype_.kind in "biu" or (self.low_.is_integer() and step.is_integer())
+
+    def _count_levels(self, flat: NDArray[Any]) -> int:
+        if self.n_levels != "auto":
+            return int(self.n_levels)
+        if not (self.low_.is_integer() and self.high_.is_integer() and all_whole(flat)):
+            return MAX_LEVELS
+        return int(min(max(self.high_ - self.low_ + 1, 2), MAX_LEVELS))
+
+    def _quantise(self, flat: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:
+        """Levels of the values, and how many of them lie outside the range."""
+        if flat.dtype == np.uint8 and (self.low_, self.high_, self.n_levels_) == (0.0, 255.0, 256):
+            return flat, 0
+        levels, n_outside = np.empty(flat.shape, dtype=np.uint8), 0
+        rounding = float(np.finfo(flat.dtype).eps) if flat.dtype.kind == "f" else 0.0
+        for part, result in zip(parts(flat), parts(levels), strict=True):
+            values = part.astype(np.float64)
+            n_outside += self._count_outside(values, rounding)
+            np.rint(self._shares(values) * (self.n_levels_ - 1), out=result, casting="unsafe")
+        return levels, n_outside
+
+    def _warn_of_clipping(self, n_outside: int, n_values: int, slip: str | None) -> None:
+        advice = f"{slip}. {SAME_SCALE}" if slip else "Give pixel_range to fit a wider one."
+        warnings.warn(
+            f"{n_outside} of {n_values} values of X lie outside the range from {self.low_:g} to "
+            f"{self.high_:g} that was fitted, and were clipped to it. {advice}",
+            PixelClippingWarning,
+            stacklevel=3,
+        )
+
+    def _shares(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far values are from the lowest to the highest one, from 0 to 1."""
+        span = self.high_ - self.low_
+        # A constant range leaves one level, 0: everything is the constant.
+        return ((values - self.low_) / span).clip(0, 1) if span > 0 else np.zeros_like(values)
+
+    def _count_outside(self, values: NDArray[np.float64], rounding: float) -> int:
+        """Values outside the range, but for rounding, relatively."""
+        tolerance = max(1e-6, rounding) * (self.high_ - self.low_)
+        return int(((values < self.low_ - tolerance) | (values > self.high_ + tolerance)).sum())
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The smallest and the largest value of a dtype."""
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype.kind in "iu":
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+
+
+def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
+    """Raise if grey images have a shape as the rows of a photograph have."""
+    if len(image_shape) == 2 and image_shape[0] >= LARGE_SIDE and image_shape[1] in (3, 4):
+        raise InvalidInputError(
+            f"X has grey images of shape {image_shape}, as if one photograph in colour were many images. Put "
+            "a single image into a list: [X]. If grey images are meant, give X[..., None], or "
+            f"image_shape={image_shape}."
+        )
+
+
+def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
+    """The shape of a flat row as a grey image, without `image_shape`: a square, else a strip of one row.
+
+    Raises
+    ------
+    InvalidInputError
+        If rows have the length of square images in colour.
+
+    Warns
+    -----
+    AmbiguousShapeWarning
+        If a strip is so long that it is probably not meant.
+    """
+    side = isqrt(n_features)
+    if side * side == n_features:
+        return side, side
+    side = isqrt(n_features // 3)
+    if side > 2 and 3 * side * side == n_features:
+        ways = [f"image_shape=({side}, {side}, 3)", f"image_shape=(3, {side}, {side}) with channel_axis=1"]
+        first, second = ways if channel_axis == -1 else reversed(ways)
+        raise InvalidInputError(
+            f"X has {n_features} features, as {side}×{side} images in colour have. Give {first} if the "
+            f"channels come {'last' if channel_axis == -1 else 'first'}, or {second}; reshape X; or give "
+            f"image_shape=(1, {n_features}) if a row is meant to be one row of grey pixels."
+        )
+    if n_features >= LARGE_STRIP:
+        warnings.warn(
+            f"X has {n_features} features, which make no square: each row of X is taken for an image of one "
+            f"row. Give the image_shape that they have, or (1, {n_features}) if that is meant.",
+            AmbiguousShapeWarning,
+            stacklevel=2,
+        )
+    return 1, n_features

@@ -1,0 +1,260 @@
+"""Windows of larger images, brought to one size: random ones to train on, settled ones to predict from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from sklearn.utils import check_random_state
+
+from .._common.validation import both_sides, check_parameters, choice, real, sides
+from .._common.validation import random_state as seed
+from ..errors import InvalidInputError
+from .decoding import RESAMPLING
+from .listing import stacked
+from .stateless import StatelessTransformer
+
+__all__ = ["CropImages", "crop_at_random", "six_crops"]
+
+Box = tuple[float, float, float, float]  # left, upper, right, lower
+
+PART = real("a number above 0 and at most 1", lambda value: 0 < value <= 1)
+PLACE = real("a number from 0 to 1", lambda value: 0 <= value <= 1)
+RULES = {
+    "size": sides(),
+    "smallest": PART,
+    "factor": PART,
+    "row": PLACE,
+    "column": PLACE,
+    "resample": choice(*RESAMPLING),
+    "random_state": seed(),
+}
+POSITIONS = {  # of the windows beside the whole image: row and column
+    "middle": (0.5, 0.5),
+    "upper left": (0.0, 0.0),
+    "upper right": (0.0, 1.0),
+    "lower left": (1.0, 0.0),
+    "lower right": (1.0, 1.0),
+}
+
+
+def crop_at_random(
+    images: ArrayLike,
+    size: int | tuple[int, int],
+    *,
+    smallest: float = 0.8,
+    resample: str = "bilinear",
+    random_state: int | np.random.RandomState | None = None,
+) -> NDArray[np.uint8]:
+    """Cut a random window out of each image, and bring it to a size.
+
+    A window has the ratio of the sides of its image. Its sides are those of the image times a factor that is
+    uniform from `smallest` to 1, and all positions inside the image are equally likely, also those between
+    two pixels. No pixel is made up: windows do not reach beyond the edges.
+
+    Parameters
+    ----------
+    images : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
+        Grey images, or images of C = 1 to 4 channels, best larger than `size`, as photographs usually are.
+        Where the last of three axes has a length of 1 to 4, it may as well be one image (H, W, C), and is
+        refused: give ``[images]`` for one image, ``images[..., None]`` for grey ones.
+    size : int or pair of int
+        Rows and columns of the result: both sides, or (height, width), at least 1.
+    smallest : float, default=0.8
+        The smallest factor, above 0 and at most 1. With 1 each window is the whole image, and the result is
+        what `ReadImages` gives.
+    resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
+        Pillow's filter, best the one with which the images to predict are read.
+    random_state : int, RandomState or None, default=None
+        What the windows are drawn with.
+
+    Returns
+    -------
+    ndarray of uint8, of shape (N, height, width) or (N, height, width, C)
+
+    Raises
+    ------
+    InvalidInputError
+        `images` has another shape or type, or no pixels, or is to be read by `ReadImages` first.
+    InvalidParameterError
+        Another parameter is wrong; all that are wrong are reported.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gencls.images import crop_at_random
+    >>> photographs = np.random.RandomState(0).randint(256, size=(5, 64, 48, 3)).astype(np.uint8)
+    >>> crop_at_random(photographs, (16, 12), random_state=0).shape
+    (5, 16, 12, 3)
+    """
+    values = {"size": size, "smallest": smallest, "resample": resample, "random_state": random_state}
+    _check("crop_at_random", values)
+    checked = _checked("crop_at_random", "images", images)
+    generator = check_random_state(random_state)
+    factors, rows, columns = generator.uniform(size=(3, len(checked)))
+    boxes = _windows(checked.shape[1:3], smallest + (1 - smallest) * factors, rows, columns)
+    return _cut(checked, boxes, size, resample)
+
+
+class CropImages(StatelessTransformer):
+    """Cut the same window out of every image, and bring it to a size.
+
+    It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. The
+    window has the ratio of the sides of its image, and may begin between two pixels.
+
+    Parameters
+    ----------
+    size : int or pair of int, default=32
+        Rows and columns of the result: both sides, or (height, width), at least 1.
+    factor : float, default=1.0
+        The sides of the window as a part of those of the image, above 0 and at most 1. With 1 it is the whole
+        image, and the result is what `ReadImages` gives.
+    row, column : float, default=0.5
+        Where the window is, from 0, at the upper or left edge of the image, to 1, at the lower or right one.
+    resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
+        Pillow's filter for the change of size.
+
+    See Also
+    --------
+    six_crops : Several of them, to predict from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gencls.images import CropImages
+    >>> photographs = np.zeros((5, 64, 48, 3), dtype=np.uint8)
+    >>> CropImages((16, 12), factor=0.8).transform(photographs).shape
+    (5, 16, 12, 3)
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 32,
+        factor: float = 1.0,
+        row: float = 0.5,
+        column: float = 0.5,
+        resample: str = "bilinear",
+    ) -> None:
+        self.size = size
+        self.factor = factor
+        self.row = row
+        self.column = column
+        self.resample = resample
+
+    def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
+        """Cut the window out of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
+            Grey images, or images of C = 1 to 4 channels. Where the last of three axes has a length of 1 to
+            4, it may as well be one image (H, W, C), and is refused: give ``[X]`` for one image,
+            ``X[..., None]`` for grey ones.
+
+        Returns
+        -------
+        ndarray of uint8, of shape (N, height, width) or (N, height, width, C)
+
+        Raises
+        ------
+        InvalidInputError
+            X has another shape or type, or no pixels, or is to be read by `ReadImages` first.
+        InvalidParameterError
+            A parameter is wrong; all that are wrong are reported.
+        """
+        self._check()
+        checked = _checked("CropImages", "X", X)
+        factors, rows, columns = np.repeat([[self.factor], [self.row], [self.column]], len(checked), axis=1)
+        return _cut(checked, _windows(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
+
+    def _check(self) -> None:
+        _check("CropImages", self.get_params())
+
+
+def six_crops(
+    size: int | tuple[int, int], *, factor: float = 0.9, resample: str = "bilinear"
+) -> list[tuple[str, CropImages]]:
+    """The whole image, and the middle and the corners of it: windows whose predictions are averaged.
+
+    A classifier that has learned from random windows errs less over the mean of these than on the whole image
+    alone. Krizhevsky, Sutskever and Hinton (2012, section 4.1) take the corners, the middle and their mirror
+    images, which ``flip`` of the classifier does exactly.
+
+    Parameters
+    ----------
+    size : int or pair of int
+        Rows and columns of the results: both sides, or (height, width), at least 1.
+    factor : float, default=0.9
+        The sides of five of the windows as a part of those of the image, above 0 and at most 1; best the mean
+        of the factors in training.
+    resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
+        Pillow's filter for the change of size.
+
+    Returns
+    -------
+    list of (str, CropImages)
+        With names, as scikit-learn's pipelines and ensembles take them.
+
+    Raises
+    ------
+    InvalidParameterError
+        A parameter is wrong; all that are wrong are reported.
+
+    Examples
+    --------
+    >>> from gencls.images import six_crops
+    >>> [name for name, crop in six_crops(16)]
+    ['whole', 'middle', 'upper left', 'upper right', 'lower left', 'lower right']
+    """
+    _check("six_crops", {"size": size, "factor": factor, "resample": resample})
+    whole = ("whole", CropImages(size, resample=resample))
+    return [whole] + [
+        (name, CropImages(size, factor, row, column, resample)) for name, (row, column) in POSITIONS.items()
+    ]
+
+
+def _check(owner: str, values: dict[str, Any]) -> None:
+    check_parameters(owner, values, {name: RULES[name] for name in values})
+
+
+def _windows(
+    shape: tuple[int, ...], factors: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]
+) -> list[Box]:
+    """Windows of images of H rows and W columns: their sides and positions, all from 0 to 1."""
+    height, width = shape
+    upper, left = rows * (1 - factors) * height, columns * (1 - factors) * width
+    lower, right = np.minimum(upper + factors * height, height), np.minimum(left + factors * width, width)
+    return list(zip(left.tolist(), upper.tolist(), right.tolist(), lower.tolist(), strict=True))
+
+
+def _cut(
+    images: NDArray[np.uint8], boxes: Iterable[Box], size: int | tuple[int, int], resample: str
+) -> NDArray[np.uint8]:
+    """A window of each image."""
+    height, width = both_sides(size)
+    method = Image.Resampling[resample.upper()]
+    cropped = np.empty((len(images), height, width, *images.shape[3:]), dtype=np.uint8)
+    for image, box, result in zip(images, boxes, cropped, strict=True):
+        plain = image[:, :, 0] if image.shape[2:] == (1,) else image
+        small = Image.fromarray(plain).resize((width, height), method, box=box)
+        result[...] = np.asarray(small).reshape(result.shape)
+    return cropped
+
+
+def _checked(owner: str, name: str, images: ArrayLike) -> NDArray[np.uint8]:
+    """The images as an array."""
+    shapes = "(N, H, W) or (N, H, W, C), C from 1 to 4, no side being 0"
+    rule = f"{name} of {owner} must be an array of uint8 of shape {shapes}."
+    checked = stacked(images, name, rule)
+    if checked.dtype != np.uint8:
+        raise InvalidInputError(
+            f"{rule} Got the type {checked.dtype}. Scale the values to 0 to 255 and round them."
+        )
+    if checked.ndim not in (3, 4) or not 1 <= (*checked.shape, 1)[3] <= 4 or 0 in checked.shape[1:]:
+        raise InvalidInputError(
+            f"{rule} Got the shape {checked.shape}. Give an array like that, with the channels last."
+        )
+    return checked

@@ -1,0 +1,159 @@
+"""Many images in one list or array, or a refusal that names the remedy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .._common.validation import shortened
+from ..errors import InvalidInputError
+
+__all__ = ["listed", "stacked"]
+
+
+def listed(X: Any, name: str, rule: str) -> list[Any]:
+    """Return the images of X in a list.
+
+    Parameters
+    ----------
+    X : object
+    name : str
+        Its name in the call, for advice such as ``[X]``.
+    rule : str
+        A sentence that names the parameter, its owner, and the values that it takes.
+
+    Raises
+    ------
+    InvalidInputError
+        X is one image, may be one image or several, is a table of several columns, or holds labels, too.
+    """
+    if isinstance(X, str | bytes | bytearray | os.PathLike | Image.Image) or hasattr(X, "read"):
+        raise InvalidInputError(f"{rule} Got a single {type(X).__name__}. Put it into a list: [{name}].")
+    if isinstance(X, Mapping | Set):
+        raise InvalidInputError(f"{rule} Got a {type(X).__name__}. Give a list, in the order of the labels.")
+    X = _column(X)
+    is_empty = tuple(getattr(X, "shape", ()))[:1] == (0,)
+    if not is_empty:
+        _refuse_ambiguous(X, name, rule)
+    images = [] if is_empty else _unwrapped(_elements(X, rule))
+    if not images:
+        raise InvalidInputError(f"{rule} Got none. Check where the list comes from.")
+    _refuse_labelled(images[0], name, rule)
+    return images
+
+
+def stacked(X: Any, name: str, rule: str) -> NDArray[Any]:
+    """Return images that are arrays, of one shape, as one array.
+
+    Parameters
+    ----------
+    X, name, rule
+        As in `listed`.
+
+    Returns
+    -------
+    ndarray of shape (N, ...)
+
+    Raises
+    ------
+    InvalidInputError
+        As in `listed`, or images are still to be read, or they differ in shape.
+    """
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSTU":
+        _refuse_ambiguous(X, name, rule)
+        return X
+    images = listed(X, name, rule)
+    if any(map(_is_unread, images)):
+        way = f"ReadImages(size=...).transform({name})"
+        raise InvalidInputError(f"{rule} Got paths, files or Pillow images. Read them first: {way}.")
+    return _one_array([_array(image, rule) for image in images], rule)
+
+
+def _array(image: Any, rule: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(image)
+    except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors elsewhere than in memory
+        array = np.array(None)
+    if array.ndim == 0:
+        raise InvalidInputError(f"{rule} Got {shortened(image)} among them, which is not an array.")
+    return array
+
+
+def _one_array(arrays: Sequence[NDArray[Any]], rule: str) -> NDArray[Any]:
+    usual = arrays[0].shape
+    other = next((index for index, array in enumerate(arrays) if array.shape != usual), None)
+    if other is not None:
+        raise InvalidInputError(
+            f"{rule} All must have one size and as many channels. Got the shape {usual} at position 0, and "
+            f"{arrays[other].shape} at position {other}. ReadImages(size=...) brings all to one size."
+        )
+    return np.stack(arrays)
+
+
+def _column(X: Any) -> Any:
+    """Return the column of a table that has only one, of text or objects; all else as it is."""
+    shape = tuple(getattr(X, "shape", (1,)))
+    if len(shape) == 2 and shape[1:] == (1,):
+        table = np.asarray(X)
+        if table.shape == shape and table.dtype.kind in "OSTU":
+            return table[:, 0]
+    return X
+
+
+def _refuse_ambiguous(X: Any, name: str, rule: str) -> None:
+    """Refuse arrays of the wrong number of axes, and those that may be one image as well as several."""
+    shape = tuple(getattr(X, "shape", (1,)))
+    if len(shape) in (0, 2):
+        raise InvalidInputError(
+            f"{rule} Got a {type(X).__name__} of shape {shape}. Select the one column that holds the images, "
+            "fold rows of pixels into (N, height, width, channels), or give "
+            f"[{name}] if it is one grey image."
+        )
+    if len(shape) == 3 and shape[0] > 0 and 1 <= shape[2] <= 4:
+        raise InvalidInputError(
+            f"{rule} Got a {type(X).__name__} of shape {shape}, which may be one image of {shape[2]} "
+            f"channels, or {shape[0]} grey images that are {shape[2]} wide. Give [{name}] for one image, or "
+            f"{name}[..., None] for grey images."
+        )
+
+
+def _elements(X: Any, rule: str) -> list[Any]:
+    """List the elements of an iterable, or of a data set of torch, which is only indexed."""
+    if isinstance(X, Iterable):
+        return list(X)
+    if hasattr(X, "__len__") and hasattr(X, "__getitem__"):
+        return [X[index] for index in range(len(X))]
+    raise InvalidInputError(f"{rule} Got {shortened(X)}, which cannot be iterated over.")
+
+
+def _unwrapped(images: list[Any]) -> list[Any]:
+    """Take images out of rows of one field."""
+    in_rows = all(isinstance(row, list | tuple) and len(row) == 1 for row in images)
+    return [row[0] for row in images] if in_rows else images
+
+
+def _refuse_labelled(first: Any, name: str, rule: str) -> None:
+    """Refuse pairs of an image and a label, and rows of a table."""
+    if isinstance(first, Mapping):
+        raise InvalidInputError(
+            f"{rule} Got rows with the keys {shortened(list(first))}. Take the images out of them: "
+            f"[row[key] for row in {name}]."
+        )
+    if isinstance(first, tuple | list) and len(first) > 1 and _is_image(first[0]):
+        raise InvalidInputError(
+            f"{rule} Got rows of {len(first)} fields, such as the pairs of an image and a label that data "
+            f"sets of torch give. Take the images out of them: [row[0] for row in {name}]."
+        )
+
+
+def _is_image(value: Any) -> bool:
+    return _is_unread(value) or (hasattr(value, "__array__") and not isinstance(value, np.generic))
+
+
+def _is_unread(value: Any) -> bool:
+    return isinstance(value, str | bytes | os.PathLike | Image.Image) or hasattr(value, "read")

@@ -1,0 +1,398 @@
+"""Image files into arrays of 8-bit values: `read_image` for one, the transformer `ReadImages` for many."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from .._common.validation import (
+    Rule,
+    both_sides,
+    check_parameters,
+    choice,
+    either,
+    flag,
+    optional,
+    real,
+    sides,
+    whole,
+)
+from ..errors import GenclsError, ImageFileError
+from .decoding import (
+    MODES,
+    RESAMPLING,
+    Decoded,
+    ImageSource,
+    Reading,
+    Remark,
+    read_source,
+    some_of,
+    source_name,
+)
+from .listing import listed
+from .stateless import StatelessTransformer
+
+__all__ = ["ImageMistake", "ReadImages", "read_image", "read_images"]
+
+MAX_PIXELS = 64_000_000
+IMAGES = "must be a list of paths or images, or an array (N, H, W) or (N, H, W, C)."
+LONGEST_LINE = 350  # characters of a mistake, where a message lists several
+
+
+def read_image(
+    source: ImageSource,
+    *,
+    size: int | tuple[int, int] | None = None,
+    mode: str = "RGB",
+    resample: str = "bilinear",
+    max_pixels: int = MAX_PIXELS,
+    value_range: tuple[float, float] | None = None,
+) -> NDArray[np.uint8]:
+    """Read one image into an array of 8-bit values.
+
+    The formats are BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF, WebP, and AVIF where the installed Pillow
+    reads it (from 11.3 on). An orientation that the camera noted (EXIF) is applied. 16-bit grey is scaled to
+    8 bits. What is transparent is laid on white where ``mode`` has no alpha channel. Colour profiles are not
+    applied. A TIFF may hold smaller copies of its image, and masks, which are passed over. Animations and
+    several pages are refused; so are floats, and integers of an uncertain range, without `value_range`.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, binary file, PIL.Image.Image or ndarray of uint8
+        A path; the content of an image file, as bytes or as an open binary file, which is read from its
+        beginning and stays open; or an image: Pillow's, of any format that you can open, or an array (H, W)
+        or (H, W, C) whose C channels are grey, grey and alpha, RGB or RGBA. Nothing that is given is changed;
+        an image that Pillow has opened and not decoded yet stays so, and takes no more memory.
+    size : int, pair of int or None, default=None
+        The size to bring the image to: both sides, or (height, width), at least 1. The ratio of the sides is
+        not kept. None leaves the size as it is.
+    mode : {"L", "RGB", "RGBA"}, default="RGB"
+        Grey, colour, or colour with an alpha channel.
+    resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
+        Pillow's filter for the change of size. All but "nearest" are antialiased when an image shrinks. The
+        result is rounded to 8 bits, so that a likelihood over 256 levels stays exact.
+    max_pixels : int, default=64_000_000
+        Images of more pixels than this are refused before they are decoded. Pillow's own guard stays in
+        force: it warns above ``PIL.Image.MAX_IMAGE_PIXELS`` and refuses twice that. Raise it, too, for larger
+        images that you trust.
+    value_range : (float, float) or None, default=None
+        The values of black and white in grey of 16 bits and more, and in floats: those that become 0 and 255.
+        Values beyond are clipped, with a `PixelClippingWarning`. None is (0, 65535), with a
+        `NarrowRangeWarning` where an image uses less than a sixteenth of it, apart from pure black and white:
+        cameras, X-ray machines and satellites often write 12 bits, of which (0, 4095) is the range. Images of
+        8 bits stay as they are.
+
+    Returns
+    -------
+    ndarray of uint8, of shape (H, W, C), or (H, W) with ``mode="L"``
+        The values, from 0 to 255. The array is the caller's own.
+
+    Raises
+    ------
+    ImageFileError
+        The source cannot be read safely and rightly. The message names the file.
+    InvalidInputError
+        ``source`` is none of the types above.
+    InvalidParameterError
+        Another parameter is wrong; all that are wrong are reported.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gencls.images import read_image
+    >>> read_image(np.arange(16, dtype=np.uint8).reshape(4, 4), size=2, mode="L", resample="box")
+    array([[ 3,  5],
+           [11, 13]], dtype=uint8)
+    """
+    values = {"size": size, "mode": mode, "resample": resample, "max_pixels": max_pixels}
+    reading = _check_reading("read_image", values | {"value_range": value_range})
+    pixels, remark = read_source(source, reading, "the image")
+    if remark is not None:
+        warnings.warn(f"{source_name(source, 'the image')}: {remark.words}", remark.category, stacklevel=2)
+    return pixels
+
+
+class ImageMistake(NamedTuple):
+    """An image that cannot be read: its position, the image as it was given, and the message about it."""
+
+    position: int
+    source: Any
+    message: str
+
+
+def read_images(
+    sources: Iterable[ImageSource],
+    *,
+    size: int | tuple[int, int] | None = 32,
+    mode: str = "RGB",
+    resample: str = "bilinear",
+    max_pixels: int = MAX_PIXELS,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    value_range: tuple[float, float] | None = None,
+) -> tuple[NDArray[np.uint8], list[ImageMistake]]:
+    """Read all images that can be read, and tell which ones cannot.
+
+    `ReadImages` refuses them all if one is damaged, as a step of a pipeline must not change the number of
+    rows. This function leaves the damaged ones out, for you to leave out their labels.
+
+    Parameters
+    ----------
+    sources : iterable of length N
+        Paths and images, as `ReadImages.transform` takes them.
+    size, mode, resample, max_pixels, n_jobs, verbose, value_range
+        As in `ReadImages`.
+
+    Returns
+    -------
+    images : ndarray of uint8, of shape (n, H, W, C), or (n, H, W) with ``mode="L"``
+        The n images that can be read, in the order in which they were given.
+    mistakes : list of ImageMistake, of length N - n
+        The others: ``position`` in `sources`, from 0, ``source`` as it was given, and ``message``.
+
+    Raises
+    ------
+    ImageFileError
+        None can be read, or those that can differ in size while ``size`` is None.
+    InvalidInputError
+        `sources` is empty, is a single image or a table, or may be either one image or several.
+    InvalidParameterError
+        Another parameter is wrong; all that are wrong are reported.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gencls.images import read_images
+    >>> images, mistakes = read_images([np.zeros((20, 30), np.uint8), b"damaged"], size=8)
+    >>> images.shape
+    (1, 8, 8, 3)
+    >>> labels = np.delete(["cat", "dog"], [mistake.position for mistake in mistakes])
+    """
+    values = {"size": size, "mode": mode, "resample": resample, "max_pixels": max_pixels, "n_jobs": n_jobs}
+    reading = _check_reading("read_images", values | {"verbose": verbose, "value_range": value_range})
+    given = listed(sources, "sources", f"sources of read_images {IMAGES}")
+    decoded, mistakes = _read_all(given, reading, "sources", n_jobs=n_jobs, verbose=verbose)
+    if not decoded:
+        raise unreadable(mistakes, len(given))
+    return _in_one_array(decoded, given, "sources"), mistakes
+
+
+class ReadImages(StatelessTransformer):
+    """Turn paths or images into one array of images: the first step of a pipeline.
+
+    It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. See
+    `read_image` for how each image is read.
+
+    Parameters
+    ----------
+    size : int, pair of int or None, default=32
+        The size to bring every image to: both sides, or (height, width). With None, all images must have one.
+    mode : {"L", "RGB", "RGBA"}, default="RGB"
+        Grey, colour, or colour with an alpha channel.
+    resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
+        Pillow's filter for the change of size.
+    max_pixels : int, default=64_000_000
+        Images of more pixels than this are refused before they are decoded.
+    n_jobs : int or None, default=None
+        How many images are read at a time, in threads, as joblib understands it; -1 is one for each core.
+    verbose : int, default=0
+        Show a progress bar where it is not 0.
+    value_range : (float, float) or None, default=None
+        The values of black and white in grey of 16 bits and more, and in floats; None is (0, 65535). One
+        warning counts the images that use less than a sixteenth of that.
+
+    See Also
+    --------
+    read_images : Leaves out images that cannot be read, and tells which.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gencls.images import ReadImages
+    >>> ReadImages(size=8).transform([np.zeros((20, 30), np.uint8), np.zeros((64, 64, 3), np.uint8)]).shape
+    (2, 8, 8, 3)
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] | None = 32,
+        mode: str = "RGB",
+        resample: str = "bilinear",
+        max_pixels: int = MAX_PIXELS,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        self.size = size
+        self.mode = mode
+        self.resample = resample
+        self.max_pixels = max_pixels
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.value_range = value_range
+
+    def transform(self, X: Iterable[ImageSource]) -> NDArray[np.uint8]:
+        """Read the images.
+
+        Parameters
+        ----------
+        X : iterable of length N
+            Paths, the other sources that `read_image` takes, or a mixture of them: a list, an array, a column
+            of pandas, a table of one column. An array of uint8 (N, H, W) or (N, H, W, C) is N images.
+            Where the last of three axes has a length of 1 to 4, it may as well be one image (H, W, C), and is
+            refused: give ``[X]`` for one image, ``X[..., None]`` for grey ones.
+
+        Returns
+        -------
+        ndarray of uint8, of shape (N, H, W, C), or (N, H, W) with ``mode="L"``
+            The values, from 0 to 255.
+
+        Raises
+        ------
+        ImageFileError
+            Images cannot be read, or differ in size while ``size`` is None. The message names the first ones,
+            the attributes ``positions``, ``sources`` and ``messages`` all. `read_images` leaves them out.
+        InvalidInputError
+            X is empty, is a single image or a table, or may be either one image or several.
+        InvalidParameterError
+            A parameter is wrong; all that are wrong are reported.
+        """
+        reading = self._check()
+        given = listed(X, "X", f"X of ReadImages {IMAGES}")
+        decoded, mistakes = _read_all(given, reading, "X", n_jobs=self.n_jobs, verbose=self.verbose)
+        if mistakes:
+            raise unreadable(mistakes, len(given))
+        return _in_one_array(decoded, given, "X")
+
+    def _check(self) -> Reading:
+        return _check_reading("ReadImages", self.get_params())
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        return tags
+
+
+def _is_n_jobs(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value != 0
+
+
+def _is_range(value: Any) -> bool:
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(MODERATE.accepts, value)):
+        return False
+    low, high = map(float, value)
+    return low < high and math.isfinite(255 / (high - low))
+
+
+MODERATE = real("a number from -1e300 to 1e300", lambda value: -1e300 <= value <= 1e300)
+READING_RULES = {
+    "size": optional(sides()),
+    "mode": choice(*MODES),
+    "resample": choice(*RESAMPLING),
+    "max_pixels": whole(1),
+    "n_jobs": optional(Rule("an int other than 0", _is_n_jobs)),
+    "verbose": either(flag(), whole(0)),
+    "value_range": optional(Rule("a pair (black, white) of finite numbers, black below white", _is_range)),
+}
+
+
+def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
+    check_parameters(owner, values, {name: READING_RULES[name] for name in values})
+    size, value_range = values["size"], values["value_range"]
+    return Reading(
+        size=None if size is None else both_sides(size),
+        mode=values["mode"],
+        resample=Image.Resampling[values["resample"].upper()],
+        max_pixels=int(values["max_pixels"]),
+        value_range=None if value_range is None else (float(value_range[0]), float(value_range[1])),
+    )
+
+
+# Many images
+
+
+def _read_all(
+    sources: Sequence[ImageSource], reading: Reading, name: str, *, n_jobs: int | None, verbose: int
+) -> tuple[dict[int, Decoded], list[ImageMistake]]:
+    """Read the images, by position; list those that cannot be read."""
+    shown = tqdm(sources, desc="Reading images", unit=" images", disable=not verbose)
+    read = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_read_or_mistake)(source, reading, name, index) for index, source in enumerate(shown)
+    )
+    good = {index: result for index, result in enumerate(read) if isinstance(result, Decoded)}
+    return good, [result for result in read if isinstance(result, ImageMistake)]
+
+
+def _read_or_mistake(source: ImageSource, reading: Reading, name: str, index: int) -> Decoded | ImageMistake:
+    try:
+        return read_source(source, reading, f"{name}[{index}]")
+    except GenclsError as error:
+        return ImageMistake(index, source, str(error))
+
+
+def _in_one_array(
+    decoded: Mapping[int, Decoded], sources: Sequence[ImageSource], name: str
+) -> NDArray[np.uint8]:
+    """Stack images of one size, and warn once of each kind of remark."""
+    names = {index: source_name(sources[index], f"{name}[{index}]") for index in decoded}
+    _check_one_size({index: image.pixels.shape for index, image in decoded.items()}, sources, names)
+    _warn([(names[index], image.remark) for index, image in decoded.items() if image.remark], len(sources))
+    return np.stack([image.pixels for image in decoded.values()])
+
+
+def _check_one_size(
+    shapes: Mapping[int, tuple[int, ...]], sources: Sequence[ImageSource], names: Mapping[int, str]
+) -> None:
+    """Refuse images of which some do not have the size that most have."""
+    usual = Counter(shapes.values()).most_common(1)[0][0]
+    others = [index for index, shape in shapes.items() if shape != usual]
+    if not others:
+        return
+    first = next(index for index, shape in shapes.items() if shape == usual)
+    (height, width), (other_height, other_width) = usual[:2], shapes[others[0]][:2]
+    message = (
+        f"With size=None all images must have one size, but {len(others)} of {len(shapes)} differ from most: "
+        f"{names[first]} is {height} pixels high and {width} wide, and {names[others[0]]} is {other_height} "
+        f"high and {other_width} wide. Give a size to bring all of them to, such as size=32."
+    )
+    messages = [f"{names[index]} has the shape {shapes[index]}, and most {usual}." for index in others]
+    raise ImageFileError(message, others, [sources[index] for index in others], messages)
+
+
+def _warn(remarks: Sequence[tuple[str, Remark]], n_images: int) -> None:
+    for category, number in Counter(remark.category for _, remark in remarks).items():
+        name, first = next((name, remark) for name, remark in remarks if remark.category is category)
+        words = f"{number} of {n_images} images, the first of them {name}: {first.words}"
+        warnings.warn(words, category, stacklevel=4)
+
+
+def unreadable(mistakes: Sequence[ImageMistake], n_images: int) -> ImageFileError:
+    """Return the error about images that cannot be read."""
+    messages = [mistake.message for mistake in mistakes]
+    return ImageFileError(
+        messages[0] if len(mistakes) == 1 else summary_of(mistakes, n_images),
+        [mistake.position for mistake in mistakes],
+        [mistake.source for mistake in mistakes],
+        messages,
+    )
+
+
+def summary_of(mistakes: Sequence[ImageMistake], n_images: int) -> str:
+    """Return the number of images that cannot be read, and the messages about the first of them."""
+    lines = [_cut(mistake.message) for mistake in mistakes]
+    return f"{len(mistakes)} of the {n_images} images cannot be read:\n{some_of(lines)}"
+
+
+def _cut(line: str) -> str:
+    """Leave out the middle of a long message: the path begins it, and the advice ends it."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}…{line[-half:]}"

@@ -1,0 +1,253 @@
+"""Drawing images pixel by pixel, each given those before it: plainly, and with a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from ..augmentations.flip import mirror, mirror_where
+from ..backends.cuda_graphs import CudaCapture, ReplayedCalls
+from ..density.model import ConditionalPixelCNN
+from .cached_network import IncrementalPixelCNN, kind_of_row
+
+__all__ = ["ancestral_sample", "cached_sample", "draw_images", "draw_noise"]
+
+
+def draw_images(
+    model: ConditionalPixelCNN,
+    labels: Tensor,
+    random_state: np.random.RandomState,
+    *,
+    known: Tensor | None = None,
+    verbose: int = 0,
+) -> Tensor:
+    """Draw an image of the model's density for each label, and given its upper rows if these are known.
+
+    The density is that of the network unless the model has `flip`. Then the orientation of each image is
+    drawn first, given the upper rows by Bayes' theorem, and the network draws in that orientation.
+
+    Parameters
+    ----------
+    model : ConditionalPixelCNN
+    labels : Tensor of shape (N,)
+        Integers from 0 to K - 1.
+    random_state : RandomState
+        Each image has its own stream, so that the first images are the same however many are drawn.
+    known : Tensor of shape (N, C, R, W), optional
+        Levels of the upper R rows, which are kept.
+    verbose : int, default=0
+        Whether progress is shown.
+
+    Returns
+    -------
+    Tensor of shape (N, C, H, W)
+        Levels, uint8.
+    """
+    if not model.flip:
+        noise = draw_noise(model, len(labels), random_state)
+        return cached_sample(model, labels, noise, known=known, verbose=verbose)
+    known = (_nothing_known(model, len(labels)) if known is None else known).to(model.device)
+    coins = np.random.RandomState(random_state.randint(2**31 - 1)).random_sample(len(labels))
+    noise = draw_noise(model, len(labels), random_state)
+    mirrored = _choose_mirrored(model, labels, coins, known)
+    drawn = cached_sample(model, labels, noise, known=mirror_where(known, mirrored), verbose=verbose)
+    return mirror_where(drawn, mirrored)
+
+
+def draw_noise(
+    model: ConditionalPixelCNN, n_samples: int, random_state: np.random.RandomState
+) -> NDArray[np.float64]:
+    """All random numbers for some images: (N, H, W, M + C), uniform on (0, 1).
+
+    Each image has its own stream, so that the first images are the same however many are drawn.
+    """
+    _, height, width = model.image_shape
+    noise = random_state.random_sample((n_samples, height, width, _noise_per_pixel(model)))
+    tiny = np.finfo(np.float32).eps / 2  # keeps the logarithms finite in float32
+    return noise.clip(tiny, 1 - tiny, out=noise)
+
+
+def _noise_per_pixel(model: ConditionalPixelCNN) -> int:
+    return model.likelihood.n_mixtures + model.likelihood.n_channels
+
+
+def ancestral_sample(
+    model: ConditionalPixelCNN,
+    labels: Tensor,
+    noise: NDArray[np.float64],
+    *,
+    batch_size: int = 64,
+    verbose: int = 0,
+) -> Tensor:
+    """Draw an image for each label by a full pass of the network for every pixel: plain, slow, the reference.
+
+    Parameters
+    ----------
+    model : ConditionalPixelCNN
+    labels : Tensor of shape (N,)
+        Integers from 0 to K - 1; classes may be mixed.
+    noise : ndarray of shape (N, H, W, M + C)
+        From `draw_noise`; the same noise gives the same images.
+    batch_size : int, default=64
+        Images drawn side by side.
+    verbose : int, default=0
+        Whether progress is shown.
+
+    Returns
+    -------
+    Tensor of shape (N, C, H, W)
+        Levels, uint8.
+    """
+    parts = _batches(model, batch_size, labels, noise)
+    with _progress(model, len(parts), verbose) as progress:
+        return torch.cat([_draw_plainly(model, progress, *part) for part in parts])
+
+
+def cached_sample(
+    model: ConditionalPixelCNN,
+    labels: Tensor,
+    noise: NDArray[np.float64],
+    *,
+    known: Tensor | None = None,
+    batch_size: int = 256,
+    verbose: int = 0,
+) -> Tensor:
+    """Draw the images of `ancestral_sample` by computing only what each new pixel adds.
+
+    In float64 they are the same to the last level; in float32 a rounding difference can move a value by a
+    level once in a great while, and then what follows it. On a GPU, if the network is to be compiled, rows
+    are replayed as CUDA graphs.
+
+    Parameters
+    ----------
+    model, labels, noise, batch_size, verbose
+        As in `ancestral_sample`.
+    known : Tensor of shape (N, C, R, W), optional
+        Levels of the upper R rows, which are kept; the others are drawn given these.
+
+    Returns
+    -------
+    Tensor of shape (N, C, H, W)
+        Levels, uint8.
+
+    References
+    ----------
+    P. Ramachandran et al. (2017), "Fast Generation for Convolutional Autoregressive Models".
+    """
+    if known is None:
+        known = _nothing_known(model, len(labels))
+    parts = _batches(model, batch_size, labels, noise, known)
+    with _progress(model, len(parts), verbose) as progress:
+        return torch.cat([_draw_with_cache(model, progress, *part) for part in parts])
+
+
+def _nothing_known(model: ConditionalPixelCNN, n_images: int) -> Tensor:
+    """The upper 0 rows of some images."""
+    return torch.empty(n_images, model.image_shape[0], 0, model.image_shape[2], dtype=torch.uint8)
+
+
+def _choose_mirrored(
+    model: ConditionalPixelCNN, labels: Tensor, coins: NDArray[np.float64], known: Tensor
+) -> Tensor:
+    """Draw which images (N,) are mirrored, by coins (N,) and the probability of this given the known rows."""
+    with torch.inference_mode():
+        parts = [_is_mirrored(model, *part) for part in _batches(model, 64, labels, coins, known)]
+        return torch.cat(parts)
+
+
+def _is_mirrored(model: ConditionalPixelCNN, labels: Tensor, coins: Tensor, known: Tensor) -> Tensor:
+    modulations, n_rows = model.modulate_images(labels), known.shape[2]
+    as_is, mirrored = (model.log_prob_as_is(each, modulations, n_rows)[0] for each in (known, mirror(known)))
+    return coins < torch.sigmoid(mirrored - as_is)
+
+
+def _batches(
+    model: ConditionalPixelCNN, batch_size: int, labels: Tensor, noise: NDArray[np.float64], *others: Tensor
+) -> list[tuple[Tensor, ...]]:
+    """Labels, noise and others, in batches on the device of the model."""
+    model.eval()
+    uniform = torch.from_numpy(noise).to(model.dtype)
+    columns = [values.to(model.device).split(batch_size) for values in (labels, uniform, *others)]
+    return list(zip(*columns, strict=True))
+
+
+@contextmanager
+def _progress(model: ConditionalPixelCNN, n_batches: int, verbose: int) -> Iterator[tqdm]:
+    """Without gradients, a bar that counts the pixels of each batch."""
+    n_pixels = n_batches * model.image_shape[1] * model.image_shape[2]
+    with (
+        torch.inference_mode(),
+        tqdm(total=n_pixels, desc="sampling", unit="pixel", disable=not verbose) as progress,
+    ):
+        yield progress
+
+
+def _draw_plainly(model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor) -> Tensor:
+    modulations = model.modulate_images(labels)
+    levels = _blank(model, labels)
+    for row, column in np.ndindex(*model.image_shape[1:]):
+        images = model.likelihood.scale(levels, model.dtype)
+        parameters = model.network(images, modulations)[0, :, :, row, column]
+        levels[:, :, row, column] = model.likelihood.sample(parameters, uniform[:, row, column])
+        progress.update()
+    return levels
+
+
+def _draw_with_cache(
+    model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor, known: Tensor
+) -> Tensor:
+    drawn = _Row(model, labels)
+    draw = ReplayedCalls(drawn.draw, _capture_for(model))
+    levels = _blank(model, labels)
+    n_known = known.shape[2]
+    levels[:, :, :n_known] = known
+    for row in range(levels.shape[2]):
+        drawn.enter(row, levels[:, :, row], uniform[:, row])
+        draw(kind_of_row(row), row < n_known)
+        levels[:, :, row] = drawn.levels
+        progress.update(levels.shape[3])
+    return levels
+
+
+def _capture_for(model: ConditionalPixelCNN) -> CudaCapture | None:
+    """How to capture rows, where that is asked for."""
+    wanted = model.network.compiled and model.device.type == "cuda"
+    return CudaCapture(model.device) if wanted else None
+
+
+class _Row:
+    """The row that is drawn, of some images side by side; all of it lies where it lay in the row before."""
+
+    def __init__(self, model: ConditionalPixelCNN, labels: Tensor):
+        self.model = model
+        self.network = IncrementalPixelCNN(model.network, model.modulate_images(labels), len(labels))
+        self.levels = _blank(model, labels)[:, :, 0].clone()
+        self.noise = torch.zeros(
+            len(labels), self.levels.shape[2], _noise_per_pixel(model), dtype=model.dtype, device=model.device
+        )
+
+    def enter(self, row: int, levels: Tensor, noise: Tensor) -> None:
+        """Go to a row: levels (N, C, W), which matter if they are known, and noise (N, W, M + C)."""
+        self.network.enter(row)
+        self.levels.copy_(levels)
+        self.noise.copy_(noise)
+
+    def draw(self, kind: int, is_known: bool) -> None:
+        """Draw the levels of a row of this kind, or only go through them if they are known."""
+        likelihood = self.model.likelihood
+        self.network.begin_row(kind)
+        for column in range(self.levels.shape[2]):
+            parameters = self.network.step(kind, column)
+            if not is_known:
+                self.levels[:, :, column] = likelihood.sample(parameters, self.noise[:, column])
+            self.network.put(column, likelihood.scale(self.levels[:, :, column], self.model.dtype))
+
+
+def _blank(model: ConditionalPixelCNN, labels: Tensor) -> Tensor:
+    return torch.zeros(len(labels), *model.image_shape, dtype=torch.uint8, device=model.device)

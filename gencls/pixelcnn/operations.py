@@ -1,0 +1,220 @@
+"""Three ways to compute a gated residual block: plainly, compiled by torch, and by kernels of our own.
+
+All give the same, up to rounding. What they take and give are features of shape (G, N, F, H, W).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..backends import native
+from ..backends.compilation import fused
+from ..backends.native import functions
+from . import pointwise
+from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d
+from .pointwise import chance, maps, rows
+from .sites import Modulation
+
+__all__ = ["Fused", "Native", "Plain", "kernels_for"]
+
+
+def kernels_for(features: Tensor, compiled: bool) -> Plain:
+    """What computes blocks of such features.
+
+    On a CPU torch computes what our kernels are not for: its compiler takes a minute there, and training is
+    no faster for it.
+    """
+    if not compiled:
+        return PLAIN
+    if features.device.type != "cpu":
+        return FUSED
+    return NATIVE if features.dtype == torch.float32 and native.obstacle() is None else PLAIN
+
+
+class Plain:
+    """Torch, one operator after another."""
+
+    def concat_elu(self, features: Tensor) -> Tensor:
+        """ELU of x and of -x: (G, N, F, H, W) becomes (G, N, 2F, H, W)."""
+        return maps(self._kernel(pointwise.concat_elu)(rows(features)))
+
+    def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        """Convolve; the result may have a surplus at the bottom and on the right."""
+        return layer.uncut(features)
+
+    def shrink(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        """Halve the resolution."""
+        return layer(features)
+
+    def grow(self, layer: UpsamplingConv2d, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Double the resolution, and cut to the upper left H and W."""
+        return layer(features, size)
+
+    def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
+        """Sum what the 1×1 convolution of a short-cut makes of each part."""
+        return layer(*parts)
+
+    def activate(
+        self,
+        hidden: Tensor,
+        size: tuple[int, int],
+        modulation: Modulation,
+        added: Tensor | None,
+        dropout: float,
+        key: int,
+    ) -> Tensor:
+        """Modulate the upper left H and W, add, activate, and drop features, by a key to which.
+
+        All groups of an image lose the same features, so that chance adds little to how its classes differ.
+        """
+        hidden = modulation.mixed(hidden)
+        _, n_images, channels, _, _ = hidden.shape
+        kept = chance((1, n_images, *size, 2 * channels), dropout, key, hidden) if dropout else None
+        scale, shift = rows(modulation.scale), rows(modulation.shift)
+        return maps(self._kernel(pointwise.activate)(rows(hidden), size, scale, shift, rows(added), kept))
+
+    def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
+        """Modulate the upper left H and W, gate one half of the channels by the other, add the features."""
+        hidden = modulation.mixed(hidden)
+        scale, shift = rows(modulation.scale), rows(modulation.shift)
+        return maps(self._kernel(pointwise.gate)(rows(features), rows(hidden), scale, shift))
+
+    def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return function
+
+
+class Fused(Plain):
+    """What lies between the convolutions is compiled by torch, one kernel for each part."""
+
+    def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return fused(function)
+
+
+class Native(Plain):
+    """Everything by kernels of our own, for features in float32 on a CPU."""
+
+    def concat_elu(self, features: Tensor) -> Tensor:
+        return _grouped(functions.concat_elu(_images(features)), features)
+
+    def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        weight, bias = layer.conv.current_weight(), layer.conv.bias
+        return _grouped(functions.convolve(_images(features), weight, bias, layer.padding[1]), features)
+
+    def shrink(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
+        """A sum over the positions of the kernel, each of which sees every other row and column."""
+        weight, images = layer.conv.current_weight(), _images(features)
+        height, width = (-(-size // 2) for size in images.shape[1:3])
+        n_rows, n_columns = weight.shape[2:]
+        padded = F.pad(images, (0, 0, 1, 2, 1, 1))
+        positions = [(row, column) for row in range(n_rows) for column in range(n_columns)]
+        seen = [padded[:, r : r + 2 * height : 2, c : c + 2 * width : 2].contiguous() for r, c in positions]
+        weights = [weight[:, :, row, column] for row, column in positions]
+        return _grouped(functions.linear(weights, layer.conv.bias, seen), features)
+
+    def grow(self, layer: UpsamplingConv2d, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Each position becomes 2×2; a kernel of three columns sees the one to the right of it, too."""
+        kernel, images = layer.conv.current_weight().permute(2, 3, 0, 1), _images(features)
+        weights, seen = [kernel[:, -2:].flatten(0, 2)], [images]
+        if layer.left:
+            weights.append(F.pad(kernel[:, :1], (0, 0, 0, 0, 1, 0)).flatten(0, 2))
+            seen.append(F.pad(images[:, :, 1:], (0, 0, 0, 1)))
+        out = functions.linear(weights, layer.conv.bias.repeat(4), seen)
+        out = out.unflatten(-1, (2, 2, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        return _grouped(out[:, : size[0], : size[1]], features)
+
+    def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
+        weights = [weight[..., 0, 0] for weight in layer.weights_of_parts()]
+        if len({part.shape for part in parts}) == 1:
+            return _grouped(functions.linear(weights, layer.bias, list(map(_images, parts))), parts[0])
+        biases = [layer.bias] + [torch.zeros_like(layer.bias)] * (len(parts) - 1)
+        joined = (
+            _grouped(functions.linear([weight], bias, [_images(part)]), part)
+            for weight, bias, part in zip(weights, biases, parts, strict=True)
+        )
+        return reduce(torch.add, joined)
+
+    def activate(
+        self,
+        hidden: Tensor,
+        size: tuple[int, int],
+        modulation: Modulation,
+        added: Tensor | None,
+        dropout: float,
+        key: int,
+    ) -> Tensor:
+        hidden, scale, shift = _prepared(hidden[..., : size[0], : size[1]], modulation)
+        if added is not None and added.shape != hidden.shape:
+            shape = torch.broadcast_shapes(added.shape, hidden.shape)
+            hidden, added = hidden.expand(shape), added.expand(shape)
+            scale, shift = (_to_images(each, shape) for each in (scale, shift))
+        activated = functions.activate(
+            _images(hidden),
+            _flat(scale),
+            _flat(shift),
+            None if added is None else _images(added),
+            dropout=dropout,
+            key=key,
+            n_different=hidden.shape[1],
+        )
+        return _grouped(activated, hidden)
+
+    def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
+        height, width = features.shape[-2:]
+        hidden, scale, shift = _prepared(hidden[..., :height, :width], modulation)
+        alike = features.shape[:2] == hidden.shape[:2]
+        before = _images(features) if alike else None
+        gated = _grouped(functions.gate(before, _images(hidden), _flat(scale), _flat(shift)), hidden)
+        return gated if alike else features + gated
+
+
+PLAIN, FUSED, NATIVE = Plain(), Fused(), Native()
+
+
+def _prepared(hidden: Tensor, modulation: Modulation) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Features and what is left to scale and shift them by, for each image of each group: (G, N, F, 1, 1).
+
+    What the kernels cannot do in one pass with others is done: linear maps, maps over positions, and where
+    features become several groups.
+    """
+    hidden = _mixed(hidden, modulation.mix)
+    scale, shift = modulation.scale, modulation.shift
+    parts = [part for part in (scale, shift) if part is not None]
+    if any(part.shape[-2:] != (1, 1) or part.shape[0] > hidden.shape[0] for part in parts):
+        return pointwise.scale_and_shift(hidden, scale, shift), None, None
+    scale, shift = (_to_images(each, hidden.shape) for each in (scale, shift))
+    return hidden, scale, shift
+
+
+def _mixed(hidden: Tensor, mix: tuple[Tensor, Tensor] | None) -> Tensor:
+    """See `Modulation.mixed`."""
+    if mix is None:
+        return hidden
+    groups = torch.broadcast_shapes(hidden.shape[:2], mix[0].shape[:2])
+    hidden = hidden.expand(*groups, -1, -1, -1)
+    left, right = (part.expand(*groups, -1, -1).flatten(0, 1).float().contiguous() for part in mix)
+    return _grouped(functions.mix(_images(hidden), left, right), hidden)
+
+
+def _to_images(part: Tensor | None, shape: torch.Size) -> Tensor | None:
+    """A scale or shift for each feature of each image of each group."""
+    return None if part is None else part.expand(*shape[:3], 1, 1)
+
+
+def _flat(part: Tensor | None) -> Tensor | None:
+    """(G, N, F, 1, 1) as (B, F), in float32 whatever a conditioner computes in."""
+    return None if part is None else part.flatten(0, 1)[..., 0, 0].float().contiguous()
+
+
+def _images(features: Tensor) -> Tensor:
+    """(G, N, F, H, W) as (B, H, W, F)."""
+    return rows(features).flatten(0, 1).contiguous()
+
+
+def _grouped(images: Tensor, like: Tensor) -> Tensor:
+    """(B, H, W, F) as (G, N, F, H, W)."""
+    return maps(images.unflatten(0, like.shape[:2]))

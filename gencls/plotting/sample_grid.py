@@ -1,0 +1,408 @@
+"""Displays in the style of scikit-learn, drawn by matplotlib: images by class, and the learning curve.
+
+A confusion matrix is scikit-learn's own business: see :class:`sklearn.metrics.ConfusionMatrixDisplay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._common.unwrapping import unwrap
+from .._common.validation import Rule, bounds, check_parameters, optional, shortened, whole
+from ..errors import InvalidInputError, MissingPackageError
+from ..estimators._labels import as_labels
+from ..images.codec import fold_shape
+from ..images.layout import flatten_images
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["SampleGridDisplay", "TrainingHistoryDisplay"]
+
+RULES = {
+    "n_per_class": whole(0),
+    "image_shape": optional(Rule("a tuple of 2 or 3 ints", lambda value: _is_shape(value))),
+    "channel_axis": whole(-3, 3),
+    "pixel_range": optional(bounds()),
+    "ax": optional(Rule("axes of matplotlib", lambda value: hasattr(value, "imshow"))),
+}
+
+
+class SampleGridDisplay:
+    """Images in a grid, one row for each class.
+
+    Make one with :meth:`from_estimator` or :meth:`from_images`.
+
+    Parameters
+    ----------
+    rows : sequence of ndarray of shape (n, H, W, C)
+        The images of each row; n may differ from row to row.
+    labels : sequence
+        What to write beside each row.
+    pixel_range : tuple of float
+        The values that are shown as black and as white.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Notes
+    -----
+    One channel is grey, two are grey and opacity, three are red, green and blue, four are these and opacity.
+    """
+
+    ax_: Axes
+    figure_: Any
+
+    def __init__(self, rows: Sequence[NDArray[Any]], labels: Sequence[Any], pixel_range: tuple[float, float]):
+        self.rows = rows
+        self.labels = labels
+        self.pixel_range = pixel_range
+
+    @classmethod
+    def from_estimator(
+        cls, clf: Any, *, n_per_class: int = 8, random_state: Any = None, ax: Axes | None = None
+    ) -> SampleGridDisplay:
+        """Draw images of every class from a fitted classifier.
+
+        Parameters
+        ----------
+        clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
+            Fitted. Of a search, the best estimator draws.
+        n_per_class : int, default=8
+            Images in a row. All are sampled together, which takes little longer than one.
+        random_state : int, RandomState instance or None, default=None
+            Passed on to ``clf.sample``.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        SampleGridDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such classifier in `clf`.
+        """
+        _check("SampleGridDisplay", n_per_class=n_per_class, ax=ax)
+        clf = unwrap(clf, "sample")
+        wanted = np.repeat(clf.classes_, n_per_class)
+        X, y = clf.sample(len(wanted), y=wanted, random_state=random_state)
+        return cls.from_images(
+            X,
+            y,
+            classes=clf.classes_,
+            n_per_class=n_per_class,
+            image_shape=clf.image_shape_,
+            channel_axis=clf.channel_axis,
+            pixel_range=(clf.codec_.low_, clf.codec_.high_),
+            ax=ax,
+        )
+
+    @classmethod
+    def from_images(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        classes: Sequence[Any] | NDArray[Any] | None = None,
+        n_per_class: int = 8,
+        image_shape: Sequence[int] | None = None,
+        channel_axis: int = -1,
+        pixel_range: tuple[float, float] | None = None,
+        ax: Axes | None = None,
+    ) -> SampleGridDisplay:
+        """Draw the first images of every class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, H, W), (n, H, W, C) or (n, n_features)
+            Images; with ``channel_axis=1`` of shape (n, C, H, W).
+        y : array-like of shape (n,)
+            Labels.
+        classes : sequence, default=None
+            The rows in their order; by default the sorted labels of `y`.
+        n_per_class : int, default=8
+            The most images in a row.
+        image_shape : tuple of int, default=None
+            How to fold flat images, in the layout of `channel_axis`; by default they are grey squares.
+        channel_axis : int, default=-1
+            The axis of the channels in `X`.
+        pixel_range : tuple of float, default=None
+            The values that are shown as black and as white; by default 0 and 255 for uint8, else the extremes
+            of `X`.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        SampleGridDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When the shapes of `X`, `y` and `image_shape` do not fit, or there is nothing to draw.
+        """
+        options = {"image_shape": image_shape, "channel_axis": channel_axis, "pixel_range": pixel_range}
+        _check("SampleGridDisplay", n_per_class=n_per_class, ax=ax, **options)
+        rows, shape = flatten_images(X)
+        pixels = np.asarray(rows).reshape(shape)
+        images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(as_labels(y))
+        if labels.shape != (len(images),):
+            raise InvalidInputError(
+                f"y must have one label for each of the {len(images)} images, got shape {labels.shape}."
+            )
+        if not images.size:
+            raise InvalidInputError(f"X must hold at least one pixel to draw, got shape {pixels.shape}.")
+        names = list(np.unique(labels) if classes is None else classes)
+        drawn = [images[labels == name][:n_per_class] for name in names]
+        if not any(map(len, drawn)):
+            raise InvalidInputError(
+                f"There must be an image to draw, got none of the classes {shortened(names)} for "
+                f"n_per_class={n_per_class}."
+            )
+        return cls(drawn, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> SampleGridDisplay:
+        """Draw the grid.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        SampleGridDisplay
+            This object.
+        """
+        mosaic = _mosaic(self.rows, self.pixel_range)
+        cell = mosaic.shape[0] / len(self.rows)
+        self.ax_ = _axes(type(self).__name__, ax, figsize=_figure_size(mosaic))
+        self.figure_ = self.ax_.figure
+        low, high = self.pixel_range
+        self.ax_.imshow(mosaic, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        centres = [cell * (row + 0.5) - 0.5 for row in range(len(self.rows))]
+        self.ax_.set_yticks(centres, map(str, self.labels), parse_math=False)  # of names with "$"
+        self.ax_.set(xticks=[], ylabel="Class")
+        self.ax_.tick_params(length=0)
+        self.ax_.spines[:].set_visible(False)
+        return self
+
+
+class TrainingHistoryDisplay:
+    """The learning curve: bits per dimension, and the accuracy where it was measured, over the epochs.
+
+    Make one with :meth:`from_estimator` or :meth:`from_history`.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        One for each epoch, with the keys ``epoch`` and ``train_bpd`` and, where there was a validation set,
+        ``valid_bpd`` and ``valid_accuracy``.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Bits per dimension; lower is better.
+    accuracy_ax_ : matplotlib Axes or None
+        The accuracy on an axis of its own on the right; None where there is none.
+    figure_ : matplotlib Figure
+    """
+
+    ax_: Axes
+    accuracy_ax_: Axes | None
+    figure_: Any
+
+    def __init__(self, history: Sequence[Mapping[str, Any]]):
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, clf: Any, *, ax: Axes | None = None) -> TrainingHistoryDisplay:
+        """Draw the learning curve of a fitted classifier.
+
+        Parameters
+        ----------
+        clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
+            Fitted; its ``history_`` is drawn, of a search that of the best estimator.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such classifier in `clf`.
+        """
+        return cls.from_history(unwrap(clf, "history_").history_, ax=ax)
+
+    @classmethod
+    def from_history(
+        cls, history: Iterable[Mapping[str, Any]], *, ax: Axes | None = None
+    ) -> TrainingHistoryDisplay:
+        """Draw the learning curve from the records of the epochs.
+
+        Parameters
+        ----------
+        history : iterable of mapping
+            As in the class's own parameter.
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no epoch to draw.
+        """
+        _check("TrainingHistoryDisplay", ax=ax)
+        if hasattr(history, "to_dict"):
+            history = history.to_dict("records")  # a frame of pandas
+        records = list(history) if isinstance(history, Iterable) else [history]
+        if not all(isinstance(record, Mapping) and "epoch" in record for record in records):
+            raise InvalidInputError(
+                "history must be a list of dicts with the key 'epoch', as history_ is, got "
+                f"{shortened(history)}."
+            )
+        if not records:
+            raise InvalidInputError("history must hold at least one epoch, got none.")
+        return cls(records).plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> TrainingHistoryDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        TrainingHistoryDisplay
+            This object.
+        """
+        self.ax_ = _axes(type(self).__name__, ax, figsize=(6.4, 4.0))
+        self.figure_ = self.ax_.figure
+        self._draw(self.ax_, "train_bpd", label="Training", color="C0")
+        self._draw(self.ax_, "valid_bpd", label="Validation", color="C1")
+        self.ax_.set(xlabel="Epoch", ylabel="Bits per dimension")
+        self.ax_.locator_params(axis="x", integer=True)
+        self.accuracy_ax_ = self._plot_accuracy()
+        lines = [line for axes in (self.ax_, self.accuracy_ax_) if axes is not None for line in axes.lines]
+        self.ax_.legend(handles=lines, loc="center right")
+        return self
+
+    def _plot_accuracy(self) -> Axes | None:
+        if not any("valid_accuracy" in record for record in self.history):
+            return None
+        axes = self.ax_.twinx()
+        self._draw(axes, "valid_accuracy", label="Validation accuracy", color="C2", linestyle="--")
+        axes.set_ylabel("Accuracy")
+        return axes
+
+    def _draw(self, axes: Axes, key: str, **style: Any) -> None:
+        """Draw one curve over the epochs that recorded it, if any did."""
+        points = [(record["epoch"], record[key]) for record in self.history if record.get(key) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "", **style)
+
+
+def _check(owner: str, **values: Any) -> None:
+    check_parameters(owner, values, {name: RULES[name] for name in values})
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(whole(1).accepts, value))
+
+
+def _axes(owner: str, ax: Axes | None, figsize: tuple[float, float]) -> Axes:
+    """The axes that were given, or those of a new figure; matplotlib is imported only here."""
+    if ax is not None:
+        return ax
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingPackageError(
+            f'{owner} needs matplotlib, which is not installed. Install it with: pip install "gencls[plot]"'
+        ) from error
+    axes: Axes = plt.subplots(figsize=figsize, layout="constrained")[1]
+    return axes
+
+
+def _channels_last(
+    pixels: NDArray[Any], image_shape: Sequence[int] | None, channel_axis: int
+) -> NDArray[Any]:
+    """Bring images of any accepted layout to (n, H, W, C)."""
+    images = _folded(pixels, image_shape) if pixels.ndim == 2 else pixels
+    if images.ndim == 3:
+        images = images[..., None]
+    elif images.ndim == 4:
+        images = np.moveaxis(images, channel_axis, -1)
+    if images.ndim != 4 or not 1 <= images.shape[-1] <= 4:
+        raise InvalidInputError(
+            "X must be flat or have the shape (n, H, W) or (n, H, W, C) with 1 to 4 channels, "
+            f"got shape {pixels.shape} with channel_axis={channel_axis}."
+        )
+    return images
+
+
+def _folded(flat: NDArray[Any], image_shape: Sequence[int] | None) -> NDArray[Any]:
+    n_features = flat.shape[1]
+    if image_shape is None:
+        image_shape = fold_shape(n_features)
+    if int(np.prod(image_shape)) != n_features:
+        raise InvalidInputError(
+            f"image_shape must multiply to the {n_features} features of X, got "
+            f"{shortened(tuple(image_shape))}."
+        )
+    return flat.reshape(-1, *image_shape)
+
+
+def _value_range(pixels: NDArray[Any]) -> tuple[float, float]:
+    return (0, 255) if pixels.dtype == np.uint8 else (float(pixels.min()), float(pixels.max()))
+
+
+def _mosaic(rows: Sequence[NDArray[Any]], pixel_range: tuple[float, float], gap: int = 1) -> NDArray[Any]:
+    """Put the images beside one another: (rows, columns) for grey images, else (rows, columns, 4).
+
+    What is no image is NaN, or transparent. Grey images keep their values, others are scaled to 0..1.
+    """
+    tiles = [_tiles(images, pixel_range) for images in rows]
+    height, width, channels = tiles[0].shape[1:]
+    n_columns = max(len(images) for images in tiles)
+    blank = np.nan if channels == 1 else 0.0
+    mosaic = np.full((len(tiles), height + gap, n_columns, width + gap, channels), blank)
+    for row, images in enumerate(tiles):
+        mosaic[row, :height, : len(images), :width] = images.swapaxes(0, 1)
+    flat = mosaic.reshape(len(tiles) * (height + gap), n_columns * (width + gap), channels)
+    return flat[..., 0] if channels == 1 else flat
+
+
+def _tiles(images: NDArray[Any], pixel_range: tuple[float, float]) -> NDArray[Any]:
+    """Grey images as they are, others as red, green, blue and opacity from 0 to 1."""
+    if images.shape[-1] == 1:
+        return images.astype(np.float64)
+    low, high = pixel_range
+    scaled = np.clip((images - float(low)) / (float(high) - low or 1.0), 0, 1)
+    opacity = scaled[..., -1:] if scaled.shape[-1] in (2, 4) else np.ones_like(scaled[..., :1])
+    colours = scaled[..., :1].repeat(3, axis=-1) if scaled.shape[-1] == 2 else scaled[..., :3]
+    return np.concatenate([colours, opacity], axis=-1)
+
+
+def _figure_size(mosaic: NDArray[Any]) -> tuple[float, float]:
+    """Inches for a mosaic, such that its longer side takes about six."""
+    height, width = mosaic.shape[:2]
+    scale = 6 / max(height, width)
+    return max(width * scale, 1.5) + 0.6, max(height * scale, 1.0) + 0.2
