@@ -198,7 +198,7 @@ def test_compiled_it_scores_the_same(digits):
 
 
 def test_compiled_it_learns_the_same(digits):
-    """But for dropout, which is other chance."""
+    """But for dropout, whose masks differ."""
     skip_without_native()
     plain, compiled = (
         fit(digits, n_filters=4, dropout=0.0, compile=each).predict_joint_log_proba(digits[1])

@@ -17,7 +17,7 @@ from ..backends.compilation import fused
 from ..backends.native import functions
 from . import pointwise
 from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d
-from .pointwise import chance, maps, rows
+from .pointwise import channels_first, channels_last, dropout_mask
 from .sites import Modulation
 
 __all__ = ["Fused", "Native", "Plain", "kernels_for"]
@@ -41,7 +41,7 @@ class Plain:
 
     def concat_elu(self, features: Tensor) -> Tensor:
         """ELU of x and of -x: (G, N, F, H, W) becomes (G, N, 2F, H, W)."""
-        return maps(self._kernel(pointwise.concat_elu)(rows(features)))
+        return channels_first(self._kernel(pointwise.concat_elu)(channels_last(features)))
 
     def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
         """Convolve; the result may have a surplus at the bottom and on the right."""
@@ -70,19 +70,21 @@ class Plain:
     ) -> Tensor:
         """Modulate the upper left H and W, add, activate, and drop features, by a key to which.
 
-        All groups of an image lose the same features, so that chance adds little to how its classes differ.
+        All groups of an image lose the same features, so that dropout adds little noise to how its classes
+        differ.
         """
         hidden = modulation.mixed(hidden)
         _, n_images, channels, _, _ = hidden.shape
-        kept = chance((1, n_images, *size, 2 * channels), dropout, key, hidden) if dropout else None
-        scale, shift = rows(modulation.scale), rows(modulation.shift)
-        return maps(self._kernel(pointwise.activate)(rows(hidden), size, scale, shift, rows(added), kept))
+        kept = dropout_mask((1, n_images, *size, 2 * channels), dropout, key, hidden) if dropout else None
+        scale, shift, added = map(channels_last, (modulation.scale, modulation.shift, added))
+        activated = self._kernel(pointwise.activate)(channels_last(hidden), size, scale, shift, added, kept)
+        return channels_first(activated)
 
     def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
         """Modulate the upper left H and W, gate one half of the channels by the other, add the features."""
-        hidden = modulation.mixed(hidden)
-        scale, shift = rows(modulation.scale), rows(modulation.shift)
-        return maps(self._kernel(pointwise.gate)(rows(features), rows(hidden), scale, shift))
+        features, hidden = channels_last(features), channels_last(modulation.mixed(hidden))
+        scale, shift = channels_last(modulation.scale), channels_last(modulation.shift)
+        return channels_first(self._kernel(pointwise.gate)(features, hidden, scale, shift))
 
     def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return function
@@ -212,9 +214,9 @@ def _flat(part: Tensor | None) -> Tensor | None:
 
 def _images(features: Tensor) -> Tensor:
     """(G, N, F, H, W) as (B, H, W, F)."""
-    return rows(features).flatten(0, 1).contiguous()
+    return channels_last(features).flatten(0, 1).contiguous()
 
 
 def _grouped(images: Tensor, like: Tensor) -> Tensor:
     """(B, H, W, F) as (G, N, F, H, W)."""
-    return maps(images.unflatten(0, like.shape[:2]))
+    return channels_first(images.unflatten(0, like.shape[:2]))

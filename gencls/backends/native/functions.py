@@ -19,7 +19,7 @@ from . import library
 __all__ = ["activate", "concat_elu", "convolve", "gate", "linear", "mix"]
 
 TILE = 4  # rows and columns of what is computed at once, as in the kernels
-N_BITS = 16  # of chance for each feature that may be dropped
+N_BITS = 16  # random ones for each feature that may be dropped
 
 
 def convolve(images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
