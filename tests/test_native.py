@@ -21,8 +21,8 @@ from helpers import make_labels, make_levels, make_model
 from gencls import Modulation, list_conditioners
 from gencls.backends import native
 from gencls.backends.native import cache, functions
-from gencls.pixelcnn import operations as kernels
-from gencls.pixelcnn.operations import NATIVE, PLAIN, kernels_for
+from gencls.pixelcnn import operations
+from gencls.pixelcnn.operations import NATIVE, PLAIN, operations_for
 
 needs_compiler = pytest.mark.skipif(native.obstacle() is not None, reason=str(native.obstacle()))
 
@@ -321,14 +321,14 @@ def test_numbers_of_another_kind_are_never_read():
         functions.concat_elu(noise(1, 2, 2, 3).double())
 
 
-def test_which_kernels_compute():
+def test_which_operations_compute():
     single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
-    assert kernels_for(single, compiled=False) is PLAIN
-    assert kernels_for(double, compiled=True) is PLAIN
-    assert kernels_for(single.bfloat16(), compiled=True) is PLAIN
-    assert kernels_for(single.to("meta"), compiled=True) is kernels.FUSED
+    assert operations_for(single, compiled=False) is PLAIN
+    assert operations_for(double, compiled=True) is PLAIN
+    assert operations_for(single.bfloat16(), compiled=True) is PLAIN
+    assert operations_for(single.to("meta"), compiled=True) is operations.FUSED
     expected = NATIVE if native.obstacle() is None else PLAIN
-    assert kernels_for(single, compiled=True) is expected
+    assert operations_for(single, compiled=True) is expected
 
 
 def test_a_compiled_model_works_where_there_is_no_compiler(monkeypatch):
@@ -337,7 +337,7 @@ def test_a_compiled_model_works_where_there_is_no_compiler(monkeypatch):
     levels, labels = make_levels(model), make_labels(model)
     expected = model(levels, labels)
     model.network.compiled = True
-    monkeypatch.setattr(kernels.native, "obstacle", lambda: "no compiler")
+    monkeypatch.setattr(operations.native, "obstacle", lambda: "no compiler")
     assert torch.equal(pickle.loads(pickle.dumps(model))(levels, labels), expected)
 
 

@@ -181,8 +181,8 @@ def test_what_shifted_convolutions_see(size, stride):
     """A vertical one the rows up to its own; a horizontal one the columns up to its own too."""
     height, width = size
     out = (-(-height // stride), -(-width // stride))
-    for stream, kernel in (("vertical", (2, 3)), ("horizontal", (2, 2))):
-        layer = ShiftedConv2d(stream, 1, 2, kernel, stride=stride).double()
+    for stream, kernel_size in (("vertical", (2, 3)), ("horizontal", (2, 2))):
+        layer = ShiftedConv2d(stream, 1, 2, kernel_size, stride=stride).double()
         seen = influence(lambda x, layer=layer: layer(x[None])[0], (1, *size), out)[:, 0]
         for index, (row, column) in enumerate(itertools.product(range(out[0]), range(out[1]))):
             rows, columns = torch.nonzero(seen[index], as_tuple=True)

@@ -213,7 +213,7 @@ def fused_on_a_cpu(monkeypatch):
     """What computes on a GPU does so here."""
     if (reason := compilation._obstacle("cpu")) is not None:
         pytest.skip(reason)
-    monkeypatch.setattr(blocks, "kernels_for", lambda _, compiled: FUSED if compiled else PLAIN)
+    monkeypatch.setattr(blocks, "operations_for", lambda _, compiled: FUSED if compiled else PLAIN)
 
 
 def test_warnings_as_errors_do_not_end_torchs_compiler(fused_on_a_cpu):
@@ -251,8 +251,8 @@ def test_torch_compiles_features_in_bfloat16(fused_on_a_cpu):
     hidden = torch.randn(1, 2, 6, 5, 5, dtype=torch.bfloat16)
     modulation = Modulation(shift=torch.randn(2, 2, 6, 1, 1))
     found = []
-    for kernels in (PLAIN, FUSED):
-        gated = kernels.gate(features * 2, hidden, modulation)
+    for operations in (PLAIN, FUSED):
+        gated = operations.gate(features * 2, hidden, modulation)
         (gradient,) = torch.autograd.grad(gated.sum(), features)
         found.append(torch.cat([gated.flatten(), gradient.flatten()]))
     torch.testing.assert_close(*found, rtol=0.02, atol=0.02)

@@ -220,8 +220,8 @@ class _RowUpsampling:
         self.columns = slice(layer.left, layer.left + width)
 
     def __call__(self, features: Tensor, row: int, _column: int) -> Tensor:
-        kernel = self.weight[:, :, row % 2, None]
-        return F.conv_transpose2d(features, kernel, self.bias, stride=(1, 2))[..., self.columns]
+        weight = self.weight[:, :, row % 2, None]
+        return F.conv_transpose2d(features, weight, self.bias, stride=(1, 2))[..., self.columns]
 
 
 class _PixelUpsampling:

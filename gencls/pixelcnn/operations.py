@@ -20,11 +20,11 @@ from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d
 from .pointwise import channels_first, channels_last, dropout_mask
 from .sites import Modulation
 
-__all__ = ["Fused", "Native", "Plain", "kernels_for"]
+__all__ = ["Fused", "Native", "Plain", "operations_for"]
 
 
-def kernels_for(features: Tensor, compiled: bool) -> Plain:
-    """What computes blocks of such features.
+def operations_for(features: Tensor, compiled: bool) -> Plain:
+    """The operations for blocks of such features.
 
     On a CPU torch computes what our kernels are not for: its compiler takes a minute there, and training is
     no faster for it.
@@ -108,7 +108,7 @@ class Native(Plain):
         return _grouped(functions.convolve(_images(features), weight, bias, layer.padding[1]), features)
 
     def shrink(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
-        """A sum over the positions of the kernel, each of which sees every other row and column."""
+        """A sum over the positions of the filter, each of which sees every other row and column."""
         weight, images = layer.conv.current_weight(), _images(features)
         height, width = (-(-size // 2) for size in images.shape[1:3])
         n_rows, n_columns = weight.shape[2:]
@@ -119,11 +119,11 @@ class Native(Plain):
         return _grouped(functions.linear(weights, layer.conv.bias, seen), features)
 
     def grow(self, layer: UpsamplingConv2d, features: Tensor, size: tuple[int, int]) -> Tensor:
-        """Each position becomes 2×2; a kernel of three columns sees the one to the right of it, too."""
-        kernel, images = layer.conv.current_weight().permute(2, 3, 0, 1), _images(features)
-        weights, seen = [kernel[:, -2:].flatten(0, 2)], [images]
+        """Each position becomes 2×2; a filter of three columns sees the one to the right of it, too."""
+        weight, images = layer.conv.current_weight().permute(2, 3, 0, 1), _images(features)
+        weights, seen = [weight[:, -2:].flatten(0, 2)], [images]
         if layer.left:
-            weights.append(F.pad(kernel[:, :1], (0, 0, 0, 0, 1, 0)).flatten(0, 2))
+            weights.append(F.pad(weight[:, :1], (0, 0, 0, 0, 1, 0)).flatten(0, 2))
             seen.append(F.pad(images[:, :, 1:], (0, 0, 0, 1)))
         out = functions.linear(weights, layer.conv.bias.repeat(4), seen)
         out = out.unflatten(-1, (2, 2, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)

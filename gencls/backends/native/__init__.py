@@ -23,15 +23,15 @@ NAMES = (
     "concat_elu",
     "concat_elu_gradient",
     "convolve",
+    "filter_gradient",
     "gate",
     "gate_gradient",
-    "kernel_gradient",
     "lanes",
     "linear",
     "linear_gradient",
     "mix",
     "mix_gradient",
-    "transform_kernels",
+    "transform_filters",
 )
 
 

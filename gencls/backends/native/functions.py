@@ -23,9 +23,9 @@ N_BITS = 16  # random ones for each feature that may be dropped
 
 
 def convolve(images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
-    """Convolve so that a kernel of two rows ends at the current one, and has `left` columns before it.
+    """Convolve so that a filter of two rows ends at the current one, and has `left` columns before it.
 
-    Minimal filtering: the results are those of a sum over the kernel to about 1e-6 of the largest of them.
+    Minimal filtering: the results are those of a sum over the filter to about 1e-6 of the largest of them.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class _Convolve(torch.autograd.Function):
         left = weight.shape[3] - 1 - ctx.left
         return (
             _convolved(gradient, flipped, None, top=0, left=left) if ctx.needs_input_grad[0] else None,
-            _kernel_gradient(images, gradient, weight.shape, ctx.left) if ctx.needs_input_grad[1] else None,
+            _filter_gradient(images, gradient, weight.shape, ctx.left) if ctx.needs_input_grad[1] else None,
             gradient.flatten(0, -2).sum(0) if ctx.needs_input_grad[2] else None,
             None,
         )
@@ -292,7 +292,7 @@ def _convolved(images: Tensor, weight: Tensor, bias: Tensor | None, top: int, le
     n_points = _points(columns)
     transformed = images.new_empty(n_points, n_in, _padded(n_out))
     strides = (c_int64 * 4)(*weight.stride())
-    _call("transform_kernels", c_int(columns), weight, strides, transformed, n_in, n_out)
+    _call("transform_filters", c_int(columns), weight, strides, transformed, n_in, n_out)
     out = images.new_empty(*images.shape[:-1], n_out)
     needed = n_in + n_points * _block() * (n_in + _padded(n_out))
     workspace = images.new_empty(torch.get_num_threads(), needed)
@@ -301,7 +301,7 @@ def _convolved(images: Tensor, weight: Tensor, bias: Tensor | None, top: int, le
     return out
 
 
-def _kernel_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: int) -> Tensor:
+def _filter_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: int) -> Tensor:
     n_out, n_in, _, columns = shape
     n_points, wide = _points(columns), _padded(n_out)
     out = images.new_empty(shape)
@@ -310,7 +310,7 @@ def _kernel_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: 
     n_threads = _threads(n_images * -(-height // TILE) * -(-width // TILE))
     workspace = images.new_empty(n_threads, needed)
     sizes = *images.shape, n_out, 1, left
-    _call("kernel_gradient", c_int(columns), images, gradient, out, *sizes, workspace, n_threads=n_threads)
+    _call("filter_gradient", c_int(columns), images, gradient, out, *sizes, workspace, n_threads=n_threads)
     return out
 
 
@@ -360,7 +360,7 @@ def _pixels(features: Tensor) -> tuple[int, int]:
 
 
 def _points(columns: int) -> int:
-    """At how many points the product of a tile and a kernel of this many columns is taken."""
+    """At how many points the product of a tile and a filter of this many columns is taken."""
     return 5 * (columns + 3)
 
 
