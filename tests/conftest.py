@@ -5,6 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from gencls.conditioners import CONDITIONERS
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
@@ -16,6 +18,12 @@ def _one_thread():
 def _seeded():
     """Every test draws the same random numbers, in whatever order and process it runs."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def own_conditioners(monkeypatch):
+    """A conditioner that a test registers is gone after it."""
+    monkeypatch.setattr(CONDITIONERS, "_registered", {})
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from gencls import (
     per_site,
     register_conditioner,
 )
-from gencls.conditioners import registry, zero_embedding
+from gencls.conditioners import CONDITIONERS, zero_embedding
 from gencls.conditioners.low_rank import LowRank
 from gencls.density import ConditionalPixelCNN
 from gencls.model_files import read_card
@@ -62,11 +62,6 @@ def mine(fitted):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "model.safetensors"
-
-
-@pytest.fixture
-def own_registry(monkeypatch):
-    monkeypatch.setattr(registry, "_TARGETS", dict(registry._TARGETS))
 
 
 def again(clf, path, **options):
@@ -299,7 +294,7 @@ def test_hyper_parameters_of_the_conditioner(path):
     assert again(quick("low-rank").fit(X, y), path).conditioner == "low-rank"
 
 
-@pytest.mark.usefixtures("own_registry")
+@pytest.mark.usefixtures("own_conditioners")
 @pytest.mark.parametrize("kind", [Late, Tied])
 def test_a_conditioner_must_be_registered(kind, path):
     X, y = shades()
@@ -316,7 +311,7 @@ def test_a_conditioner_must_be_registered(kind, path):
 def test_a_conditioner_that_is_not_there_is_named(path, monkeypatch):
     X, y = shades()
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "_TARGETS", registry._TARGETS | {"mine": Late})
+        patch.setattr(CONDITIONERS, "_registered", {"mine": Late})
         quick("mine").fit(X, y).save(path)
     with pytest.raises(
         ConditionerError, match=f"no conditioner 'mine'; known are .* '{__name__}:Late': install"
@@ -324,7 +319,7 @@ def test_a_conditioner_that_is_not_there_is_named(path, monkeypatch):
         load(path)
 
 
-@pytest.mark.usefixtures("own_registry")
+@pytest.mark.usefixtures("own_conditioners")
 def test_hyper_parameters_that_a_file_cannot_hold(path):
     X, y = shades()
     register_conditioner("mine", Late)
@@ -333,7 +328,7 @@ def test_hyper_parameters_that_a_file_cannot_hold(path):
         clf.save(path)
 
 
-@pytest.mark.usefixtures("own_registry")
+@pytest.mark.usefixtures("own_conditioners")
 def test_a_conditioner_that_reads_weights_while_it_is_built(path):
     X, y = shades()
     register_conditioner("curious", Curious)

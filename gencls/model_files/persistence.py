@@ -22,8 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from .._common.validation import Rule, printable, shortened
 from .._version import __version__
-from ..conditioners import Conditioner, get_conditioner, make_conditioner
-from ..conditioners.registry import registered_name
+from ..conditioners import CONDITIONERS, Conditioner, get_conditioner, make_conditioner
 from ..density.model import ConditionalPixelCNN
 from ..errors import ConditionerError, GenclsError, InvalidParameterError, ModelFileError
 from ..images.codec import ImageCodec
@@ -286,7 +285,7 @@ def _describe_conditioner(snapshot: Snapshot) -> dict[str, Any]:
     given, kind = snapshot.parameters["conditioner"], type(snapshot.conditioner)
     hyper: dict[str, Any] = snapshot.conditioner.get_params(deep=False)  # type: ignore[operator]
     return {
-        "name": given if isinstance(given, str) else registered_name(kind),
+        "name": given if isinstance(given, str) else CONDITIONERS.name_of(kind),
         "given_by_name": isinstance(given, str),
         "class": f"{kind.__module__}:{kind.__qualname__}",
         "parameters": {name: _required(f"conditioner__{name}", value) for name, value in hyper.items()},
