@@ -108,7 +108,7 @@ def test_other_values_are_refused(digits, params, message):
 
 
 def test_without_a_compiler_there_is_one_warning_and_the_same_result(digits, monkeypatch):
-    monkeypatch.setattr(compilation.native, "obstacle", lambda: "CompilerError: none found")
+    monkeypatch.setattr(compilation.native, "why_unavailable", lambda: "CompilerError: none found")
     with pytest.warns(
         CompilationWarning, match="compile=True has no effect.*none found.* C.. compiler"
     ) as found:
@@ -127,11 +127,11 @@ def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
         raise NotImplementedError
 
     for compiler, reason in ((broken, "RuntimeError: no g++"), (silent, "NotImplementedError: ")):
-        compilation._obstacle.cache_clear()
+        compilation._why_uncompilable.cache_clear()
         compilation._compiled.cache_clear()
         monkeypatch.setattr(torch, "compile", compiler)
-        assert compilation._obstacle("cpu") == reason
-    compilation._obstacle.cache_clear()
+        assert compilation._why_uncompilable("cpu") == reason
+    compilation._why_uncompilable.cache_clear()
     compilation._compiled.cache_clear()
 
 
@@ -141,7 +141,7 @@ def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_which_way_the_network_computes(precision, wanted, works, has_bfloat16, monkeypatch):
     """On every processor, with and without a compiler."""
-    monkeypatch.setattr(compilation.native, "obstacle", lambda: None if works else "none")
+    monkeypatch.setattr(compilation.native, "why_unavailable", lambda: None if works else "none")
     monkeypatch.setattr(device, "_has_bfloat16", lambda _: has_bfloat16)
     says = pytest.warns(CompilationWarning) if wanted and not works else nullcontext()
     with says:
@@ -154,8 +154,8 @@ def test_which_way_the_network_computes(precision, wanted, works, has_bfloat16, 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_on_a_gpu_torchs_compiler_is_asked_whatever_the_precision(precision, monkeypatch):
-    monkeypatch.setattr(compilation, "_obstacle", lambda device_type: None)
-    monkeypatch.setattr(compilation.native, "obstacle", lambda: "none")
+    monkeypatch.setattr(compilation, "_why_uncompilable", lambda device_type: None)
+    monkeypatch.setattr(compilation.native, "why_unavailable", lambda: "none")
     monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
     found, compiled = compilation.choose_way(precision, torch.device("cuda"), compile=True)
     assert compiled
@@ -182,7 +182,7 @@ def test_every_way_learns_on_every_processor(
 
 
 def skip_without_native():
-    if (reason := native.obstacle()) is not None:
+    if (reason := native.why_unavailable()) is not None:
         pytest.skip(reason)
 
 
@@ -211,7 +211,7 @@ def test_compiled_it_learns_the_same(digits):
 @pytest.fixture
 def fused_on_a_cpu(monkeypatch):
     """What computes on a GPU does so here."""
-    if (reason := compilation._obstacle("cpu")) is not None:
+    if (reason := compilation._why_uncompilable("cpu")) is not None:
         pytest.skip(reason)
     monkeypatch.setattr(blocks, "operations_for", lambda _, compiled: FUSED if compiled else PLAIN)
 

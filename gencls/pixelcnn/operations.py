@@ -33,7 +33,7 @@ def operations_for(features: Tensor, compiled: bool) -> Plain:
         return PLAIN
     if features.device.type != "cpu":
         return FUSED
-    return NATIVE if features.dtype == torch.float32 and native.obstacle() is None else PLAIN
+    return NATIVE if features.dtype == torch.float32 and native.why_unavailable() is None else PLAIN
 
 
 class Plain:

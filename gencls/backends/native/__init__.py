@@ -14,7 +14,7 @@ from pathlib import Path
 from . import cache
 from .compiler import CHOICES, Compiler, CompilerError, CompilerHangsError, compilers
 
-__all__ = ["build", "library", "obstacle"]
+__all__ = ["build", "library", "why_unavailable"]
 
 NAMES = (
     "activate",
@@ -36,8 +36,8 @@ NAMES = (
 
 
 @functools.cache
-def obstacle() -> str | None:
-    """Why there are no kernels; None if there are."""
+def why_unavailable() -> str | None:
+    """Why the kernels are unavailable; None if they are available."""
     try:
         library()
     except (CompilerError, OSError) as error:
