@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gencls.bayes import class_prior, fit_temperature, joint_log_prob, log_evidence, log_posterior
+from gencls.bayes import class_prior, fit_temperature, joint_log_prob, log_marginal, log_posterior
 from gencls.errors import InvalidParameterError
 
 SCALES = [0.1, 1.0, 30.0]
@@ -28,9 +28,9 @@ def test_it_is_bayes_theorem(scale):
     """p(c | x) p(x) = p(x | c) p(c), in plain arithmetic."""
     log_likelihood, p = likelihoods(scale), prior()
     joint = joint_log_prob(log_likelihood, p)
-    posterior, evidence = np.exp(log_posterior(joint)), np.exp(log_evidence(joint))
-    np.testing.assert_allclose(posterior * evidence[:, None], np.exp(log_likelihood) * p, rtol=1e-12)
-    np.testing.assert_allclose(evidence, (np.exp(log_likelihood) * p).sum(1), rtol=1e-12)
+    posterior, marginal = np.exp(log_posterior(joint)), np.exp(log_marginal(joint))
+    np.testing.assert_allclose(posterior * marginal[:, None], np.exp(log_likelihood) * p, rtol=1e-12)
+    np.testing.assert_allclose(marginal, (np.exp(log_likelihood) * p).sum(1), rtol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [*SCALES, 1e4, 1e6])
@@ -46,8 +46,8 @@ def test_thousands_of_nats_do_no_harm(shift):
     expected = log_posterior(joint_log_prob(log_likelihood, p))
     found = log_posterior(joint_log_prob(log_likelihood + shift, p))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
-    evidence = log_evidence(joint_log_prob(log_likelihood + shift, p))
-    np.testing.assert_allclose(evidence, shift + log_evidence(joint_log_prob(log_likelihood, p)), rtol=1e-12)
+    marginal = log_marginal(joint_log_prob(log_likelihood + shift, p))
+    np.testing.assert_allclose(marginal, shift + log_marginal(joint_log_prob(log_likelihood, p)), rtol=1e-12)
 
 
 def test_differences_of_thousands_of_nats_stay_exact_in_log_space():
@@ -166,7 +166,7 @@ def test_an_equal_likelihood_leaves_the_prior():
 
 def test_results_are_float64():
     joint = joint_log_prob(likelihoods(1.0), prior())
-    for values in (joint, log_posterior(joint), log_evidence(joint)):
+    for values in (joint, log_posterior(joint), log_marginal(joint)):
         assert values.dtype == np.float64
 
 

@@ -20,7 +20,7 @@ from .._common.validation import both_sides, check_parameters, listed, shortened
 from ..backends.device import resolve_device
 from ..backends.random_numbers import DrawingFrom
 from ..bayes.calibration import fit_temperature
-from ..bayes.posterior import joint_log_prob, log_evidence, log_posterior
+from ..bayes.posterior import joint_log_prob, log_marginal, log_posterior
 from ..bayes.priors import class_prior, priors_in_order
 from ..conditioners import Conditioner, make_conditioner
 from ..errors import ConditionerError, GenclsError, InvalidInputError, InvalidParameterError, ModelFileError
@@ -606,7 +606,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (N,)
         """
-        return log_evidence(self.predict_joint_log_proba(X))
+        return log_marginal(self.predict_joint_log_proba(X))
 
     def log_likelihood(self, X: ArrayLike, y: ArrayLike) -> Floats:
         """Log p(image | its class), in nats.
