@@ -26,7 +26,7 @@ from .errors import GenclsError, InvalidInputError
 from .estimators.classifier import GenerativeBayesClassifier
 from .estimators.pretrained import list_pretrained, load_pretrained, model_card
 from .images.reading import read_images, unreadable
-from .model_files.persistence import read_card
+from .model_files.reading import read_card
 from .plotting.sample_grid import SampleGridDisplay
 
 __all__ = ["main"]

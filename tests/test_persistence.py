@@ -31,7 +31,8 @@ from gencls.conditioners.low_rank import LowRank
 from gencls.density import ConditionalPixelCNN
 from gencls.model_files import read_card
 from gencls.model_files.container import read_model_file, write_model_file
-from gencls.model_files.persistence import FITTED, check_scores
+from gencls.model_files.snapshot import FITTED
+from gencls.model_files.weights import check_scores
 
 load = GenerativeBayesClassifier.load
 
