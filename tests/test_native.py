@@ -20,7 +20,7 @@ from helpers import make_labels, make_levels, make_model
 
 from gencls import Modulation, list_conditioners
 from gencls.backends import native
-from gencls.backends.native import cache, functions
+from gencls.backends.native import cache, calls, functions
 from gencls.pixelcnn import operations
 from gencls.pixelcnn.operations import NATIVE, PLAIN, operations_for
 
@@ -74,14 +74,14 @@ def variant(request, monkeypatch):
     if (found := built(request.param)) is None:
         pytest.skip("this processor lacks the instructions")
     forget_sizes()
-    monkeypatch.setattr(functions, "library", lambda: found)
+    monkeypatch.setattr(calls, "library", lambda: found)
     yield request.param
     forget_sizes()
 
 
 def forget_sizes():
-    functions._lanes.cache_clear()
-    functions._block.cache_clear()
+    calls._lanes.cache_clear()
+    calls._block.cache_clear()
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ def test_another_default_precision_makes_no_difference():
     model = make_model((1, 5, 5), 17).float()
     levels, labels = make_levels(model), make_labels(model)
     model.network.compiled = True
-    functions._constant.cache_clear()
+    calls._constant.cache_clear()
     torch.set_default_dtype(torch.float64)
     try:
         found = model(levels, labels)
