@@ -12,8 +12,8 @@ from .._common.unwrapping import unwrap
 from .._common.validation import Rule, bounds, check_parameters, optional, shortened, whole
 from ..errors import InvalidInputError
 from ..estimators._labels import as_labels
-from ..images.codec import fold_shape
 from ..images.layout import flatten_images
+from ..images.shapes import fold_shape
 from .axes import AXES, axes_or_new
 
 if TYPE_CHECKING:
