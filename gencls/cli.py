@@ -150,7 +150,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m gencls", description=__doc__)
+    parser = _Parser(prog="gencls", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, _list, "list", "name the conditioners and the pretrained models")
     _add(commands, _info, "info", "tell what a model is, and how good", model=True)
