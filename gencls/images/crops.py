@@ -97,7 +97,7 @@ def crop_at_random(
 def random_boxes(shape: tuple[int, ...], smallest: float, random_state: np.random.RandomState) -> list[Box]:
     """The boxes of random crops of images of the shape (N, H, W, ...), as `crop_at_random` draws them."""
     factors, rows, columns = random_state.uniform(size=(3, shape[0]))
-    return _boxes(shape[1:3], smallest + (1 - smallest) * factors, rows, columns)
+    return boxes_of(shape[1:3], smallest + (1 - smallest) * factors, rows, columns)
 
 
 class CropImages(StatelessTransformer):
@@ -169,7 +169,7 @@ class CropImages(StatelessTransformer):
         self._check()
         checked = _checked("CropImages", "X", X)
         factors, rows, columns = np.repeat([[self.factor], [self.row], [self.column]], len(checked), axis=1)
-        return _cut(checked, _boxes(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
+        return _cut(checked, boxes_of(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
 
     def _check(self) -> None:
         _check("CropImages", self.get_params())
@@ -221,7 +221,7 @@ def _check(owner: str, values: dict[str, Any]) -> None:
     check_parameters(owner, values, {name: RULES[name] for name in values})
 
 
-def _boxes(
+def boxes_of(
     shape: tuple[int, ...], factors: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]
 ) -> list[Box]:
     """Boxes in images of H rows and W columns: their sides and positions, all from 0 to 1."""
