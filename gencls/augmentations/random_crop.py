@@ -24,9 +24,9 @@ class RandomCrop(Augmentation):
     """Cut a random crop out of each image in each epoch, and bring it to the size of the model.
 
     A crop has the ratio of the sides of its image. Its sides are those of the image times a factor that is
-    uniform from `smallest` to 1, and all positions inside the image are equally likely, also those between two
-    pixels. It needs images larger than the model's, as photographs are with ``resolution``; crops of smaller
-    ones are blurred.
+    uniform from `smallest` to 1, and all positions inside the image are equally likely, also those between
+    two pixels. It needs images larger than the model's, as photographs are with ``resolution``; crops of
+    smaller ones are blurred.
 
     Parameters
     ----------

@@ -41,7 +41,8 @@ def register_augmentation(name: str, target: type[Augmentation] | str, *, replac
     ----------
     name : str
     target : type or str
-        A subclass of `Augmentation`, or its place: ``"package.module:Class"``, imported when it is first used.
+        A subclass of `Augmentation`, or its place: ``"package.module:Class"``, imported when it is first
+        used.
     replace : bool, default=False
         Whether to replace a different augmentation of this name.
 

@@ -43,7 +43,9 @@ def _are_views(value: Any) -> bool:
 
 
 def _are_stages(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(each, Stage) for each in value)
+    return (
+        isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(each, Stage) for each in value)
+    )
 
 
 FINITE = real("a number up to 1e300", lambda value: abs(as_float(value)) <= LARGEST_VALUE)

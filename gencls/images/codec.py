@@ -191,6 +191,17 @@ class ImageCodec:
             "n_levels": self.n_levels_,
         }
 
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """H and W of the images as they are given."""
+        _, height, width = tensor_shape_of(self.image_shape_, self.channel_axis)
+        return height, width
+
+    @property
+    def drawn_shape_(self) -> tuple[int, ...]:
+        """A decoded image in the user's layout."""
+        return self.resized(*self.tensor_shape_[1:]).image_shape_
+
     def resized(self, height: int, width: int) -> ImageCodec:
         """The codec for images of another size, else the same.
 
@@ -222,7 +233,7 @@ class ImageCodec:
         InvalidInputError
             If the images are smaller.
         """
-        channels, height, width = tensor_shape_of(self.image_shape_, self.channel_axis)
+        height, width = self.native_size
         if resolution[0] > height or resolution[1] > width:
             raise InvalidInputError(
                 f"X has images of {height} rows and {width} columns, smaller than resolution={resolution}. "
@@ -230,7 +241,7 @@ class ImageCodec:
             )
         other = copy(self)
         other.resolution = None if resolution == (height, width) else resolution
-        other.tensor_shape_ = (channels, *resolution)
+        other.tensor_shape_ = (tensor_shape_of(self.image_shape_, self.channel_axis)[0], *resolution)
         return other
 
     def check_shape(self, shape: tuple[int, ...]) -> None:

@@ -29,7 +29,8 @@ def resize_images(
     Parameters
     ----------
     images : ndarray of shape (N, H, W, C)
-        Finite numbers. Bytes are resized as bytes, other types as float32 and rounded where they are integers.
+        Finite numbers. Bytes are resized as bytes, other types as float32 and rounded where they are
+        integers.
     size : tuple of int
         Rows and columns.
     boxes : iterable of tuple of float, optional

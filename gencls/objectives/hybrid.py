@@ -4,7 +4,8 @@ r"""The likelihood, and the cross-entropy of Bayes' posterior.
     \mathcal L = - \frac{1}{H W C} \log p(x \mid c) - \lambda \log p_\tau(c \mid x) ,
     \qquad p_\tau(c \mid x) \propto p(x, c)^{1 / \tau}
 
-averaged over the images: the hybrid objective of generative classifiers, which also learns to separate the classes.
+averaged over the images: the hybrid objective of generative classifiers, which also learns to separate the
+classes.
 """
 
 from __future__ import annotations
@@ -30,22 +31,24 @@ class Hybrid(Objective):
     r"""The likelihood and, with a weight, the cross-entropy of Bayes' posterior.
 
     Each image is scored under its own class and under m - 1 others. If these are not all the others, they are
-    drawn at random for every image, and stand for all of them with the weight (K - 1) / (m - 1), as in sampled
-    softmax: the expected sum over them is that over all, so that only the logarithm of the marginal is a little
-    too small. Its terms are ``nll``, in nats per dimension, and ``cross_entropy``, in nats per image.
+    drawn at random for every image, and stand for all of them with the weight (K - 1) / (m - 1), as in
+    sampled softmax: the expected sum over them is that over all, so that only the logarithm of the marginal
+    is a little too small. Its terms are ``nll``, in nats per dimension, and ``cross_entropy``, in nats per
+    image.
 
     Parameters
     ----------
     weight : float, default=1.0
-        :math:`\lambda`, above 0: what a nat of cross-entropy counts beside a nat per dimension. It should grow with
-        the temperature; at a temperature of 1, weights of 0.02 to 0.05 are usual. Best after a training by
-        likelihood, it classifies better for a slightly worse density.
+        :math:`\lambda`, above 0: what a nat of cross-entropy counts beside a nat per dimension. It should
+        grow with the temperature; at a temperature of 1, weights of 0.02 to 0.05 are usual. Best after a
+        training by likelihood, it classifies better for a slightly worse density.
     temperature : float, default=8.0
-        :math:`\tau`, from 1e-6 to 1e6: what the joint log-probabilities are divided by. The larger it is, the more
-        nats an image's own class may be ahead until nothing is left to learn. The
-        temperature that calibrates the model after maximum likelihood is a good value.
+        :math:`\tau`, from 1e-6 to 1e6: what the joint log-probabilities are divided by. The larger it is, the
+        more nats an image's own class may be ahead until nothing is left to learn. The temperature that
+        calibrates the model after maximum likelihood is a good value.
     n_contrasted : int, optional
-        m, at least 2; None, or K and more, is all classes. A step takes up to m times as long as by likelihood.
+        m, at least 2; None, or K and more, is all classes. A step takes up to m times as long as by
+        likelihood.
 
     References
     ----------

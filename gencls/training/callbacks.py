@@ -110,7 +110,7 @@ def _scores(net: NeuralNet, plan: Plan, images: LabelledImages) -> dict[str, flo
 
 
 class EarlyStopping(SkorchEarlyStopping):
-    """Stop a stage when the figure that the plan monitors no longer improves, and restore the best weights."""
+    """Stop a stage when the monitored figure no longer improves, and restore the best weights."""
 
     def __init__(self) -> None:
         super().__init__(threshold=0.0, threshold_mode="abs")

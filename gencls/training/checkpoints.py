@@ -1,7 +1,7 @@
 """Checkpoints: a training that was interrupted or killed resumes after its last whole epoch.
 
-A checkpoint holds all that the rest of a training depends on: weights, averaged weights, the optimizer, the state
-of the random numbers, and what early stopping remembers. It is read without pickle.
+A checkpoint holds all that the rest of a training depends on: weights, averaged weights, the optimizer, the
+state of the random numbers, and what early stopping remembers. It is read without pickle.
 """
 
 from __future__ import annotations
@@ -111,8 +111,9 @@ def restore(net: NeuralNet, state: dict[str, Any]) -> None:
 
 def _refused(reason: str, path: Path) -> InvalidParameterError:
     return InvalidParameterError(
-        f"The parameter 'checkpoint_dir' of GenerativeBayesClassifier must be a folder for this training only, but "
-        f"{shortened(str(path.parent))} {reason}. Give a different folder, or remove {path.name} to begin again."
+        "The parameter 'checkpoint_dir' of GenerativeBayesClassifier must be a folder for this training only, "
+        f"but {shortened(str(path.parent))} {reason}. Give a different folder, or remove {path.name} to begin "
+        "again."
     )
 
 

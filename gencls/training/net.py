@@ -126,7 +126,7 @@ class GenerativeNet(NeuralNet):
         self.history_ = History({"batches": []} | row for row in history)
 
     def initialise(self, data: TrainingData, plan: Plan, seed: int) -> GenerativeNet:
-        """Build the model, and set its weights by some images, chosen at random (Salimans and Kingma 2016)."""
+        """Build the model, and set its weights by some images (Salimans and Kingma 2016)."""
         with DrawingFrom(seed):
             self.initialize()
         images, generator = data.at(plan.stages[0].size), new_generator(seed)
