@@ -135,8 +135,12 @@ class BuildingMixin(BaseEstimator):
     def _make_net(self, size: tuple[int, int] | None = None) -> GenerativeNet:
         own = {"train_split", *TRAINING_RULES}
         given = {name: value for name, value in (self.net_params or {}).items() if name not in own}
-        lr = (self.net_params or {}).get("lr", self.lr)
-        return make_net(self._model_params(size), device=self._device(), lr=lr, net_params=given)
+        model, device, lr = self._model_params(size), self._device(), float(self._setting("lr"))
+        return make_net(model, device=device, lr=lr, net_params=given)
+
+    def _setting(self, name: str, default: Any = None) -> Any:
+        """A setting of training: that of `net_params`, else the parameter, else the default."""
+        return (self.net_params or {}).get(name, getattr(self, name, default))
 
     def _check_sizes(self, plan: Plan) -> None:
         """Raise if the network has weights that fit images of one size only, and stages have several."""
@@ -154,8 +158,8 @@ class BuildingMixin(BaseEstimator):
         except ModelFileError as mistake:
             raise ConditionerError(
                 f"A network with the conditioner {shortened(self.conditioner)} has weights for images of one "
-                f"size only. {mistake} Fit a new one on images of that size, or use a conditioner that is the "
-                "same in all places."
+                f"size only. {mistake} Fit a new one on images of that size, or use a conditioner that is "
+                "the same in all places."
             ) from mistake
 
     def _snapshot(self) -> Snapshot:
@@ -181,7 +185,7 @@ class BuildingMixin(BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         self._build(snapshot)
         check_scores(self.net_.averaged_model)
-        return self  # type: ignore[return-value]
+        return self
 
     def _build(self, snapshot: Snapshot) -> None:
         """Build a net that continues from the weights and the history of a snapshot."""

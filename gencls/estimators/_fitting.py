@@ -219,14 +219,10 @@ class FittingMixin(BuildingMixin):
             self.temperature_ = float(self.temperature)
         elif plan.held_out is not None and best is not None and best >= 0:
             self.temperature_ = self.net_.history[best]["valid_temperature"]
-        return self  # type: ignore[return-value]
+        return self
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))
-
-    def _setting(self, name: str, default: Any = None) -> Any:
-        """A setting of training: that of `net_params`, else the parameter, else the default."""
-        return (self.net_params or {}).get(name, getattr(self, name, default))
 
     def _monitored(self) -> str | None:
         """The figure that early stopping watches: a key of `MONITORS`."""

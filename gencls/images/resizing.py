@@ -63,6 +63,6 @@ def _resize(image: NDArray[Any], box: Box, method: Image.Resampling, result: NDA
         return
     for channel in range(image.shape[2]):
         values = image[:, :, channel]
-        small = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, method, box=box))
-        small = small.clip(values.min(), values.max())
-        result[:, :, channel] = np.rint(small) if image.dtype.kind in "biu" else small
+        resized = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, method, box=box))
+        resized = resized.clip(values.min(), values.max())
+        result[:, :, channel] = np.rint(resized) if image.dtype.kind in "biu" else resized

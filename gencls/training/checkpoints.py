@@ -35,9 +35,9 @@ class Checkpoint(Callback):
             return
         stopping, schedule = (dict(net.callbacks_).get(name) for name in ("early_stopping", "schedule"))
         if stopping is not None:
-            vars(stopping).update(state["early_stopping"])
+            stopping.__dict__.update(state["early_stopping"])
         if schedule is not None:
-            vars(schedule.lr_scheduler_).update(state["schedule"])
+            schedule.lr_scheduler_.__dict__.update(state["schedule"])
         net.optimizer_.load_state_dict(state["optimizer"])
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -111,9 +111,9 @@ def restore(net: NeuralNet, state: dict[str, Any]) -> None:
 
 def _refused(reason: str, path: Path) -> InvalidParameterError:
     return InvalidParameterError(
-        "The parameter 'checkpoint_dir' of GenerativeBayesClassifier must be a folder for this training only, "
-        f"but {shortened(str(path.parent))} {reason}. Give a different folder, or remove {path.name} to begin "
-        "again."
+        "The parameter 'checkpoint_dir' of GenerativeBayesClassifier must be a folder for this training "
+        f"only, but {shortened(str(path.parent))} {reason}. Give a different folder, or remove {path.name} "
+        "to begin again."
     )
 
 

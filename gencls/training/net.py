@@ -264,7 +264,8 @@ class GenerativeNet(NeuralNet):
         """Raise or warn of what went wrong."""
         n_done = len(self.history) - self.rows_before_
         if self.stop_reason_ == "interrupted":
-            words = f"Training was interrupted after {n_done} of {plan.n_epochs} epochs; what was learned is kept."
+            words = f"Training was interrupted after {n_done} of {plan.n_epochs} epochs"
+            words += "; what was learned is kept."
             if not plan.stages[-1].is_scheduled or is_one_of_several():
                 raise KeyboardInterrupt(words)
             warnings.warn(words, TrainingInterruptedWarning, stacklevel=4)
