@@ -17,7 +17,7 @@ __all__ = ["list_recipes", "parameters_of"]
 
 
 def _paper() -> dict[str, Any]:
-    """The setting of the paper and of its code: mild conditioning, maximum likelihood, no averaged weights."""
+    """The setting of the paper and its code: mild conditioning, maximum likelihood, no averaged weights."""
     return {
         "conditioner": "mild",
         "objective": "likelihood",
