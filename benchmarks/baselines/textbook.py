@@ -10,6 +10,8 @@ Conditional PixelCNN++", Algorithm 1.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -85,7 +87,7 @@ class GatedBlock(nn.Module):
     def forward(self, x: Tensor, labels: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Map features to features of the same shape."""
         hidden = self.first(concat_elu(x))
-        if self.shortcut is not None:
+        if self.shortcut is not None and shortcut is not None:
             hidden = hidden + self.shortcut(concat_elu(shortcut))
         hidden = self.second(self.dropout(concat_elu(hidden)))
         hidden = hidden + self.bias(labels)[:, :, None, None]
@@ -104,7 +106,7 @@ class Stage(nn.Module):
             nn.ModuleList(GatedBlock(conv, n, shortcut, n_classes, dropout) for _ in range(n_blocks))
             for conv, shortcut in zip((DownShifted, DownRightShifted), shortcuts, strict=True)
         )
-        self.resize = None
+        self.resize: nn.ModuleList | None = None
         if stage in (1, 2):
             self.resize = nn.ModuleList([DownShifted(n, n, stride=2), DownRightShifted(n, n, stride=2)])
         if stage in (4, 5):
@@ -149,7 +151,8 @@ class Textbook(nn.Module):
         x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
         vertical, horizontal = self.above(x), self.row_above(x) + self.left(x)
         passed = [(vertical, horizontal)]
-        for stage in self.stages[:3]:
+        stages = cast("list[Stage]", list(self.stages))
+        for stage in stages[:3]:
             if stage.resize is not None:
                 vertical, horizontal = stage.resize[0](vertical), stage.resize[1](horizontal)
                 passed.append((vertical, horizontal))
@@ -158,7 +161,7 @@ class Textbook(nn.Module):
                 horizontal = h(horizontal, labels, vertical)
                 passed.append((vertical, horizontal))
         vertical, horizontal = passed.pop()
-        for stage in self.stages[3:]:
+        for stage in stages[3:]:
             if stage.resize is not None:
                 size = passed[-1][0].shape[-2:]
                 vertical, horizontal = stage.resize[0](vertical, *size), stage.resize[1](horizontal, *size)
@@ -246,10 +249,10 @@ class Textbook(nn.Module):
         for ours, other in zip(mine, theirs, strict=True):
             swap = isinstance(ours, nn.ConvTranspose2d)
             gain, direction = other.gain[:, None, None, None], other.direction
-            weight = ours.parametrizations.weight
+            weight: Any = cast("Any", ours.parametrizations).weight
             weight.original0.copy_(gain.transpose(0, 1) if swap else gain)
             weight.original1.copy_(direction.transpose(0, 1) if swap else direction)
-            ours.bias.copy_(other.bias)
+            cast("Tensor", ours.bias).copy_(other.bias)
         for site, modulation in model.conditioner(torch.arange(self.n_classes)).items():
             block = getattr(self.stages[site.stage], site.stream)[site.block]
             block.bias.weight.copy_(modulation.shift)
