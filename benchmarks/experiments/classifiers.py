@@ -36,6 +36,11 @@ def milder(epochs: int, temperature: float) -> Stage:
     return Stage(epochs, lr=4e-4, objective=Hybrid(weight=0.2, temperature=temperature))
 
 
+def of_whole_images(records: list[Row]) -> list[Row]:
+    """A row after each stage, over whole images."""
+    return [row for row in of_stages(records) if row["images"] == "whole"]
+
+
 def of_stages(records: list[Row]) -> list[Row]:
     """A row after each stage, over whole images and over six crops."""
     rows = []
@@ -85,6 +90,11 @@ EXPERIMENT = Experiment(
             labels={"cell": "model", "stage": "after", "images": "images"},
             columns=(*OF_CLASSES, "temperature", "bits_per_dim", "fit_core_minutes"),
             rows=of_stages,
-        )
+        ),
+        "temperatures-table.md": Table(
+            labels={"cell": "model", "stage": "after"},
+            columns=("temperature", *OF_CLASSES),
+            rows=of_whole_images,
+        ),
     },
 )
