@@ -62,7 +62,8 @@ serve: $(VENV)/.group-docs
 dev: $(VENV)/.group-dev
 
 clean:
-	rm -rf $(VENV) build demo dist site .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .nox build demo dist site .coverage .coverage.* \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find gencls tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: each step runs again only when what it depends on is newer.
@@ -71,7 +72,7 @@ $(VENV)/.made: constraints.txt
 	$(INSTALL) --upgrade pip
 	@touch $@
 
-$(VENV)/.package: $(VENV)/.made pyproject.toml
+$(VENV)/.package: $(VENV)/.made pyproject.toml gencls/_version.py
 	$(INSTALL) --editable ".[metrics,plot]"
 	@touch $@
 

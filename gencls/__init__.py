@@ -15,6 +15,8 @@ from .density.likelihood import DiscretizedLogisticMixture
 from .density.model import ConditionalPixelCNN
 from .errors import (
     AmbiguousShapeWarning,
+    AugmentationContractError,
+    AugmentationError,
     CompilationWarning,
     ConditionerContractError,
     ConditionerError,
@@ -27,8 +29,12 @@ from .errors import (
     ModelFileError,
     NarrowRangeWarning,
     NonFiniteLossError,
+    ObjectiveContractError,
+    ObjectiveError,
     PixelClippingWarning,
     PixelScaleWarning,
+    PluginContractError,
+    PluginError,
     SkippedFilesWarning,
     TrainingDivergedWarning,
     TrainingInterruptedWarning,
@@ -41,6 +47,8 @@ from .metrics.probabilities import bits_per_dim, expected_calibration_error, neg
 
 __all__ = [
     "AmbiguousShapeWarning",
+    "AugmentationContractError",
+    "AugmentationError",
     "CompilationWarning",
     "ConditionalPixelCNN",
     "Conditioner",
@@ -59,8 +67,12 @@ __all__ = [
     "Modulation",
     "NarrowRangeWarning",
     "NonFiniteLossError",
+    "ObjectiveContractError",
+    "ObjectiveError",
     "PixelClippingWarning",
     "PixelScaleWarning",
+    "PluginContractError",
+    "PluginError",
     "ReadImages",
     "Site",
     "Sites",

@@ -1,4 +1,4 @@
-"""The command line: ``python -m gencls --help``."""
+"""The command ``gencls`` as a module: ``python -m gencls --help``."""
 
 import sys
 

@@ -26,7 +26,7 @@ from .errors import GenclsError, InvalidInputError
 from .estimators.classifier import GenerativeBayesClassifier
 from .estimators.pretrained import list_pretrained, load_pretrained, model_card
 from .images.reading import read_images, unreadable
-from .model_files.persistence import read_card
+from .model_files.reading import read_card
 from .plotting.sample_grid import SampleGridDisplay
 
 __all__ = ["main"]
@@ -150,7 +150,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m gencls", description=__doc__)
+    parser = _Parser(prog="gencls", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, _list, "list", "name the conditioners and the pretrained models")
     _add(commands, _info, "info", "tell what a model is, and how good", model=True)

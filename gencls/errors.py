@@ -9,6 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
     "AmbiguousShapeWarning",
+    "AugmentationContractError",
+    "AugmentationError",
     "CompilationWarning",
     "ConditionerContractError",
     "ConditionerError",
@@ -21,8 +23,12 @@ __all__ = [
     "ModelFileError",
     "NarrowRangeWarning",
     "NonFiniteLossError",
+    "ObjectiveContractError",
+    "ObjectiveError",
     "PixelClippingWarning",
     "PixelScaleWarning",
+    "PluginContractError",
+    "PluginError",
     "SkippedFilesWarning",
     "TrainingDivergedWarning",
     "TrainingInterruptedWarning",
@@ -81,12 +87,36 @@ class DataSetError(GenclsError, OSError):
         self.rows, self.messages = list(rows), list(messages)
 
 
-class ConditionerError(GenclsError, LookupError, ValueError):
-    """A conditioner is unknown, or conflicts with another."""
+class PluginError(GenclsError, LookupError, ValueError):
+    """A plug-in is unknown, cannot be imported, or conflicts with a different one."""
 
 
-class ConditionerContractError(GenclsError, AssertionError):
+class ConditionerError(PluginError):
+    """A conditioner is unknown, cannot be imported, or conflicts with a different one."""
+
+
+class ObjectiveError(PluginError):
+    """An objective is unknown, cannot be imported, or conflicts with a different one."""
+
+
+class AugmentationError(PluginError):
+    """An augmentation is unknown, cannot be imported, or conflicts with a different one."""
+
+
+class PluginContractError(GenclsError, AssertionError):
+    """A plug-in breaks the contract of its kind."""
+
+
+class ConditionerContractError(PluginContractError):
     """A conditioner breaks the contract that `gencls.testing.check_conditioner` checks."""
+
+
+class ObjectiveContractError(PluginContractError):
+    """An objective breaks the contract that `gencls.testing.check_objective` checks."""
+
+
+class AugmentationContractError(PluginContractError):
+    """An augmentation breaks the contract that `gencls.testing.check_augmentation` checks."""
 
 
 class MissingPackageError(GenclsError, ImportError):

@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from gencls.conditioners import CONDITIONERS
+
 EXTRAS = all(find_spec(package) for package in ("matplotlib", "torchmetrics"))
 collect_ignore = [] if EXTRAS else ["test_baselines.py", "test_benchmarks.py", "test_resumable.py"]
 
@@ -21,6 +23,12 @@ def _one_thread():
 def _seeded():
     """Every test draws the same random numbers, in whatever order and process it runs."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def own_conditioners(monkeypatch):
+    """A conditioner that a test registers is gone after it."""
+    monkeypatch.setattr(CONDITIONERS, "_registered", {})
 
 
 @pytest.fixture

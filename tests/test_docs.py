@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_digits
 
-from gencls.conditioners import registry
-
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -55,11 +53,10 @@ def _a_quarter_of_the_digits(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_without_windows", "_a_quarter_of_the_digits")
+@pytest.mark.usefixtures("_without_windows", "_a_quarter_of_the_digits", "own_conditioners")
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
 def test_the_code_of_a_page_runs_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_TARGETS", dict(registry._TARGETS))  # a page may register a conditioner
     module = types.ModuleType("page")  # a real module, so that its classes can be pickled
     monkeypatch.setitem(sys.modules, "page", module)
     for line, source in python_blocks(page):

@@ -1148,8 +1148,7 @@ def test_an_unknown_conditioner_lists_the_known_ones():
 
 
 def test_something_that_is_no_conditioner():
-    message = "The conditioner '3' must be a subclass of gencls.Conditioner, got 3."
-    with pytest.raises(ConditionerError, match=whole(message)):
+    with pytest.raises(ConditionerError, match=r"conditioner must be .* gencls\.Conditioner .*, got 3"):
         quick(conditioner=3).fit(*shades())
 
 

@@ -225,7 +225,12 @@ def test_without_flip_nothing_is_mirrored(monkeypatch):
     def refuse(*args):
         raise AssertionError("mirrored")
 
-    for name in ("density.model.mirror", "density.model.mirror_at_random", "inference.sampling.mirror", "inference.sampling.mirror_where"):
+    for name in (
+        "density.model.mirror",
+        "density.model.mirror_at_random",
+        "inference.sampling.mirror",
+        "inference.sampling.mirror_where",
+    ):
         monkeypatch.setattr(f"gencls.{name}", refuse)
     clf = quick().fit(*make_images(16))
     clf.complete(clf.sample(3)[0], 1)

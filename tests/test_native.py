@@ -20,11 +20,13 @@ from helpers import make_labels, make_levels, make_model
 
 from gencls import Modulation, list_conditioners
 from gencls.backends import native
-from gencls.backends.native import cache, functions
-from gencls.pixelcnn import operations as kernels
-from gencls.pixelcnn.operations import NATIVE, PLAIN, kernels_for
+from gencls.backends.native import cache, calls, functions
+from gencls.pixelcnn import operations
+from gencls.pixelcnn.operations import NATIVE, PLAIN, operations_for
 
-needs_compiler = pytest.mark.skipif(native.obstacle() is not None, reason=str(native.obstacle()))
+needs_compiler = pytest.mark.skipif(
+    native.why_unavailable() is not None, reason=str(native.why_unavailable())
+)
 
 
 def noise(*shape, seed=0):
@@ -72,14 +74,14 @@ def variant(request, monkeypatch):
     if (found := built(request.param)) is None:
         pytest.skip("this processor lacks the instructions")
     forget_sizes()
-    monkeypatch.setattr(functions, "library", lambda: found)
+    monkeypatch.setattr(calls, "library", lambda: found)
     yield request.param
     forget_sizes()
 
 
 def forget_sizes():
-    functions._lanes.cache_clear()
-    functions._block.cache_clear()
+    calls._lanes.cache_clear()
+    calls._block.cache_clear()
 
 
 @pytest.fixture
@@ -287,7 +289,7 @@ def test_another_default_precision_makes_no_difference():
     model = make_model((1, 5, 5), 17).float()
     levels, labels = make_levels(model), make_labels(model)
     model.network.compiled = True
-    functions._constant.cache_clear()
+    calls._constant.cache_clear()
     torch.set_default_dtype(torch.float64)
     try:
         found = model(levels, labels)
@@ -321,14 +323,14 @@ def test_numbers_of_another_kind_are_never_read():
         functions.concat_elu(noise(1, 2, 2, 3).double())
 
 
-def test_which_kernels_compute():
+def test_which_operations_compute():
     single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
-    assert kernels_for(single, compiled=False) is PLAIN
-    assert kernels_for(double, compiled=True) is PLAIN
-    assert kernels_for(single.bfloat16(), compiled=True) is PLAIN
-    assert kernels_for(single.to("meta"), compiled=True) is kernels.FUSED
-    expected = NATIVE if native.obstacle() is None else PLAIN
-    assert kernels_for(single, compiled=True) is expected
+    assert operations_for(single, compiled=False) is PLAIN
+    assert operations_for(double, compiled=True) is PLAIN
+    assert operations_for(single.bfloat16(), compiled=True) is PLAIN
+    assert operations_for(single.to("meta"), compiled=True) is operations.FUSED
+    expected = NATIVE if native.why_unavailable() is None else PLAIN
+    assert operations_for(single, compiled=True) is expected
 
 
 def test_a_compiled_model_works_where_there_is_no_compiler(monkeypatch):
@@ -337,7 +339,7 @@ def test_a_compiled_model_works_where_there_is_no_compiler(monkeypatch):
     levels, labels = make_levels(model), make_labels(model)
     expected = model(levels, labels)
     model.network.compiled = True
-    monkeypatch.setattr(kernels.native, "obstacle", lambda: "no compiler")
+    monkeypatch.setattr(operations.native, "why_unavailable", lambda: "no compiler")
     assert torch.equal(pickle.loads(pickle.dumps(model))(levels, labels), expected)
 
 
@@ -349,10 +351,10 @@ def fresh(monkeypatch, tmp_path):
     """Nothing has been compiled yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("CXX", raising=False)
-    for function in (native.library, native.obstacle):
+    for function in (native.library, native.why_unavailable):
         function.cache_clear()
     yield tmp_path
-    for function in (native.library, native.obstacle):
+    for function in (native.library, native.why_unavailable):
         function.cache_clear()
 
 
@@ -531,7 +533,7 @@ def test_where_nothing_can_be_kept_they_are_compiled_each_time(why, quick, monke
         monkeypatch.setattr(cache, "_is_own", no_permission)
     else:
         monkeypatch.setattr(os, "replace", no_permission)
-    assert native.obstacle() is None
+    assert native.why_unavailable() is None
     assert not list((quick / "temporary").iterdir())
     if why == "no space":
         assert not kept(quick)
@@ -561,14 +563,14 @@ def test_what_cannot_be_loaded_from_the_cache_is_compiled_each_time(quick, monke
 
 def test_a_compiler_that_is_not_there_is_named(fresh, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert native.obstacle() == "CompilerError: no-such-compiler was not found"
+    assert native.why_unavailable() == "CompilerError: no-such-compiler was not found"
     monkeypatch.setenv("CXX", "no-such-cache g++")
-    native.obstacle.cache_clear()
-    assert native.obstacle() == "CompilerError: no-such-cache was not found"
+    native.why_unavailable.cache_clear()
+    assert native.why_unavailable() == "CompilerError: no-such-cache was not found"
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", str(fresh))
-    native.obstacle.cache_clear()
-    assert native.obstacle() == "CompilerError: c++, g++ or clang++ was not found"
+    native.why_unavailable.cache_clear()
+    assert native.why_unavailable() == "CompilerError: c++, g++ or clang++ was not found"
 
 
 @needs_compiler
@@ -577,15 +579,15 @@ def test_cxx_may_have_arguments_and_spaces(quick, monkeypatch):
     wrapper = program(quick / "my cache", 'exec "$@"')
     for named in (f"'{wrapper}' {path}", f"env LANGUAGE=C {path} -g0"):
         monkeypatch.setenv("CXX", named)
-        native.obstacle.cache_clear()
+        native.why_unavailable.cache_clear()
         native.library.cache_clear()
-        assert native.obstacle() is None
+        assert native.why_unavailable() is None
     monkeypatch.setenv("CXX", str(wrapper))
     assert native.compiler.compilers()[0].command[0] == str(wrapper)
     monkeypatch.setenv("CXX", "c++ 'unclosed")
-    native.obstacle.cache_clear()
+    native.why_unavailable.cache_clear()
     native.library.cache_clear()
-    assert native.obstacle() == "CompilerError: c++ 'unclosed was not found"
+    assert native.why_unavailable() == "CompilerError: c++ 'unclosed was not found"
 
 
 @posix
@@ -595,7 +597,7 @@ def test_the_last_error_of_a_compiler_is_passed_on_and_nothing_is_kept(fresh, mo
     )
     compiler = program(fresh / "broken", text + "echo stopped. >&2\nexit 1")
     monkeypatch.setenv("CXX", str(compiler))
-    assert native.obstacle() == f"CompilerError: {compiler} said: a.cpp: error: cannot do it"
+    assert native.why_unavailable() == f"CompilerError: {compiler} said: a.cpp: error: cannot do it"
     assert not kept(fresh)
 
 
@@ -618,21 +620,21 @@ def test_the_last_error(said, found):
 
 
 @posix
-def test_a_library_without_our_functions_is_an_obstacle(fresh, monkeypatch):
+def test_a_library_without_our_functions_is_refused(fresh, monkeypatch):
     text = 'for last; do :; done\ncase $* in *-dM*) ;; *) : > "$last";; esac'
     monkeypatch.setenv("CXX", str(program(fresh / "empty", text)))
-    assert native.obstacle().startswith("OSError: the compiled library: ")
-    assert "TMPDIR" in native.obstacle()
+    assert native.why_unavailable().startswith("OSError: the compiled library: ")
+    assert "TMPDIR" in native.why_unavailable()
     monkeypatch.setenv("CXX", str(program(fresh / "idle", "exit 0")))
-    native.obstacle.cache_clear()
-    assert native.obstacle() == f"CompilerError: {fresh / 'idle'} made no library"
+    native.why_unavailable.cache_clear()
+    assert native.why_unavailable() == f"CompilerError: {fresh / 'idle'} made no library"
     assert not kept(fresh)
 
 
 @needs_compiler
 def test_functions_that_are_missing_are_named(quick, monkeypatch):
     monkeypatch.setattr(native, "NAMES", ("convolve", "dance"))
-    assert native.obstacle() == "OSError: the compiled library lacks gencls_dance"
+    assert native.why_unavailable() == "OSError: the compiled library lacks gencls_dance"
 
 
 @posix
@@ -641,18 +643,18 @@ def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(fresh, 
     starts, child = fresh / "starts", fresh / "child"
     hangs = program(fresh / "hangs", f"echo >> {starts}\nsleep 100 &\necho $! > {child}\nwait")
     monkeypatch.setenv("CXX", str(hangs))
-    assert native.obstacle() == f"CompilerHangsError: {hangs} did not end within 0.5 seconds"
+    assert native.why_unavailable() == f"CompilerHangsError: {hangs} did not end within 0.5 seconds"
     assert ended(int(child.read_text()))
     (note,) = kept(fresh)
-    native.obstacle.cache_clear()
-    assert f"not tried again for 6 hours, or until {note} is removed" in native.obstacle()
+    native.why_unavailable.cache_clear()
+    assert f"not tried again for 6 hours, or until {note} is removed" in native.why_unavailable()
     assert starts.read_text() == "\n"
     os.utime(note, (0, 0))
-    native.obstacle.cache_clear()
-    assert native.obstacle().endswith("within 0.5 seconds")
+    native.why_unavailable.cache_clear()
+    assert native.why_unavailable().endswith("within 0.5 seconds")
     program(hangs, "echo error: changed >&2; exit 1")
-    native.obstacle.cache_clear()
-    assert native.obstacle() == f"CompilerError: {hangs} said: error: changed"
+    native.why_unavailable.cache_clear()
+    assert native.why_unavailable() == f"CompilerError: {hangs} said: error: changed"
 
 
 @posix
@@ -689,7 +691,7 @@ def ended(process: int) -> bool:
 def test_the_next_compiler_is_tried(quick, monkeypatch):
     path = native.compiler.compilers()[0].command[0]
     monkeypatch.setattr(native.compiler, "NAMES", (str(program(quick / "broken", "exit 1")), path))
-    assert native.obstacle() is None
+    assert native.why_unavailable() is None
 
 
 @needs_compiler
@@ -704,6 +706,6 @@ def test_where_no_library_is_loaded_from_temporary_files_it_is_compiled_in_the_c
         return load(path)
 
     monkeypatch.setattr(native, "_loaded", only_from_the_cache)
-    assert native.obstacle() is None
+    assert native.why_unavailable() is None
     assert len(loaded) == 2
     assert len(list(native.cache.folder().iterdir())) == 1, "the library, and no folder"

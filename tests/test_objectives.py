@@ -18,7 +18,7 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
 from gencls import GenerativeBayesClassifier
-from gencls.bayes import joint_log_prob, log_evidence, log_posterior
+from gencls.bayes import joint_log_prob, log_marginal, log_posterior
 from gencls.objectives import Discrimination, NegativeLogLikelihood
 
 PRIOR = np.array([0.1, 0.2, 0.3, 0.4])
@@ -132,20 +132,20 @@ def test_its_gradient_is_the_posterior_less_the_label():
 
 @pytest.mark.parametrize("n_contrasted", [2, 3])
 def test_drawn_candidates_stand_for_all_others(n_contrasted):
-    """Over all draws, the mean evidence is the exact one."""
+    """Over all draws, the mean marginal is the exact one."""
     log_prob, _, _ = scores(1)
     discrimination = Discrimination(1.0, PRIOR, n_contrasted)
     own = float(joint_log_prob(log_prob.numpy(), PRIOR)[0, 0])
-    evidence = []
+    marginal = []
     for others in itertools.combinations(range(1, 4), n_contrasted - 1):
         candidates = torch.tensor([[0], *([other] for other in others)])
         found = discrimination.cross_entropy(
             of_candidates(log_prob, candidates), candidates, torch.ones(1).double()
         )
-        evidence.append(math.exp(float(found) + own))
-    exact = math.exp(log_evidence(joint_log_prob(log_prob.numpy(), PRIOR))[0])
-    assert np.mean(evidence) == pytest.approx(exact, rel=1e-10)
-    assert np.std(evidence) > 0
+        marginal.append(math.exp(float(found) + own))
+    exact = math.exp(log_marginal(joint_log_prob(log_prob.numpy(), PRIOR))[0])
+    assert np.mean(marginal) == pytest.approx(exact, rel=1e-10)
+    assert np.std(marginal) > 0
 
 
 @pytest.mark.parametrize("n_contrasted", [None, 2])

@@ -14,7 +14,7 @@ from gencls import Modulation, list_conditioners
 from gencls.pixelcnn import PixelCNN
 from gencls.pixelcnn.blocks import GatedResidualBlock
 from gencls.pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
-from gencls.pixelcnn.pointwise import activate, chance, concat_elu, maps, rows
+from gencls.pixelcnn.pointwise import activate, channels_first, channels_last, concat_elu, dropout_mask
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (5, 3), (7, 7), (8, 8), (1, 9)]
 
@@ -152,7 +152,7 @@ def test_concat_elu_doubles_the_channels():
     x = torch.tensor([-1.0, 0.0, 2.0]).reshape(1, 1, 1, 1, 3)
     shrunk = float(torch.tensor(-1.0).expm1()), float(torch.tensor(-2.0).expm1())
     expected = torch.tensor([[shrunk[0], 0, 2], [1, 0, shrunk[1]]]).reshape(1, 1, 2, 1, 3)
-    torch.testing.assert_close(maps(concat_elu(rows(x))), expected)
+    torch.testing.assert_close(channels_first(concat_elu(channels_last(x))), expected)
 
 
 # The layers
@@ -181,8 +181,8 @@ def test_what_shifted_convolutions_see(size, stride):
     """A vertical one the rows up to its own; a horizontal one the columns up to its own too."""
     height, width = size
     out = (-(-height // stride), -(-width // stride))
-    for stream, kernel in (("vertical", (2, 3)), ("horizontal", (2, 2))):
-        layer = ShiftedConv2d(stream, 1, 2, kernel, stride=stride).double()
+    for stream, kernel_size in (("vertical", (2, 3)), ("horizontal", (2, 2))):
+        layer = ShiftedConv2d(stream, 1, 2, kernel_size, stride=stride).double()
         seen = influence(lambda x, layer=layer: layer(x[None])[0], (1, *size), out)[:, 0]
         for index, (row, column) in enumerate(itertools.product(range(out[0]), range(out[1]))):
             rows, columns = torch.nonzero(seen[index], as_tuple=True)
@@ -360,7 +360,7 @@ def test_modulations_stand_where_the_plain_implementation_has_them(part):
 
 
 def dropped(features, probability):
-    return features * chance((1, *features.shape[1:]), probability, 0, features)
+    return features * dropout_mask((1, *features.shape[1:]), probability, 0, features)
 
 
 class TestDropout:
@@ -374,7 +374,7 @@ class TestDropout:
     def test_a_key_settles_it(self):
         features = torch.ones(2, 3, 5, 7, 11)
         assert torch.equal(dropped(features, 0.3), dropped(features, 0.3))
-        one, other = (chance((50,), 0.5, key, features) for key in (0, 1))
+        one, other = (dropout_mask((50,), 0.5, key, features) for key in (0, 1))
         assert not torch.equal(one, other)
 
     def test_single_features_are_dropped(self):
@@ -394,7 +394,7 @@ class TestDropout:
 
     def test_it_multiplies_the_activation(self):
         hidden = torch.randn(2, 3, 4, 4, 5)
-        kept = chance((1, 3, 4, 4, 10), 0.4, 0, hidden)
+        kept = dropout_mask((1, 3, 4, 4, 10), 0.4, 0, hidden)
         found = activate(hidden, (4, 4), kept=kept)
         torch.testing.assert_close(found, concat_elu(hidden) * kept)
 

@@ -108,7 +108,7 @@ def test_other_values_are_refused(digits, params, message):
 
 
 def test_without_a_compiler_there_is_one_warning_and_the_same_result(digits, monkeypatch):
-    monkeypatch.setattr(compilation.native, "obstacle", lambda: "CompilerError: none found")
+    monkeypatch.setattr(compilation.native, "why_unavailable", lambda: "CompilerError: none found")
     with pytest.warns(
         CompilationWarning, match="compile=True has no effect.*none found.* C.. compiler"
     ) as found:
@@ -127,11 +127,11 @@ def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
         raise NotImplementedError
 
     for compiler, reason in ((broken, "RuntimeError: no g++"), (silent, "NotImplementedError: ")):
-        compilation._obstacle.cache_clear()
+        compilation._why_uncompilable.cache_clear()
         compilation._compiled.cache_clear()
         monkeypatch.setattr(torch, "compile", compiler)
-        assert compilation._obstacle("cpu") == reason
-    compilation._obstacle.cache_clear()
+        assert compilation._why_uncompilable("cpu") == reason
+    compilation._why_uncompilable.cache_clear()
     compilation._compiled.cache_clear()
 
 
@@ -141,7 +141,7 @@ def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_which_way_the_network_computes(precision, wanted, works, has_bfloat16, monkeypatch):
     """On every processor, with and without a compiler."""
-    monkeypatch.setattr(compilation.native, "obstacle", lambda: None if works else "none")
+    monkeypatch.setattr(compilation.native, "why_unavailable", lambda: None if works else "none")
     monkeypatch.setattr(device, "_has_bfloat16", lambda _: has_bfloat16)
     says = pytest.warns(CompilationWarning) if wanted and not works else nullcontext()
     with says:
@@ -154,8 +154,8 @@ def test_which_way_the_network_computes(precision, wanted, works, has_bfloat16, 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_on_a_gpu_torchs_compiler_is_asked_whatever_the_precision(precision, monkeypatch):
-    monkeypatch.setattr(compilation, "_obstacle", lambda device_type: None)
-    monkeypatch.setattr(compilation.native, "obstacle", lambda: "none")
+    monkeypatch.setattr(compilation, "_why_uncompilable", lambda device_type: None)
+    monkeypatch.setattr(compilation.native, "why_unavailable", lambda: "none")
     monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
     found, compiled = compilation.choose_way(precision, torch.device("cuda"), compile=True)
     assert compiled
@@ -182,7 +182,7 @@ def test_every_way_learns_on_every_processor(
 
 
 def skip_without_native():
-    if (reason := native.obstacle()) is not None:
+    if (reason := native.why_unavailable()) is not None:
         pytest.skip(reason)
 
 
@@ -198,7 +198,7 @@ def test_compiled_it_scores_the_same(digits):
 
 
 def test_compiled_it_learns_the_same(digits):
-    """But for dropout, which is other chance."""
+    """But for dropout, whose masks differ."""
     skip_without_native()
     plain, compiled = (
         fit(digits, n_filters=4, dropout=0.0, compile=each).predict_joint_log_proba(digits[1])
@@ -211,9 +211,9 @@ def test_compiled_it_learns_the_same(digits):
 @pytest.fixture
 def fused_on_a_cpu(monkeypatch):
     """What computes on a GPU does so here."""
-    if (reason := compilation._obstacle("cpu")) is not None:
+    if (reason := compilation._why_uncompilable("cpu")) is not None:
         pytest.skip(reason)
-    monkeypatch.setattr(blocks, "kernels_for", lambda _, compiled: FUSED if compiled else PLAIN)
+    monkeypatch.setattr(blocks, "operations_for", lambda _, compiled: FUSED if compiled else PLAIN)
 
 
 def test_warnings_as_errors_do_not_end_torchs_compiler(fused_on_a_cpu):
@@ -251,8 +251,8 @@ def test_torch_compiles_features_in_bfloat16(fused_on_a_cpu):
     hidden = torch.randn(1, 2, 6, 5, 5, dtype=torch.bfloat16)
     modulation = Modulation(shift=torch.randn(2, 2, 6, 1, 1))
     found = []
-    for kernels in (PLAIN, FUSED):
-        gated = kernels.gate(features * 2, hidden, modulation)
+    for operations in (PLAIN, FUSED):
+        gated = operations.gate(features * 2, hidden, modulation)
         (gradient,) = torch.autograd.grad(gated.sum(), features)
         found.append(torch.cat([gated.flatten(), gradient.flatten()]))
     torch.testing.assert_close(*found, rtol=0.02, atol=0.02)

@@ -49,7 +49,7 @@ def choose_way(precision: str, device: torch.device, *, compile: bool) -> tuple[
 
 def _can_compile(device: torch.device) -> bool:
     native_ones = device.type == "cpu"
-    reason = native.obstacle() if native_ones else _obstacle(device.type)
+    reason = native.why_unavailable() if native_ones else _why_uncompilable(device.type)
     if reason is not None:
         needed = "a C++ compiler, which the environment variable CXX can name" if native_ones else "triton"
         warnings.warn(
@@ -62,7 +62,7 @@ def _can_compile(device: torch.device) -> bool:
 
 
 @cache
-def _obstacle(device_type: str) -> str | None:
+def _why_uncompilable(device_type: str) -> str | None:
     """Why torch's compiler does not work for this type of device; None if it does."""
     try:
         fused(_increment)(torch.zeros(1, device=device_type))

@@ -1,13 +1,13 @@
 """Bayes' theorem and what follows from it, in NumPy."""
 
 from .calibration import fit_temperature
-from .posterior import joint_log_prob, log_evidence, log_posterior
+from .posterior import joint_log_prob, log_marginal, log_posterior
 from .priors import class_prior
 
 __all__ = [
     "class_prior",
     "fit_temperature",
     "joint_log_prob",
-    "log_evidence",
+    "log_marginal",
     "log_posterior",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-__all__ = ["joint_log_prob", "log_evidence", "log_posterior"]
+__all__ = ["joint_log_prob", "log_marginal", "log_posterior"]
 
 Array = NDArray[np.float64]
 
@@ -35,8 +35,8 @@ def joint_log_prob(log_likelihood: Array, prior: Array) -> Array:
         return log_likelihood + np.log(prior)
 
 
-def log_evidence(joint: Array) -> Array:
-    """log p(x), the sum of the joint probability over the classes, in nats.
+def log_marginal(joint: Array) -> Array:
+    """The marginal log p(x), the logarithm of the sum of joint probabilities over the classes, in nats.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def log_evidence(joint: Array) -> Array:
 
 
 def log_posterior(joint: Array, temperature: float = 1.0) -> Array:
-    """Log p(c | x): the joint log-probability at a temperature, less its evidence, in nats.
+    """Log p(c | x): the joint log-probability at a temperature, less the marginal, in nats.
 
     Parameters
     ----------
@@ -68,4 +68,4 @@ def log_posterior(joint: Array, temperature: float = 1.0) -> Array:
     best = joint.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):  # what lies too far behind the best class has the probability 0
         tempered = (joint - best) / temperature
-    return tempered - log_evidence(tempered)[:, None]
+    return tempered - log_marginal(tempered)[:, None]

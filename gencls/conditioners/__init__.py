@@ -1,9 +1,10 @@
 """Conditioners: the ways of telling the network its class, and the registry that finds them by name."""
 
 from .base import Conditioner, Modulation, Modulations, Site, Sites, per_site, zero_embedding, zeroed
-from .registry import get_conditioner, list_conditioners, make_conditioner, register_conditioner
+from .registry import CONDITIONERS, get_conditioner, list_conditioners, make_conditioner, register_conditioner
 
 __all__ = [
+    "CONDITIONERS",
     "Conditioner",
     "Modulation",
     "Modulations",

@@ -1,6 +1,12 @@
-"""Data sets: images in folders, listed in tables, and downloaded."""
+"""Loaders of labelled images, in the style of `sklearn.datasets`.
 
-from .loaders import fetch_cpen455, load_image_csv, load_image_folder
+Each returns a ``Bunch``: the images in ``data``, integer codes in ``target``, what the codes mean in
+``target_names``, where each image came from in ``filenames``, and a description in ``DESCR``.
+"""
+
+from .cpen455 import fetch_cpen455
+from .image_folder import load_image_folder
+from .image_table import load_image_csv
 
 __all__ = [
     "fetch_cpen455",

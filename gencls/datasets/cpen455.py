@@ -1,19 +1,23 @@
-"""The CPEN455 images: what they are, and where to find them."""
+"""The CPEN455 images: what they are, where to find them, and their loader."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import get_data_home
 
-from .._common.validation import shortened
+from .._common.validation import check_parameters, choice, flag, optional, shortened
 from ..errors import DataSetError
+from ..images.reading import READING_RULES, ReadImages
+from .loading import PATH, loaded
 from .remote import RemoteFolder, fetch
+from .tables import read_table
 
-__all__ = ["CLASSES", "DESCRIPTION", "REMOTE", "VARIABLE", "codes_of", "find_folder"]
+__all__ = ["fetch_cpen455"]
 
 REMOTE = RemoteFolder(
     url="https://github.com/shovon-b/conditional_pixelCNN/archive/82ec66fc4181d49aa60298789c710577786aa363.tar.gz",
@@ -46,7 +50,72 @@ exact.
 """
 
 
-def find_folder(
+def fetch_cpen455(
+    *,
+    subset: Literal["train", "validation", "test"] = "train",
+    size: int | tuple[int, int] | None = 32,
+    mode: str = "RGB",
+    resample: str = "bilinear",
+    path: str | os.PathLike[str] | None = None,
+    data_home: str | os.PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> Any:
+    """Load the CPEN455 images of the paper: hamburger, giant panda, koala and pizza.
+
+    They are taken from the first of these that there is: the folder ``path``; the folder that the environment
+    variable ``GENCLS_CPEN455`` names; the copy in ``data_home``; the web. What is downloaded, about 14 MB, is
+    verified by its checksum before it becomes that copy.
+
+    Parameters
+    ----------
+    subset : {"train", "validation", "test"}, default="train"
+        Which part to load. The labels of "test" are not public: its targets are all -1.
+    size, mode, resample
+        How each image is read: see `gencls.images.read_image`. The files have 64 × 64 pixels.
+    path : str, path-like or None, default=None
+        A folder with train.csv, validation.csv, test.csv and the images that they list.
+    data_home : str, path-like or None, default=None
+        Where data sets are kept, in a folder cpen455; None is scikit-learn's own ``~/scikit_learn_data``.
+    download_if_missing : bool, default=True
+        Download what is not there; otherwise raise an error.
+    return_X_y, n_jobs, verbose
+        As in `load_image_folder`; the download shows a progress bar, too.
+
+    Returns
+    -------
+    Bunch, or (data, target) with ``return_X_y=True``
+        As `load_image_folder` returns it. ``target_names`` is ["hamburger", "giant panda", "koala", "pizza"].
+
+    Raises
+    ------
+    DataSetError
+        The images are not there, incomplete, or cannot be downloaded.
+    ImageFileError
+        Images cannot be read.
+    InvalidParameterError
+        A parameter is wrong; all that are wrong are reported.
+    """
+    reader = ReadImages(size, mode, resample, n_jobs=n_jobs, verbose=verbose)
+    values: dict[str, Any] = {"subset": subset, "path": path, "data_home": data_home}
+    values |= {"download_if_missing": download_if_missing, "return_X_y": return_X_y}
+    rules = {
+        "subset": choice("train", "validation", "test"),
+        "path": optional(PATH),
+        "data_home": optional(PATH),
+    }
+    rules |= {"download_if_missing": flag(), "return_X_y": flag()}
+    check_parameters("fetch_cpen455", values | reader.get_params(), rules | READING_RULES)
+    folder, advice = _find_folder(path, data_home, download_if_missing=download_if_missing, verbose=verbose)
+    table = folder / f"{subset}.csv"
+    _, files, labels = read_table(table, folder, header=False, advice=advice)
+    target = _codes_of(labels, table, advice)
+    return loaded(reader, files, target, list(CLASSES), DESCRIPTION, return_X_y)
+
+
+def _find_folder(
     path: str | os.PathLike[str] | None,
     data_home: str | os.PathLike[str] | None,
     *,
@@ -105,7 +174,7 @@ def _home(data_home: str | os.PathLike[str] | None) -> Path:
         ) from error
 
 
-def codes_of(labels: list[str], table: Path, advice: str) -> NDArray[np.int64]:
+def _codes_of(labels: list[str], table: Path, advice: str) -> NDArray[np.int64]:
     """Turn the labels of a table into codes, from 0 to 3, or -1 where they are not public."""
     codes = {str(code): code for code in range(-1, len(CLASSES))}
     unknown = sorted(set(labels) - set(codes))

@@ -20,7 +20,7 @@ from .._common.validation import both_sides, check_parameters, listed, shortened
 from ..backends.device import resolve_device
 from ..backends.random_numbers import DrawingFrom
 from ..bayes.calibration import fit_temperature
-from ..bayes.posterior import joint_log_prob, log_evidence, log_posterior
+from ..bayes.posterior import joint_log_prob, log_marginal, log_posterior
 from ..bayes.priors import class_prior, priors_in_order
 from ..conditioners import Conditioner, make_conditioner
 from ..errors import ConditionerError, GenclsError, InvalidInputError, InvalidParameterError, ModelFileError
@@ -30,15 +30,11 @@ from ..inference.early_exit import most_probable
 from ..inference.sampling import draw_images
 from ..inference.scoring import class_log_likelihoods
 from ..metrics.probabilities import bits_per_dim
-from ..model_files.persistence import (
-    FITTED,
-    Snapshot,
-    check_scores,
-    check_weights,
-    file_at_fault,
-    read_model,
-    write_model,
-)
+from ..model_files.faults import file_at_fault
+from ..model_files.reading import read_model
+from ..model_files.snapshot import FITTED, Snapshot
+from ..model_files.weights import check_scores, check_weights
+from ..model_files.writing import write_model
 from ..objectives.hybrid import Discrimination
 from ..training.data import Samples, check_sample_weight, hold_out, merge_duplicates, split_by
 from ..training.net import GenerativeNet, make_net
@@ -606,7 +602,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (N,)
         """
-        return log_evidence(self.predict_joint_log_proba(X))
+        return log_marginal(self.predict_joint_log_proba(X))
 
     def log_likelihood(self, X: ArrayLike, y: ArrayLike) -> Floats:
         """Log p(image | its class), in nats.
@@ -743,7 +739,7 @@ class GenerativeBayesClassifier(ClassifierMixin, BaseEstimator):
             Keep the weights in half precision, which halves the file; `load` makes them float32 again.
         card : dict, optional
             What to note of the model, such as its data, licence and figures: anything that JSON can hold.
-            `gencls.model_files.persistence.read_card` gives it back.
+            `gencls.model_files.read_card` gives it back.
 
         Raises
         ------

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .._common.validation import check_parameters, choice
-from ..model_files.persistence import read_card
+from ..model_files.reading import read_card
 from .classifier import GenerativeBayesClassifier
 
 __all__ = ["list_pretrained", "load_pretrained", "model_card"]

@@ -1,27 +1,25 @@
-"""The border between users' arrays and the network's levels: shapes, channels, ranges and quantisation."""
+"""The border between users' arrays and the network's levels: ranges and quantisation."""
 
 from __future__ import annotations
 
 import warnings
 from copy import copy
-from math import isqrt, prod
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AmbiguousShapeWarning, InvalidInputError, PixelClippingWarning, PixelScaleWarning
+from ..errors import InvalidInputError, PixelClippingWarning, PixelScaleWarning
 from .pixel_scale import all_whole, find_slip, is_dark, parts
+from .shapes import check_shape, image_shape_of, tensor_shape_of
 
-__all__ = ["LARGEST_VALUE", "ImageCodec", "fold_shape"]
+__all__ = ["LARGEST_VALUE", "ImageCodec"]
 
-MAX_CHANNELS = 4
 MAX_LEVELS = 256
 LARGEST_VALUE = 1e300  # above, sums and differences of pixel values may be infinite
 LARGEST_INTEGER = 2**53  # float64 does not tell larger ones apart
 SAME_SCALE = "Give X on the scale of fit, or fit on that of X."
-LARGE_STRIP = 64  # features from which a strip of one row is probably not meant
-LARGE_SIDE = 8  # rows from which three or four columns are rather channels
 
 
 class ImageCodec:
@@ -85,8 +83,8 @@ class ImageCodec:
             `pixel_range`, or the dtype cannot hold its ends.
         """
         self.sample_shape_ = sample_shape
-        self.image_shape_ = self._layout(sample_shape)
-        self.tensor_shape_ = self._tensor_shape(self.image_shape_)
+        self.image_shape_ = image_shape_of(sample_shape, self.image_shape, self.channel_axis)
+        self.tensor_shape_ = tensor_shape_of(self.image_shape_, self.channel_axis)
         self.dtype_ = flat.dtype
         self.low_, self.high_ = self._range(flat)
         self._check_range()
@@ -200,32 +198,7 @@ class ImageCodec:
         ------
         InvalidInputError
         """
-        n_features = prod(self.image_shape_)
-        if shape[1:] in {self.image_shape_, (n_features,)}:
-            return
-        advice = self._way_to_fit(shape)
-        if len(shape) == 2:
-            raise InvalidInputError(
-                f"X has {shape[1]} features, but GenerativeBayesClassifier is expecting {n_features} "
-                f"features as input, or images of shape {self.image_shape_}.{advice}"
-            )
-        raise InvalidInputError(
-            f"X must have images of shape {self.image_shape_} as in fit, or flat rows of {n_features} "
-            f"features, got {shape[1:]}.{advice}"
-        )
-
-    def _way_to_fit(self, shape: tuple[int, ...]) -> str:
-        """How X of this shape becomes images of the fitted shape, if it can."""
-        sides = shape[1:]
-        if shape == self.image_shape_:
-            return " Put a single image into a list: [X]."
-        if len(sides) == 3 and (*sides[1:], sides[0]) == self.image_shape_:
-            return " Move the channels to the end: np.moveaxis(X, 1, -1)."
-        if len(sides) == 3 and (sides[-1], *sides[:-1]) == self.image_shape_:
-            return " Move the channels to the front: np.moveaxis(X, -1, 1)."
-        if [side for side in sides if side > 1] == [side for side in self.image_shape_ if side > 1]:
-            return f" Reshape them: X.reshape(-1, {', '.join(map(str, self.image_shape_))})."
-        return ""
+        check_shape(shape, self.image_shape_)
 
     def _level_values(self) -> NDArray[np.float64]:
         """The value of each level, (L,); the first and the last are the range, to the last bit."""
@@ -238,41 +211,6 @@ class ImageCodec:
     @property
     def _channels_last(self) -> bool:
         return len(self.image_shape_) == 3 and self.channel_axis == -1
-
-    def _layout(self, sample_shape: tuple[int, ...]) -> tuple[int, ...]:
-        given = None if self.image_shape is None else tuple(int(size) for size in self.image_shape)
-        if len(sample_shape) > 1:
-            if given not in (None, sample_shape):
-                raise InvalidInputError(
-                    f"X has images of shape {sample_shape}, but image_shape={given}. "
-                    "Leave image_shape out, or reshape X."
-                )
-            if given is None:
-                _check_not_one_photograph(sample_shape)
-            return sample_shape
-        n_features = sample_shape[0]
-        if given is None:
-            return fold_shape(n_features, self.channel_axis)
-        if prod(given) != n_features:
-            raise InvalidInputError(
-                f"X has {n_features} features, but image_shape={given} needs {prod(given)}. "
-                "Give the image_shape that the rows of X have."
-            )
-        return given
-
-    def _tensor_shape(self, image_shape: tuple[int, ...]) -> tuple[int, int, int]:
-        if len(image_shape) == 2:
-            return (1, image_shape[0], image_shape[1])
-        last = self.channel_axis == -1
-        channels = image_shape[-1] if last else image_shape[0]
-        if not 1 <= channels <= MAX_CHANNELS:
-            raise InvalidInputError(
-                f"Images must have 1 to {MAX_CHANNELS} channels, got {channels} in images of shape "
-                f"{image_shape} with channel_axis={self.channel_axis}. Use channel_axis={1 if last else -1} "
-                f"if the channels come {'first' if last else 'last'}."
-            )
-        height, width = image_shape[:2] if last else image_shape[1:]
-        return channels, height, width
 
     def _range(self, flat: NDArray[Any]) -> tuple[float, float]:
         lowest, highest = flat.min().item(), flat.max().item()
@@ -359,48 +297,3 @@ def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
     if dtype.kind in "iu":
         return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
-
-
-def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
-    """Raise if grey images have a shape as the rows of a photograph have."""
-    if len(image_shape) == 2 and image_shape[0] >= LARGE_SIDE and image_shape[1] in (3, 4):
-        raise InvalidInputError(
-            f"X has grey images of shape {image_shape}, as if one photograph in colour were many images. Put "
-            "a single image into a list: [X]. If grey images are meant, give X[..., None], or "
-            f"image_shape={image_shape}."
-        )
-
-
-def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
-    """The shape of a flat row as a grey image, without `image_shape`: a square, else a strip of one row.
-
-    Raises
-    ------
-    InvalidInputError
-        If rows have the length of square images in colour.
-
-    Warns
-    -----
-    AmbiguousShapeWarning
-        If a strip is so long that it is probably not meant.
-    """
-    side = isqrt(n_features)
-    if side * side == n_features:
-        return side, side
-    side = isqrt(n_features // 3)
-    if side > 2 and 3 * side * side == n_features:
-        ways = [f"image_shape=({side}, {side}, 3)", f"image_shape=(3, {side}, {side}) with channel_axis=1"]
-        first, second = ways if channel_axis == -1 else reversed(ways)
-        raise InvalidInputError(
-            f"X has {n_features} features, as {side}×{side} images in colour have. Give {first} if the "
-            f"channels come {'last' if channel_axis == -1 else 'first'}, or {second}; reshape X; or give "
-            f"image_shape=(1, {n_features}) if a row is meant to be one row of grey pixels."
-        )
-    if n_features >= LARGE_STRIP:
-        warnings.warn(
-            f"X has {n_features} features, which make no square: each row of X is taken for an image of one "
-            f"row. Give the image_shape that they have, or (1, {n_features}) if that is meant.",
-            AmbiguousShapeWarning,
-            stacklevel=2,
-        )
-    return 1, n_features

@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 from .._common.validation import shortened
 from ..errors import GenclsError, InvalidInputError
 
-__all__ = ["as_input_errors", "as_numbers", "as_numpy", "check_same_order", "flatten_images"]
+__all__ = ["as_input_errors", "as_numbers", "as_numpy", "check_same_order", "flatten_images", "is_unread"]
 
 LONGEST_ERROR = 600  # characters that are repeated of an error that others raised
 RULE = "X must be an array (N, H, W), (N, H, W, C) or (N, n_features), or a list or column of images"
@@ -120,7 +120,7 @@ def _refuse_what_is_no_array(X: Any) -> None:
     """Raise if X is no collection of images at all."""
     if issparse(X):
         raise InvalidInputError(f"X must be dense, got a sparse {type(X).__name__}. Use X.toarray().")
-    if _is_unread(X):
+    if is_unread(X):
         raise InvalidInputError(f"{RULE}, got {_named(X)}. {READ} A single one goes into a list: [X].")
     if isinstance(X, Mapping):
         raise InvalidInputError(
@@ -192,7 +192,7 @@ def _stack(items: Sequence[Any]) -> NDArray[Any]:
 def _check_item(item: Any, position: int) -> None:
     """Raise if what stands in a sequence is no image."""
     name = f"X[{position}]"
-    if _is_unread(item):
+    if is_unread(item):
         raise InvalidInputError(f"X must hold pixels, but {name} is {_named(item)}. {READ}")
     if isinstance(item, Mapping):
         raise InvalidInputError(
@@ -233,6 +233,11 @@ def as_numbers(images: NDArray[Any]) -> NDArray[Any]:
     return images
 
 
+def is_unread(value: Any) -> bool:
+    """Whether it is a path, the content of a file, an open one, or an image of Pillow."""
+    return isinstance(value, FILES) or hasattr(value, "read") or hasattr(value, "getbands")
+
+
 def _rows(X: Sequence[Any]) -> NDArray[Any] | None:
     """Nested lists of numbers as an array; None if they are ragged or hold something else."""
     try:
@@ -253,18 +258,13 @@ def _are_nested_numbers(item: Any) -> bool:
 
 def _is_pair(first: Any, second: Any) -> bool:
     """Whether the first may be an image and the second its label."""
-    image = not isinstance(first, FILES) and (_is_unread(first) or len(getattr(first, "shape", ())) > 0)
+    image = not isinstance(first, FILES) and (is_unread(first) or len(getattr(first, "shape", ())) > 0)
     scalar = np.isscalar(second) or second is None or getattr(second, "ndim", 1) == 0
     return image and scalar
 
 
 def _is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "iloc")
-
-
-def _is_unread(value: Any) -> bool:
-    """Whether it is a path, the content of a file, an open one, or an image of Pillow."""
-    return isinstance(value, FILES) or hasattr(value, "read") or hasattr(value, "getbands")
 
 
 def _is_number(words: str | bytes) -> bool:
@@ -280,7 +280,7 @@ def _holds_objects(X: Any) -> bool:
 
 
 def _may_be_image(value: Any) -> bool:
-    return _is_unread(value) or isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
+    return is_unread(value) or isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 def _named(value: Any) -> str:

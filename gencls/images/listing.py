@@ -12,6 +12,7 @@ from PIL import Image
 
 from .._common.validation import shortened
 from ..errors import InvalidInputError
+from .layout import is_unread
 
 __all__ = ["listed", "stacked"]
 
@@ -68,7 +69,7 @@ def stacked(X: Any, name: str, rule: str) -> NDArray[Any]:
         _refuse_ambiguous(X, name, rule)
         return X
     images = listed(X, name, rule)
-    if any(map(_is_unread, images)):
+    if any(map(is_unread, images)):
         way = f"ReadImages(size=...).transform({name})"
         raise InvalidInputError(f"{rule} Got paths, files or Pillow images. Read them first: {way}.")
     return _one_array([_array(image, rule) for image in images], rule)
@@ -152,8 +153,4 @@ def _refuse_labelled(first: Any, name: str, rule: str) -> None:
 
 
 def _is_image(value: Any) -> bool:
-    return _is_unread(value) or (hasattr(value, "__array__") and not isinstance(value, np.generic))
-
-
-def _is_unread(value: Any) -> bool:
-    return isinstance(value, str | bytes | os.PathLike | Image.Image) or hasattr(value, "read")
+    return is_unread(value) or (hasattr(value, "__array__") and not isinstance(value, np.generic))

@@ -21,7 +21,7 @@ from ..pixelcnn import Modulation, Modulations, PixelCNN, Site
 from ..pixelcnn.blocks import GatedResidualBlock
 from ..pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d
 
-__all__ = ["IncrementalPixelCNN", "kind_of_row"]
+__all__ = ["CachedPixelCNN", "kind_of_row"]
 
 # Features of a row or pixel, its row or one of that kind, and its column; None comes back where no coarser
 # position begins.
@@ -39,7 +39,7 @@ def kind_of_row(row: int) -> int:
     return 0 if row == 0 else 1 + (row - 1) % 4
 
 
-class IncrementalPixelCNN:
+class CachedPixelCNN:
     """A `PixelCNN` for one pixel after another, with all that is needed again in its caches.
 
     At every row call :meth:`enter` and :meth:`begin_row`; then, for its columns from left to right,
@@ -220,8 +220,8 @@ class _RowUpsampling:
         self.columns = slice(layer.left, layer.left + width)
 
     def __call__(self, features: Tensor, row: int, _column: int) -> Tensor:
-        kernel = self.weight[:, :, row % 2, None]
-        return F.conv_transpose2d(features, kernel, self.bias, stride=(1, 2))[..., self.columns]
+        weight = self.weight[:, :, row % 2, None]
+        return F.conv_transpose2d(features, weight, self.bias, stride=(1, 2))[..., self.columns]
 
 
 class _PixelUpsampling:
@@ -229,10 +229,10 @@ class _PixelUpsampling:
 
     def __init__(self, layer: UpsamplingConv2d):
         weight, self.bias = _weights(layer.conv)
-        self.kernels = weight.permute(2, 3, 1, 0).contiguous()
+        self.weights = weight.permute(2, 3, 1, 0).contiguous()
 
     def __call__(self, features: Tensor, row: int, column: int) -> Tensor:
-        return torch.addmm(self.bias, features, self.kernels[row % 2, column % 2])
+        return torch.addmm(self.bias, features, self.weights[row % 2, column % 2])
 
 
 class _RowBlock:

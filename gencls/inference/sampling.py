@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..augmentations.flip import mirror, mirror_where
 from ..backends.cuda_graphs import CudaCapture, ReplayedCalls
 from ..density.model import ConditionalPixelCNN
-from .cached_network import IncrementalPixelCNN, kind_of_row
+from .cached_network import CachedPixelCNN, kind_of_row
 
 __all__ = ["ancestral_sample", "cached_sample", "draw_images", "draw_noise"]
 
@@ -226,7 +226,7 @@ class _Row:
 
     def __init__(self, model: ConditionalPixelCNN, labels: Tensor):
         self.model = model
-        self.network = IncrementalPixelCNN(model.network, model.modulate_images(labels), len(labels))
+        self.network = CachedPixelCNN(model.network, model.modulate_images(labels), len(labels))
         self.levels = _blank(model, labels)[:, :, 0].clone()
         self.noise = torch.zeros(
             len(labels), self.levels.shape[2], _noise_per_pixel(model), dtype=model.dtype, device=model.device

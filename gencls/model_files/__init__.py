@@ -1,6 +1,8 @@
 """Model files: safetensors with JSON, and without pickle."""
 
-from .persistence import Snapshot, read_card, read_model, write_model
+from .reading import read_card, read_model
+from .snapshot import Snapshot
+from .writing import write_model
 
 __all__ = [
     "Snapshot",

@@ -1,6 +1,6 @@
 """What the description of a model file must say: a rule for each field.
 
-What must hold between the fields is checked in `persistence`.
+What must hold between the fields is checked in `reading`.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from torch.utils.checkpoint import checkpoint
 
 from ..backends.random_numbers import draw_key
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
-from .operations import Plain, kernels_for
+from .operations import Plain, operations_for
 from .sites import NOTHING, Modulations, Site
 
 __all__ = ["Execution", "Features", "GatedResidualBlock"]
 
-KERNELS = {"vertical": (2, 3), "horizontal": (2, 2)}
+KERNEL_SIZES = {"vertical": (2, 3), "horizontal": (2, 2)}
 
 
 class Execution(NamedTuple):
@@ -48,14 +48,14 @@ class Features:
         self.execution = execution
 
     @property
-    def kernels(self) -> Plain:
-        """What computes with them."""
-        return kernels_for(self.values, self.execution.compiled)
+    def operations(self) -> Plain:
+        """The operations for them."""
+        return operations_for(self.values, self.execution.compiled)
 
     @cached_property
     def activated(self) -> Tensor:
         """The concat-ELU, (G, N, 2F, H, W)."""
-        return self.kernels.concat_elu(self.values)
+        return self.operations.concat_elu(self.values)
 
 
 class GatedResidualBlock(nn.Module):
@@ -104,11 +104,11 @@ class GatedResidualBlock(nn.Module):
     ):
         super().__init__()
         self.checkpointed = False
-        kernel = KERNELS[stream]
-        self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel)
+        kernel_size = KERNEL_SIZES[stream]
+        self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel_size)
         self.shortcut = ShortcutConv2d(n_shortcuts, channels) if n_shortcuts else None
         self.dropout = dropout
-        self.second = ShiftedConv2d(stream, 2 * channels, 2 * channels, kernel, init_scale=0.1)
+        self.second = ShiftedConv2d(stream, 2 * channels, 2 * channels, kernel_size, init_scale=0.1)
         self.first_site = Site("first", stream, stage, block, channels, *size)
         self.second_site = Site("second", stream, stage, block, 2 * channels, *size)
 
@@ -133,13 +133,13 @@ class GatedResidualBlock(nn.Module):
         self, key: int | None, features: Features, modulations: Modulations, *shortcuts: Features
     ) -> Tensor:
         """The values of the result; a key says which features are dropped, None drops none."""
-        kernels = features.kernels
+        operations = features.operations
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
         height, width = features.values.shape[-2:]
-        hidden = kernels.convolve(self.first, features.activated)
+        hidden = operations.convolve(self.first, features.activated)
         added = None
         if self.shortcut is not None:
-            added = kernels.join(self.shortcut, *(each.activated for each in shortcuts))
+            added = operations.join(self.shortcut, *(each.activated for each in shortcuts))
         dropout = 0.0 if key is None else self.dropout
-        activated = kernels.activate(hidden, (height, width), first, added, dropout, key or 0)
-        return kernels.gate(features.values, kernels.convolve(self.second, activated), second)
+        activated = operations.activate(hidden, (height, width), first, added, dropout, key or 0)
+        return operations.gate(features.values, operations.convolve(self.second, activated), second)

@@ -112,16 +112,16 @@ class ShortcutConv2d(WeightNormConv2d):
 
 
 class ShiftedConv2d(nn.Module):
-    """A convolution whose kernel ends at the current pixel (Salimans et al. 2017, the two streams).
+    """A convolution whose filter ends at the current pixel (Salimans et al. 2017, the two streams).
 
     Parameters
     ----------
     stream : {"vertical", "horizontal"}
-        A vertical kernel lies on the rows up to the current one and is centred in its columns; a horizontal
-        kernel lies on the rows and the columns up to the current ones.
+        A vertical filter lies on the rows up to the current one and is centred in its columns; a horizontal
+        filter lies on the rows and the columns up to the current ones.
     in_channels, out_channels : int
     kernel_size : tuple of int
-        Rows and columns; the columns of a vertical kernel are odd.
+        Rows and columns; the columns of a vertical filter are odd.
     stride : int, default=1
         2 halves the resolution, rounding up.
     shift : {None, "down", "right"}, default=None

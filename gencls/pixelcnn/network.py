@@ -191,7 +191,7 @@ class Stage(nn.Module):
         vertical, horizontal = streams
         if self.resize is not None:
             vertical, horizontal = (
-                Features(each.kernels.shrink(resize, each.values), each.execution)
+                Features(each.operations.shrink(resize, each.values), each.execution)
                 for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
             passed.append((vertical, horizontal))
@@ -207,7 +207,7 @@ class Stage(nn.Module):
         if self.resize is not None:
             height, width = passed[-1][0].values.shape[-2:]
             vertical, horizontal = (
-                Features(each.kernels.grow(resize, each.values, (height, width)), each.execution)
+                Features(each.operations.grow(resize, each.values, (height, width)), each.execution)
                 for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
         for above, left in zip(self.vertical, self.horizontal, strict=True):

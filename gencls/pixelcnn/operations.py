@@ -17,14 +17,14 @@ from ..backends.compilation import fused
 from ..backends.native import functions
 from . import pointwise
 from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d
-from .pointwise import chance, maps, rows
+from .pointwise import channels_first, channels_last, dropout_mask
 from .sites import Modulation
 
-__all__ = ["Fused", "Native", "Plain", "kernels_for"]
+__all__ = ["Fused", "Native", "Plain", "operations_for"]
 
 
-def kernels_for(features: Tensor, compiled: bool) -> Plain:
-    """What computes blocks of such features.
+def operations_for(features: Tensor, compiled: bool) -> Plain:
+    """The operations for blocks of such features.
 
     On a CPU torch computes what our kernels are not for: its compiler takes a minute there, and training is
     no faster for it.
@@ -33,7 +33,7 @@ def kernels_for(features: Tensor, compiled: bool) -> Plain:
         return PLAIN
     if features.device.type != "cpu":
         return FUSED
-    return NATIVE if features.dtype == torch.float32 and native.obstacle() is None else PLAIN
+    return NATIVE if features.dtype == torch.float32 and native.why_unavailable() is None else PLAIN
 
 
 class Plain:
@@ -41,7 +41,7 @@ class Plain:
 
     def concat_elu(self, features: Tensor) -> Tensor:
         """ELU of x and of -x: (G, N, F, H, W) becomes (G, N, 2F, H, W)."""
-        return maps(self._kernel(pointwise.concat_elu)(rows(features)))
+        return channels_first(self._kernel(pointwise.concat_elu)(channels_last(features)))
 
     def convolve(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
         """Convolve; the result may have a surplus at the bottom and on the right."""
@@ -70,19 +70,21 @@ class Plain:
     ) -> Tensor:
         """Modulate the upper left H and W, add, activate, and drop features, by a key to which.
 
-        All groups of an image lose the same features, so that chance adds little to how its classes differ.
+        All groups of an image lose the same features, so that dropout adds little noise to how its classes
+        differ.
         """
         hidden = modulation.mixed(hidden)
         _, n_images, channels, _, _ = hidden.shape
-        kept = chance((1, n_images, *size, 2 * channels), dropout, key, hidden) if dropout else None
-        scale, shift = rows(modulation.scale), rows(modulation.shift)
-        return maps(self._kernel(pointwise.activate)(rows(hidden), size, scale, shift, rows(added), kept))
+        kept = dropout_mask((1, n_images, *size, 2 * channels), dropout, key, hidden) if dropout else None
+        scale, shift, added = map(channels_last, (modulation.scale, modulation.shift, added))
+        activated = self._kernel(pointwise.activate)(channels_last(hidden), size, scale, shift, added, kept)
+        return channels_first(activated)
 
     def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
         """Modulate the upper left H and W, gate one half of the channels by the other, add the features."""
-        hidden = modulation.mixed(hidden)
-        scale, shift = rows(modulation.scale), rows(modulation.shift)
-        return maps(self._kernel(pointwise.gate)(rows(features), rows(hidden), scale, shift))
+        features, hidden = channels_last(features), channels_last(modulation.mixed(hidden))
+        scale, shift = channels_last(modulation.scale), channels_last(modulation.shift)
+        return channels_first(self._kernel(pointwise.gate)(features, hidden, scale, shift))
 
     def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return function
@@ -106,7 +108,7 @@ class Native(Plain):
         return _grouped(functions.convolve(_images(features), weight, bias, layer.padding[1]), features)
 
     def shrink(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
-        """A sum over the positions of the kernel, each of which sees every other row and column."""
+        """A sum over the positions of the filter, each of which sees every other row and column."""
         weight, images = layer.conv.current_weight(), _images(features)
         height, width = (-(-size // 2) for size in images.shape[1:3])
         n_rows, n_columns = weight.shape[2:]
@@ -117,11 +119,11 @@ class Native(Plain):
         return _grouped(functions.linear(weights, layer.conv.bias, seen), features)
 
     def grow(self, layer: UpsamplingConv2d, features: Tensor, size: tuple[int, int]) -> Tensor:
-        """Each position becomes 2×2; a kernel of three columns sees the one to the right of it, too."""
-        kernel, images = layer.conv.current_weight().permute(2, 3, 0, 1), _images(features)
-        weights, seen = [kernel[:, -2:].flatten(0, 2)], [images]
+        """Each position becomes 2×2; a filter of three columns sees the one to the right of it, too."""
+        weight, images = layer.conv.current_weight().permute(2, 3, 0, 1), _images(features)
+        weights, seen = [weight[:, -2:].flatten(0, 2)], [images]
         if layer.left:
-            weights.append(F.pad(kernel[:, :1], (0, 0, 0, 0, 1, 0)).flatten(0, 2))
+            weights.append(F.pad(weight[:, :1], (0, 0, 0, 0, 1, 0)).flatten(0, 2))
             seen.append(F.pad(images[:, :, 1:], (0, 0, 0, 1)))
         out = functions.linear(weights, layer.conv.bias.repeat(4), seen)
         out = out.unflatten(-1, (2, 2, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
@@ -212,9 +214,9 @@ def _flat(part: Tensor | None) -> Tensor | None:
 
 def _images(features: Tensor) -> Tensor:
     """(G, N, F, H, W) as (B, H, W, F)."""
-    return rows(features).flatten(0, 1).contiguous()
+    return channels_last(features).flatten(0, 1).contiguous()
 
 
 def _grouped(images: Tensor, like: Tensor) -> Tensor:
     """(B, H, W, F) as (G, N, F, H, W)."""
-    return maps(images.unflatten(0, like.shape[:2]))
+    return channels_first(images.unflatten(0, like.shape[:2]))

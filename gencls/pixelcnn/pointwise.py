@@ -4,7 +4,7 @@ On a CPU that takes half of the time, most of it on the way to memory and back. 
 kernel where a compiler is at hand; `gencls.backends.compilation.fused` gives it compiled.
 
 Here the shape of features is (G, N, H, W, F), as they lie in memory: compilers make slow kernels of permuted
-tensors. `rows` brings features of the shape (G, N, F, H, W) into it, and `maps` back.
+tensors. `channels_last` brings features of the shape (G, N, F, H, W) into it, and `channels_first` back.
 """
 
 from __future__ import annotations
@@ -18,21 +18,29 @@ from torch import Tensor
 
 from ..backends.random_numbers import new_generator
 
-__all__ = ["activate", "chance", "concat_elu", "gate", "maps", "rows", "scale_and_shift"]
+__all__ = [
+    "activate",
+    "channels_first",
+    "channels_last",
+    "concat_elu",
+    "dropout_mask",
+    "gate",
+    "scale_and_shift",
+]
 
-N_BITS = 16  # of chance for each feature that may be dropped
+N_BITS = 16  # random ones for each feature that may be dropped
 
 
 @overload
-def rows(features: Tensor) -> Tensor: ...
+def channels_last(features: Tensor) -> Tensor: ...
 @overload
-def rows(features: Tensor | None) -> Tensor | None: ...
-def rows(features: Tensor | None) -> Tensor | None:
+def channels_last(features: Tensor | None) -> Tensor | None: ...
+def channels_last(features: Tensor | None) -> Tensor | None:
     """Features (..., F, H, W) with the channels last: (..., H, W, F)."""
     return None if features is None else features.movedim(-3, -1)
 
 
-def maps(features: Tensor) -> Tensor:
+def channels_first(features: Tensor) -> Tensor:
     """Features (..., H, W, F) with the channels first: (..., F, H, W)."""
     return features.movedim(-1, -3)
 
@@ -70,7 +78,7 @@ def activate(
     scale, shift, shortcut : Tensor, optional
         Applied to `hidden` in this order; they broadcast.
     kept : Tensor, optional
-        Of `chance`: a factor for each of the result's features.
+        Of `dropout_mask`: a factor for each of the result's features.
 
     Returns
     -------
@@ -93,7 +101,7 @@ def gate(
     return features + values * torch.sigmoid(gates.contiguous())  # of parts with gaps it is slow
 
 
-def chance(shape: Sequence[int], probability: float, key: int, like: Tensor) -> Tensor:
+def dropout_mask(shape: Sequence[int], probability: float, key: int, like: Tensor) -> Tensor:
     """Factors that drop single features, and scale the others up (Srivastava et al. 2014).
 
     The probability is rounded to a multiple of 1 / 65,536. Drawing takes most of the time on a CPU: 16 bits

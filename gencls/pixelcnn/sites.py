@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .pointwise import maps, rows, scale_and_shift
+from .pointwise import channels_first, channels_last, scale_and_shift
 
 __all__ = ["NOTHING", "Modulation", "Modulations", "Site", "Sites", "modulate", "upper_left"]
 
@@ -120,8 +120,8 @@ class Modulation:
         if self.mix is None:
             return features
         left, right = (part.to(features.dtype).mT for part in self.mix)
-        positions = rows(features).flatten(-3, -2)
-        return features + maps((positions @ right @ left).unflatten(-2, features.shape[-2:]))
+        positions = channels_last(features).flatten(-3, -2)
+        return features + channels_first((positions @ right @ left).unflatten(-2, features.shape[-2:]))
 
     def _arranged(self, shape: tuple[int, int]) -> Modulation:
         """With the rows unflattened to groups and images."""

@@ -1,11 +1,8 @@
-"""Displays in the style of scikit-learn, drawn by matplotlib: images by class, and the learning curve.
-
-A confusion matrix is scikit-learn's own business: see :class:`sklearn.metrics.ConfusionMatrixDisplay`.
-"""
+"""Images by class in a grid, drawn by matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,22 +10,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._common.unwrapping import unwrap
 from .._common.validation import Rule, bounds, check_parameters, optional, shortened, whole
-from ..errors import InvalidInputError, MissingPackageError
+from ..errors import InvalidInputError
 from ..estimators._labels import as_labels
-from ..images.codec import fold_shape
 from ..images.layout import flatten_images
+from ..images.shapes import fold_shape
+from .axes import AXES, axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SampleGridDisplay", "TrainingHistoryDisplay"]
+__all__ = ["SampleGridDisplay"]
 
 RULES = {
     "n_per_class": whole(0),
     "image_shape": optional(Rule("a tuple of 2 or 3 ints", lambda value: _is_shape(value))),
     "channel_axis": whole(-3, 3),
     "pixel_range": optional(bounds()),
-    "ax": optional(Rule("axes of matplotlib", lambda value: hasattr(value, "imshow"))),
+    "ax": optional(AXES),
 }
 
 
@@ -90,7 +88,7 @@ class SampleGridDisplay:
         InvalidInputError
             When there is no such classifier in `clf`.
         """
-        _check("SampleGridDisplay", n_per_class=n_per_class, ax=ax)
+        _check(n_per_class=n_per_class, ax=ax)
         clf = unwrap(clf, "sample")
         wanted = np.repeat(clf.classes_, n_per_class)
         X, y = clf.sample(len(wanted), y=wanted, random_state=random_state)
@@ -150,7 +148,7 @@ class SampleGridDisplay:
             When the shapes of `X`, `y` and `image_shape` do not fit, or there is nothing to draw.
         """
         options = {"image_shape": image_shape, "channel_axis": channel_axis, "pixel_range": pixel_range}
-        _check("SampleGridDisplay", n_per_class=n_per_class, ax=ax, **options)
+        _check(n_per_class=n_per_class, ax=ax, **options)
         rows, shape = flatten_images(X)
         pixels = np.asarray(rows).reshape(shape)
         images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(as_labels(y))
@@ -184,7 +182,7 @@ class SampleGridDisplay:
         """
         mosaic = _mosaic(self.rows, self.pixel_range)
         cell = mosaic.shape[0] / len(self.rows)
-        self.ax_ = _axes(type(self).__name__, ax, figsize=_figure_size(mosaic))
+        self.ax_ = axes_or_new(type(self).__name__, ax, figsize=_figure_size(mosaic))
         self.figure_ = self.ax_.figure
         low, high = self.pixel_range
         self.ax_.imshow(mosaic, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
@@ -196,149 +194,12 @@ class SampleGridDisplay:
         return self
 
 
-class TrainingHistoryDisplay:
-    """The learning curve: bits per dimension, and the accuracy where it was measured, over the epochs.
-
-    Make one with :meth:`from_estimator` or :meth:`from_history`.
-
-    Parameters
-    ----------
-    history : sequence of mapping
-        One for each epoch, with the keys ``epoch`` and ``train_bpd`` and, where there was a validation set,
-        ``valid_bpd`` and ``valid_accuracy``.
-
-    Attributes
-    ----------
-    ax_ : matplotlib Axes
-        Bits per dimension; lower is better.
-    accuracy_ax_ : matplotlib Axes or None
-        The accuracy on an axis of its own on the right; None where there is none.
-    figure_ : matplotlib Figure
-    """
-
-    ax_: Axes
-    accuracy_ax_: Axes | None
-    figure_: Any
-
-    def __init__(self, history: Sequence[Mapping[str, Any]]):
-        self.history = history
-
-    @classmethod
-    def from_estimator(cls, clf: Any, *, ax: Axes | None = None) -> TrainingHistoryDisplay:
-        """Draw the learning curve of a fitted classifier.
-
-        Parameters
-        ----------
-        clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
-            Fitted; its ``history_`` is drawn, of a search that of the best estimator.
-        ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
-
-        Returns
-        -------
-        TrainingHistoryDisplay
-
-        Raises
-        ------
-        InvalidInputError
-            When there is no such classifier in `clf`.
-        """
-        return cls.from_history(unwrap(clf, "history_").history_, ax=ax)
-
-    @classmethod
-    def from_history(
-        cls, history: Iterable[Mapping[str, Any]], *, ax: Axes | None = None
-    ) -> TrainingHistoryDisplay:
-        """Draw the learning curve from the records of the epochs.
-
-        Parameters
-        ----------
-        history : iterable of mapping
-            As in the class's own parameter.
-        ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
-
-        Returns
-        -------
-        TrainingHistoryDisplay
-
-        Raises
-        ------
-        InvalidInputError
-            When there is no epoch to draw.
-        """
-        _check("TrainingHistoryDisplay", ax=ax)
-        if hasattr(history, "to_dict"):
-            history = history.to_dict("records")  # a frame of pandas
-        records = list(history) if isinstance(history, Iterable) else [history]
-        if not all(isinstance(record, Mapping) and "epoch" in record for record in records):
-            raise InvalidInputError(
-                "history must be a list of dicts with the key 'epoch', as history_ is, got "
-                f"{shortened(history)}."
-            )
-        if not records:
-            raise InvalidInputError("history must hold at least one epoch, got none.")
-        return cls(records).plot(ax=ax)
-
-    def plot(self, *, ax: Axes | None = None) -> TrainingHistoryDisplay:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
-
-        Returns
-        -------
-        TrainingHistoryDisplay
-            This object.
-        """
-        self.ax_ = _axes(type(self).__name__, ax, figsize=(6.4, 4.0))
-        self.figure_ = self.ax_.figure
-        self._draw(self.ax_, "train_bpd", label="Training", color="C0")
-        self._draw(self.ax_, "valid_bpd", label="Validation", color="C1")
-        self.ax_.set(xlabel="Epoch", ylabel="Bits per dimension")
-        self.ax_.locator_params(axis="x", integer=True)
-        self.accuracy_ax_ = self._plot_accuracy()
-        lines = [line for axes in (self.ax_, self.accuracy_ax_) if axes is not None for line in axes.lines]
-        self.ax_.legend(handles=lines, loc="center right")
-        return self
-
-    def _plot_accuracy(self) -> Axes | None:
-        if not any("valid_accuracy" in record for record in self.history):
-            return None
-        axes = self.ax_.twinx()
-        self._draw(axes, "valid_accuracy", label="Validation accuracy", color="C2", linestyle="--")
-        axes.set_ylabel("Accuracy")
-        return axes
-
-    def _draw(self, axes: Axes, key: str, **style: Any) -> None:
-        """Draw one curve over the epochs that recorded it, if any did."""
-        points = [(record["epoch"], record[key]) for record in self.history if record.get(key) is not None]
-        if points:
-            axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "", **style)
-
-
-def _check(owner: str, **values: Any) -> None:
-    check_parameters(owner, values, {name: RULES[name] for name in values})
+def _check(**values: Any) -> None:
+    check_parameters("SampleGridDisplay", values, {name: RULES[name] for name in values})
 
 
 def _is_shape(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) in (2, 3) and all(map(whole(1).accepts, value))
-
-
-def _axes(owner: str, ax: Axes | None, figsize: tuple[float, float]) -> Axes:
-    """The axes that were given, or those of a new figure; matplotlib is imported only here."""
-    if ax is not None:
-        return ax
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingPackageError(
-            f'{owner} needs matplotlib, which is not installed. Install it with: pip install "gencls[plot]"'
-        ) from error
-    axes: Axes = plt.subplots(figsize=figsize, layout="constrained")[1]
-    return axes
 
 
 def _channels_last(

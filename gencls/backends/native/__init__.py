@@ -14,7 +14,7 @@ from pathlib import Path
 from . import cache
 from .compiler import CHOICES, Compiler, CompilerError, CompilerHangsError, compilers
 
-__all__ = ["build", "library", "obstacle"]
+__all__ = ["build", "library", "why_unavailable"]
 
 NAMES = (
     "activate",
@@ -23,21 +23,21 @@ NAMES = (
     "concat_elu",
     "concat_elu_gradient",
     "convolve",
+    "filter_gradient",
     "gate",
     "gate_gradient",
-    "kernel_gradient",
     "lanes",
     "linear",
     "linear_gradient",
     "mix",
     "mix_gradient",
-    "transform_kernels",
+    "transform_filters",
 )
 
 
 @functools.cache
-def obstacle() -> str | None:
-    """Why there are no kernels; None if there are."""
+def why_unavailable() -> str | None:
+    """Why the kernels are unavailable; None if they are available."""
     try:
         library()
     except (CompilerError, OSError) as error:

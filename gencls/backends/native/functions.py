@@ -5,27 +5,24 @@ All tensors are float32, on the CPU and contiguous, with the channels last: imag
 
 from __future__ import annotations
 
-from ctypes import c_float, c_int, c_int64, c_uint32, c_void_p
-from functools import cache
+from ctypes import c_float, c_uint32
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import library
+from .calls import call, convolved, filter_gradient, matrix_gradient, multiply, operand, scale_and_shift
 
 __all__ = ["activate", "concat_elu", "convolve", "gate", "linear", "mix"]
 
-TILE = 4  # rows and columns of what is computed at once, as in the kernels
-N_BITS = 16  # of chance for each feature that may be dropped
+N_BITS = 16  # random ones for each feature that may be dropped
 
 
 def convolve(images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
-    """Convolve so that a kernel of two rows ends at the current one, and has `left` columns before it.
+    """Convolve so that a filter of two rows ends at the current one, and has `left` columns before it.
 
-    Minimal filtering: the results are those of a sum over the kernel to about 1e-6 of the largest of them.
+    Minimal filtering: the results are those of a sum over the filter to about 1e-6 of the largest of them.
 
     Parameters
     ----------
@@ -145,7 +142,7 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
         ctx.save_for_backward(images, weight)
         ctx.left = left
-        return _convolved(images, weight, bias, top=1, left=left)
+        return convolved(images, weight, bias, top=1, left=left)
 
     @staticmethod
     @once_differentiable
@@ -155,8 +152,8 @@ class _Convolve(torch.autograd.Function):
         flipped = weight.flip(2, 3).transpose(0, 1)
         left = weight.shape[3] - 1 - ctx.left
         return (
-            _convolved(gradient, flipped, None, top=0, left=left) if ctx.needs_input_grad[0] else None,
-            _kernel_gradient(images, gradient, weight.shape, ctx.left) if ctx.needs_input_grad[1] else None,
+            convolved(gradient, flipped, None, top=0, left=left) if ctx.needs_input_grad[0] else None,
+            filter_gradient(images, gradient, weight.shape, ctx.left) if ctx.needs_input_grad[1] else None,
             gradient.flatten(0, -2).sum(0) if ctx.needs_input_grad[2] else None,
             None,
         )
@@ -169,7 +166,7 @@ class _Linear(torch.autograd.Function):
         weights, features = parts[: len(parts) // 2], parts[len(parts) // 2 :]
         out = features[0].new_empty(*features[0].shape[:-1], len(bias))
         for number, (weight, values) in enumerate(zip(weights, features, strict=True)):
-            _multiply(values, weight.T, bias, out, add=number > 0)
+            multiply(values, weight.T, bias, out, add=number > 0)
         return out
 
     @staticmethod
@@ -180,11 +177,11 @@ class _Linear(torch.autograd.Function):
         weights, features = parts[: len(parts) // 2], parts[len(parts) // 2 :]
         wanted = ctx.needs_input_grad[1:]
         of_weights = [
-            _matrix_gradient(values, gradient).T if needed else None
+            matrix_gradient(values, gradient).T if needed else None
             for values, needed in zip(features, wanted, strict=False)
         ]
         of_features = [
-            _multiply(gradient, weight, None, torch.empty_like(values), add=False) if needed else None
+            multiply(gradient, weight, None, torch.empty_like(values), add=False) if needed else None
             for weight, values, needed in zip(weights, features, wanted[len(weights) :], strict=True)
         ]
         return gradient.flatten(0, -2).sum(0), *of_weights, *of_features
@@ -195,7 +192,7 @@ class _ConcatELU(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
         out = features.new_empty(*features.shape[:-1], 2 * features.shape[-1])
-        _call("concat_elu", features, out, *_pixels(features))
+        call("concat_elu", features, out, *_pixels(features))
         return out
 
     @staticmethod
@@ -203,7 +200,7 @@ class _ConcatELU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Any:
         (features,) = ctx.saved_tensors
         out = torch.empty_like(features)
-        _call("concat_elu_gradient", features, gradient.contiguous(), out, *_pixels(features))
+        call("concat_elu_gradient", features, gradient.contiguous(), out, *_pixels(features))
         return out
 
 
@@ -225,8 +222,8 @@ class _Activate(torch.autograd.Function):
         ctx.sizes = n_images, height * width, channels, n_different
         ctx.dropout = c_uint32(n_dropped), c_float(factor), c_uint32(key)
         out = hidden.new_empty(n_images, height, width, 2 * channels)
-        operands = *_scale_and_shift(scale, shift, channels), *_operand(added, 0.0, channels)
-        _call("activate", hidden, *operands, out, *ctx.sizes, *ctx.dropout)
+        operands = *scale_and_shift(scale, shift, channels), *operand(added, 0.0, channels)
+        call("activate", hidden, *operands, out, *ctx.sizes, *ctx.dropout)
         return out
 
     @staticmethod
@@ -237,9 +234,9 @@ class _Activate(torch.autograd.Function):
         of_hidden = of_sum if scale is None else torch.empty_like(hidden)
         of_scale, of_shift = _zeros_like(scale), _zeros_like(shift)
         channels = hidden.shape[-1]
-        operands = *_scale_and_shift(scale, shift, channels), *_operand(added, 0.0, channels)
+        operands = *scale_and_shift(scale, shift, channels), *operand(added, 0.0, channels)
         gradients = gradient.contiguous(), of_sum, of_hidden, of_scale, of_shift
-        _call("activate_gradient", hidden, *operands, *gradients, *ctx.sizes, *ctx.dropout)
+        call("activate_gradient", hidden, *operands, *gradients, *ctx.sizes, *ctx.dropout)
         return of_hidden, of_scale, of_shift, None if added is None else of_sum, None, None, None
 
 
@@ -252,8 +249,8 @@ class _Gate(torch.autograd.Function):
         n_images, height, width, channels = hidden.shape
         ctx.sizes = n_images, height * width, channels // 2
         out = hidden.new_empty(n_images, height, width, channels // 2)
-        before = _operand(features, 0.0, channels // 2)
-        _call("gate", *before, hidden, *_scale_and_shift(scale, shift, channels), out, *ctx.sizes)
+        before = operand(features, 0.0, channels // 2)
+        call("gate", *before, hidden, *scale_and_shift(scale, shift, channels), out, *ctx.sizes)
         return out
 
     @staticmethod
@@ -262,8 +259,8 @@ class _Gate(torch.autograd.Function):
         hidden, scale, shift = ctx.saved_tensors
         gradient = gradient.contiguous()
         of_hidden, of_scale, of_shift = torch.empty_like(hidden), _zeros_like(scale), _zeros_like(shift)
-        operands = _scale_and_shift(scale, shift, hidden.shape[-1])
-        _call("gate_gradient", hidden, *operands, gradient, of_hidden, of_scale, of_shift, *ctx.sizes)
+        operands = scale_and_shift(scale, shift, hidden.shape[-1])
+        call("gate_gradient", hidden, *operands, gradient, of_hidden, of_scale, of_shift, *ctx.sizes)
         return gradient if ctx.needs_input_grad[0] else None, of_hidden, of_scale, of_shift
 
 
@@ -273,7 +270,7 @@ class _Mix(torch.autograd.Function):
         n_images, height, width, channels = features.shape
         ctx.sizes = n_images, height * width, channels, right.shape[1]
         inner, out = features.new_empty(n_images, height * width, right.shape[1]), torch.empty_like(features)
-        _call("mix", features, left, right, inner, out, *ctx.sizes)
+        call("mix", features, left, right, inner, out, *ctx.sizes)
         ctx.save_for_backward(features, left, right, inner)
         return out
 
@@ -283,71 +280,8 @@ class _Mix(torch.autograd.Function):
         features, left, right, inner = ctx.saved_tensors
         gradients = tuple(torch.empty_like(each) for each in (features, left, right))
         operands = features, left, right, inner, gradient.contiguous(), torch.empty_like(inner)
-        _call("mix_gradient", *operands, *gradients, *ctx.sizes)
+        call("mix_gradient", *operands, *gradients, *ctx.sizes)
         return gradients
-
-
-def _convolved(images: Tensor, weight: Tensor, bias: Tensor | None, top: int, left: int) -> Tensor:
-    n_out, n_in, _, columns = weight.shape
-    n_points = _points(columns)
-    transformed = images.new_empty(n_points, n_in, _padded(n_out))
-    strides = (c_int64 * 4)(*weight.stride())
-    _call("transform_kernels", c_int(columns), weight, strides, transformed, n_in, n_out)
-    out = images.new_empty(*images.shape[:-1], n_out)
-    needed = n_in + n_points * _block() * (n_in + _padded(n_out))
-    workspace = images.new_empty(torch.get_num_threads(), needed)
-    sizes = *images.shape, n_out, top, left
-    _call("convolve", c_int(columns), images, transformed, bias, out, *sizes, workspace)
-    return out
-
-
-def _kernel_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: int) -> Tensor:
-    n_out, n_in, _, columns = shape
-    n_points, wide = _points(columns), _padded(n_out)
-    out = images.new_empty(shape)
-    needed = n_in + wide + n_points * _block() * (n_in + wide) + n_points * n_in * wide
-    n_images, height, width, _ = images.shape
-    n_threads = _threads(n_images * -(-height // TILE) * -(-width // TILE))
-    workspace = images.new_empty(n_threads, needed)
-    sizes = *images.shape, n_out, 1, left
-    _call("kernel_gradient", c_int(columns), images, gradient, out, *sizes, workspace, n_threads=n_threads)
-    return out
-
-
-def _multiply(values: Tensor, matrix: Tensor, bias: Tensor | None, out: Tensor, *, add: bool) -> Tensor:
-    """Values (..., in) times a matrix (in, out), into or onto `out`."""
-    n_in, n_out = matrix.shape
-    packed = F.pad(matrix, (0, _padded(n_out) - n_out)).contiguous()
-    workspace = values.new_empty(torch.get_num_threads(), _block() * _padded(n_out))
-    sizes = values.numel() // n_in, n_in, n_out
-    _call("linear", values, packed, bias, out, *sizes, c_int(add), workspace)
-    return out
-
-
-def _matrix_gradient(values: Tensor, gradient: Tensor) -> Tensor:
-    """The sum over all positions of the products of values (..., in) and gradients (..., out): (in, out)."""
-    n_in, n_out = values.shape[-1], gradient.shape[-1]
-    out = values.new_empty(n_in, _padded(n_out))
-    n_positions = values.numel() // n_in
-    n_threads = _threads(n_positions)
-    workspace = values.new_empty(n_threads, (_block() + n_in) * _padded(n_out))
-    sizes = n_positions, n_in, n_out
-    _call("linear_gradient", values, gradient, out, *sizes, workspace, n_threads=n_threads)
-    return out[:, :n_out]
-
-
-def _scale_and_shift(scale: Tensor | None, shift: Tensor | None, channels: int) -> tuple[Any, ...]:
-    return *_operand(scale, 1.0, channels), *_operand(shift, 0.0, channels)
-
-
-def _operand(values: Tensor | None, otherwise: float, channels: int) -> tuple[Tensor, int]:
-    """Values of as many channels, and how far on those of the next image or pixel are; or one for all."""
-    return (_constant(otherwise, channels), 0) if values is None else (values, channels)
-
-
-@cache
-def _constant(value: float, channels: int) -> Tensor:
-    return torch.full((channels,), value, dtype=torch.float32, device="cpu")
 
 
 def _zeros_like(values: Tensor | None) -> Tensor | None:
@@ -357,45 +291,3 @@ def _zeros_like(values: Tensor | None) -> Tensor | None:
 def _pixels(features: Tensor) -> tuple[int, int]:
     """How many positions, and how many channels each has."""
     return features.numel() // features.shape[-1], features.shape[-1]
-
-
-def _points(columns: int) -> int:
-    """At how many points the product of a tile and a kernel of this many columns is taken."""
-    return 5 * (columns + 3)
-
-
-@cache
-def _block() -> int:
-    return int(library().gencls_block())
-
-
-@cache
-def _lanes() -> int:
-    return int(library().gencls_lanes())
-
-
-def _padded(channels: int) -> int:
-    """What a multiple of the processor's vectors takes."""
-    return -(-channels // _lanes()) * _lanes()
-
-
-def _threads(n_items: int) -> int:
-    """As many as torch has, but no more than have a block of tiles or positions to work on."""
-    return max(1, min(torch.get_num_threads(), -(-n_items // _block())))
-
-
-def _call(name: str, *arguments: Any, n_threads: int | None = None) -> None:
-    """Call a kernel with all of torch's threads or fewer; whole numbers have 64 bits."""
-    function = getattr(library(), f"gencls_{name}")
-    function.restype = None
-    function(*map(_as_c, arguments), c_int(n_threads or torch.get_num_threads()))
-
-
-def _as_c(value: Any) -> Any:
-    if value is None:
-        return c_void_p()
-    if isinstance(value, Tensor):
-        if value.dtype != torch.float32 or value.device.type != "cpu":  # a kernel would read something else
-            raise TypeError(f"kernels take float32 on the CPU, got {value.dtype} on {value.device}")
-        return c_void_p(value.data_ptr())
-    return c_int64(value) if isinstance(value, int) else value

@@ -2,7 +2,7 @@
 // channels). Compiled when it is first needed; `__init__.py` says how.
 //
 // The shifted convolutions are computed by minimal filtering (S. Winograd 1980; A. Lavin and S. Gray 2016, "Fast
-// Algorithms for Convolutional Neural Networks"): of a tile of 4×4 outputs, the window of inputs, the kernel and the
+// Algorithms for Convolutional Neural Networks"): of a tile of 4×4 outputs, the inputs, the filter and the
 // result are transformed so that their product is one number for each of P = 25 or 30 points instead of 64 or 96.
 // That product over the channels is a matrix product, and takes most of the time.
 
@@ -46,23 +46,23 @@ INLINE Int padded(Int channels) { return (channels + LANES - 1) / LANES * LANES;
 // ---------------------------------------------------------------------------------------- transforms
 
 // F(4, K) by Toom-Cook, of the points 0, 1, -1, 2, (-2,) and infinity.
-template <int K> struct Filter;
+template <int K> struct Filtering;
 
-template <> struct Filter<2> {
+template <> struct Filtering<2> {
     static constexpr int N = 5;
     static constexpr float INPUT[N][N] = {
         {2, -1, -2, 1, 0}, {0, -2, -1, 1, 0}, {0, 2, -3, 1, 0}, {0, -1, 0, 1, 0}, {0, 2, -1, -2, 1}};
-    static constexpr float KERNEL[N][2] = {
+    static constexpr float FILTER[N][2] = {
         {1 / 2.f, 0}, {-1 / 2.f, -1 / 2.f}, {-1 / 6.f, 1 / 6.f}, {1 / 6.f, 1 / 3.f}, {0, 1}};
     static constexpr float OUTPUT[TILE][N] = {
         {1, 1, 1, 1, 0}, {0, 1, -1, 2, 0}, {0, 1, 1, 4, 0}, {0, 1, -1, 8, 1}};
 };
 
-template <> struct Filter<3> {
+template <> struct Filtering<3> {
     static constexpr int N = 6;
     static constexpr float INPUT[N][N] = {{4, 0, -5, 0, 1, 0},   {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
                                           {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}};
-    static constexpr float KERNEL[N][3] = {
+    static constexpr float FILTER[N][3] = {
         {1 / 4.f, 0, 0},          {-1 / 6.f, -1 / 6.f, -1 / 6.f}, {-1 / 6.f, 1 / 6.f, -1 / 6.f},
         {1 / 24.f, 1 / 12.f, 1 / 6.f}, {1 / 24.f, -1 / 12.f, 1 / 6.f}, {0, 0, 1}};
     static constexpr float OUTPUT[TILE][N] = {
@@ -71,8 +71,8 @@ template <> struct Filter<3> {
 
 // The matrices, and their transposes for the gradients.
 template <class F> struct Input { static constexpr float at(int i, int j) { return F::INPUT[i][j]; } };
-template <class F> struct Kernel { static constexpr float at(int i, int j) { return F::KERNEL[i][j]; } };
-template <class F> struct KernelT { static constexpr float at(int i, int j) { return F::KERNEL[j][i]; } };
+template <class F> struct Filter { static constexpr float at(int i, int j) { return F::FILTER[i][j]; } };
+template <class F> struct FilterT { static constexpr float at(int i, int j) { return F::FILTER[j][i]; } };
 template <class F> struct Output { static constexpr float at(int i, int j) { return F::OUTPUT[i][j]; } };
 template <class F> struct OutputT { static constexpr float at(int i, int j) { return F::OUTPUT[j][i]; } };
 
@@ -196,8 +196,8 @@ INLINE void transform_window(const float* x, const Images& s, Int channels, Int 
 template <int K>
 INLINE void write_tile(const float* products, Int wide, const float* bias, float* y, const Images& s, Int channels,
                        const Tile& tile) {
-    using Down = Filter<2>;
-    using Across = Filter<K>;
+    using Down = Filtering<2>;
+    using Across = Filtering<K>;
     int rows = at_most(TILE, s.height - tile.row), columns = at_most(TILE, s.width - tile.column);
     float* to = y + ((tile.image * s.height + tile.row) * s.width + tile.column) * channels;
     for (Int c = 0; c < channels; c += LANES) {  // the products have channels beyond the last one, as padding
@@ -221,8 +221,8 @@ INLINE void write_tile(const float* products, Int wide, const float* bias, float
 template <int K>
 static void convolve(const float* x, const float* u, const float* bias, float* y, const Images& s, Int in, Int out,
                      Int top, Int left, float* workspace, int threads) {
-    using Down = Filter<2>;
-    using Across = Filter<K>;
+    using Down = Filtering<2>;
+    using Across = Filtering<K>;
     constexpr int P = Down::N * Across::N;
     Int wide = padded(out), needed = in + P * BLOCK * (in + wide);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
@@ -246,29 +246,29 @@ static void convolve(const float* x, const float* u, const float* bias, float* y
 }
 
 template <int K>
-static void transform_kernels(const float* w, const Int* stride, float* u, Int in, Int out, int threads) {
-    using Down = Filter<2>;
-    using Across = Filter<K>;
+static void transform_filters(const float* w, const Int* stride, float* u, Int in, Int out, int threads) {
+    using Down = Filtering<2>;
+    using Across = Filtering<K>;
     Int wide = padded(out);
 #pragma omp parallel for num_threads(threads)
     for (Int i = 0; i < in; ++i)
         for (Int o = 0; o < wide; o += LANES) {
-            Vector kernels[2][K]{}, found[Down::N][Across::N];
+            Vector filters[2][K]{}, found[Down::N][Across::N];
             for (int lane = 0; lane < at_most(LANES, out - o); ++lane)
                 for (int a = 0; a < 2; ++a)
                     for (int b = 0; b < K; ++b)
-                        kernels[a][b][lane] = w[(o + lane) * stride[0] + i * stride[1] + a * stride[2] + b * stride[3]];
-            transform<Kernel<Down>, Kernel<Across>>(kernels, found);
+                        filters[a][b][lane] = w[(o + lane) * stride[0] + i * stride[1] + a * stride[2] + b * stride[3]];
+            transform<Filter<Down>, Filter<Across>>(filters, found);
             for (int a = 0; a < Down::N; ++a)
                 for (int b = 0; b < Across::N; ++b) store(u + ((a * Across::N + b) * in + i) * wide + o, found[a][b]);
         }
 }
 
 template <int K>
-static void kernel_gradient(const float* x, const float* dy, float* dw, const Images& s, Int in, Int out, Int top,
+static void filter_gradient(const float* x, const float* dy, float* dw, const Images& s, Int in, Int out, Int top,
                             Int left, float* workspace, int threads) {
-    using Down = Filter<2>;
-    using Across = Filter<K>;
+    using Down = Filtering<2>;
+    using Across = Filtering<K>;
     constexpr int P = Down::N * Across::N;
     Int wide = padded(out), needed = in + wide + P * BLOCK * (in + wide), size = P * in * wide;
     float* sums = workspace + threads * needed;  // of each thread
@@ -299,7 +299,7 @@ static void kernel_gradient(const float* x, const float* dy, float* dw, const Im
                 for (int a = 0; a < Down::N; ++a)
                     for (int b = 0; b < Across::N; ++b)
                         from[a][b] += load(sums + thread * size + ((a * Across::N + b) * in + i) * wide + o);
-            transform<KernelT<Down>, KernelT<Across>>(from, found);
+            transform<FilterT<Down>, FilterT<Across>>(from, found);
             for (int lane = 0; lane < at_most(LANES, out - o); ++lane)
                 for (int a = 0; a < 2; ++a)
                     for (int b = 0; b < K; ++b) dw[(((o + lane) * in + i) * 2 + a) * K + b] = found[a][b][lane];
@@ -408,8 +408,8 @@ extern "C" {
 int gencls_lanes() { return LANES; }
 int gencls_block() { return BLOCK; }
 
-void gencls_transform_kernels(int k, const float* w, const Int* stride, float* u, Int in, Int out, int threads) {
-    (k == 3 ? transform_kernels<3> : transform_kernels<2>)(w, stride, u, in, out, threads);
+void gencls_transform_filters(int k, const float* w, const Int* stride, float* u, Int in, Int out, int threads) {
+    (k == 3 ? transform_filters<3> : transform_filters<2>)(w, stride, u, in, out, threads);
 }
 
 void gencls_convolve(int k, const float* x, const float* u, const float* bias, float* y, Int number, Int height,
@@ -418,10 +418,10 @@ void gencls_convolve(int k, const float* x, const float* u, const float* bias, f
     (k == 3 ? convolve<3> : convolve<2>)(x, u, bias, y, s, in, out, top, left, workspace, threads);
 }
 
-void gencls_kernel_gradient(int k, const float* x, const float* dy, float* dw, Int number, Int height, Int width,
+void gencls_filter_gradient(int k, const float* x, const float* dy, float* dw, Int number, Int height, Int width,
                             Int in, Int out, Int top, Int left, float* workspace, int threads) {
     Images s{number, height, width};
-    (k == 3 ? kernel_gradient<3> : kernel_gradient<2>)(x, dy, dw, s, in, out, top, left, workspace, threads);
+    (k == 3 ? filter_gradient<3> : filter_gradient<2>)(x, dy, dw, s, in, out, top, left, workspace, threads);
 }
 
 // y = bias + x · w, for w (in, padded(out)); or added to y, without a bias.

@@ -57,10 +57,10 @@ def test_every_program_for_safetensors_can_open_it(path):
 
 def test_every_altered_bit_is_found(path):
     content = path.read_bytes()
-    chance = random.Random(0)
+    rng = random.Random(0)
     for position in range(len(content)):
         altered = bytearray(content)
-        altered[position] ^= 1 << chance.randrange(8)
+        altered[position] ^= 1 << rng.randrange(8)
         path.write_bytes(altered)
         with pytest.raises(ModelFileError, match=re.escape(str(path))):
             read_model_file(path)

@@ -8,7 +8,7 @@ import torch
 
 from gencls import ConditionalPixelCNN, list_conditioners
 from gencls.inference import ancestral_sample, cached_sample
-from gencls.inference.cached_network import IncrementalPixelCNN
+from gencls.inference.cached_network import CachedPixelCNN
 from gencls.inference.sampling import draw_noise
 
 SHAPES = [(1, 1, 1), (1, 1, 2), (1, 2, 1), (2, 3, 5), (1, 7, 7), (4, 1, 9), (3, 9, 4)]
@@ -52,7 +52,7 @@ def test_steps_give_the_outputs_of_the_whole_network(conditioner):
     with torch.inference_mode():
         modulations = model.modulate_images(torch.tensor([2, 0, 1]))
         expected = model.network(images, modulations)[0]
-        network = IncrementalPixelCNN(model.network, modulations, 3)
+        network = CachedPixelCNN(model.network, modulations, 3)
         for row, column in np.ndindex(6, 5):
             if column == 0:
                 network.enter(row)
@@ -65,7 +65,7 @@ def test_steps_give_the_outputs_of_the_whole_network(conditioner):
 def test_a_pixel_that_is_put_matters():
     model = make_model((1, 2, 2))
     with torch.inference_mode():
-        network = IncrementalPixelCNN(model.network, model.modulate_images(torch.tensor([0, 0])), 2)
+        network = CachedPixelCNN(model.network, model.modulate_images(torch.tensor([0, 0])), 2)
         network.begin_row(0)
         first = network.step(0, 0)
         network.put(0, torch.tensor([[-1.0], [1.0]], dtype=torch.float64))

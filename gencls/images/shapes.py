@@ -1,0 +1,167 @@
+"""Shapes of images in the layout of a user: how flat rows fold, and where the channels are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from math import isqrt, prod
+
+from ..errors import AmbiguousShapeWarning, InvalidInputError
+
+__all__ = ["check_shape", "fold_shape", "image_shape_of", "tensor_shape_of"]
+
+MAX_CHANNELS = 4
+LARGE_STRIP = 64  # features from which a strip of one row is probably not meant
+LARGE_SIDE = 8  # rows from which three or four columns are rather channels
+
+
+def image_shape_of(
+    sample_shape: tuple[int, ...], given: Sequence[int] | None, channel_axis: int
+) -> tuple[int, ...]:
+    """The shape of an image, from that of a sample.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        (n_features,), (H, W), (H, W, C) or (C, H, W).
+    given : sequence of int or None
+        The shape that a user gave; None where it follows from the sample's.
+    channel_axis : {-1, 1}
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    InvalidInputError
+        If the shapes do not fit each other or may mean other images.
+    """
+    given = None if given is None else tuple(int(size) for size in given)
+    if len(sample_shape) > 1:
+        if given not in (None, sample_shape):
+            raise InvalidInputError(
+                f"X has images of shape {sample_shape}, but image_shape={given}. "
+                "Leave image_shape out, or reshape X."
+            )
+        if given is None:
+            _check_not_one_photograph(sample_shape)
+        return sample_shape
+    n_features = sample_shape[0]
+    if given is None:
+        return fold_shape(n_features, channel_axis)
+    if prod(given) != n_features:
+        raise InvalidInputError(
+            f"X has {n_features} features, but image_shape={given} needs {prod(given)}. "
+            "Give the image_shape that the rows of X have."
+        )
+    return given
+
+
+def tensor_shape_of(image_shape: tuple[int, ...], channel_axis: int) -> tuple[int, int, int]:
+    """C, H and W of an image.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are too many channels.
+    """
+    if len(image_shape) == 2:
+        return (1, image_shape[0], image_shape[1])
+    last = channel_axis == -1
+    channels = image_shape[-1] if last else image_shape[0]
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise InvalidInputError(
+            f"Images must have 1 to {MAX_CHANNELS} channels, got {channels} in images of shape "
+            f"{image_shape} with channel_axis={channel_axis}. Use channel_axis={1 if last else -1} "
+            f"if the channels come {'first' if last else 'last'}."
+        )
+    height, width = image_shape[:2] if last else image_shape[1:]
+    return channels, height, width
+
+
+def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
+    """The shape of a flat row as a grey image, without `image_shape`: a square, else a strip of one row.
+
+    Raises
+    ------
+    InvalidInputError
+        If rows have the length of square images in colour.
+
+    Warns
+    -----
+    AmbiguousShapeWarning
+        If a strip is so long that it is probably not meant.
+    """
+    side = isqrt(n_features)
+    if side * side == n_features:
+        return side, side
+    side = isqrt(n_features // 3)
+    if side > 2 and 3 * side * side == n_features:
+        ways = [f"image_shape=({side}, {side}, 3)", f"image_shape=(3, {side}, {side}) with channel_axis=1"]
+        first, second = ways if channel_axis == -1 else reversed(ways)
+        raise InvalidInputError(
+            f"X has {n_features} features, as {side}×{side} images in colour have. Give {first} if the "
+            f"channels come {'last' if channel_axis == -1 else 'first'}, or {second}; reshape X; or give "
+            f"image_shape=(1, {n_features}) if a row is meant to be one row of grey pixels."
+        )
+    if n_features >= LARGE_STRIP:
+        warnings.warn(
+            f"X has {n_features} features, which make no square: each row of X is taken for an image of one "
+            f"row. Give the image_shape that they have, or (1, {n_features}) if that is meant.",
+            AmbiguousShapeWarning,
+            stacklevel=2,
+        )
+    return 1, n_features
+
+
+def check_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
+    """Raise unless X has images of a shape, or flat rows of them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of X: (N, ...).
+    image_shape : tuple of int
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    n_features = prod(image_shape)
+    if shape[1:] in {image_shape, (n_features,)}:
+        return
+    advice = _way_to_fit(shape, image_shape)
+    if len(shape) == 2:
+        raise InvalidInputError(
+            f"X has {shape[1]} features, but GenerativeBayesClassifier is expecting {n_features} "
+            f"features as input, or images of shape {image_shape}.{advice}"
+        )
+    raise InvalidInputError(
+        f"X must have images of shape {image_shape} as in fit, or flat rows of {n_features} "
+        f"features, got {shape[1:]}.{advice}"
+    )
+
+
+def _way_to_fit(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
+    """How X of this shape becomes images of the fitted shape, if it can."""
+    sides = shape[1:]
+    if shape == image_shape:
+        return " Put a single image into a list: [X]."
+    if len(sides) == 3 and (*sides[1:], sides[0]) == image_shape:
+        return " Move the channels to the end: np.moveaxis(X, 1, -1)."
+    if len(sides) == 3 and (sides[-1], *sides[:-1]) == image_shape:
+        return " Move the channels to the front: np.moveaxis(X, -1, 1)."
+    if [side for side in sides if side > 1] == [side for side in image_shape if side > 1]:
+        return f" Reshape them: X.reshape(-1, {', '.join(map(str, image_shape))})."
+    return ""
+
+
+def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
+    """Raise if grey images have a shape as the rows of a photograph have."""
+    if len(image_shape) == 2 and image_shape[0] >= LARGE_SIDE and image_shape[1] in (3, 4):
+        raise InvalidInputError(
+            f"X has grey images of shape {image_shape}, as if one photograph in colour were many images. Put "
+            "a single image into a list: [X]. If grey images are meant, give X[..., None], or "
+            f"image_shape={image_shape}."
+        )

@@ -1,0 +1,149 @@
+"""From a fitted classifier to a model file. What `write_model` writes, `read_model` accepts."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from torch import Tensor
+
+from .._common.validation import Rule, shortened
+from .._version import __version__
+from ..conditioners import CONDITIONERS
+from ..density.model import ConditionalPixelCNN
+from ..errors import InvalidParameterError, ModelFileError
+from ..images.codec import ImageCodec
+from .container import StrPath, check_claims, write_model_file
+from .faults import not_to_be_saved
+from .json_values import NUMBERS, parse_json, to_json
+from .reading import restore
+from .snapshot import NOT_KEPT, Snapshot
+from .weights import check_scores, check_weights
+
+__all__ = ["write_model"]
+
+
+def write_model(
+    path: StrPath,
+    snapshot: Snapshot,
+    model: Mapping[str, Any],
+    trained: ConditionalPixelCNN,
+    rules: Mapping[str, Rule],
+    *,
+    half: bool = False,
+    card: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model file, unless it could not be read again.
+
+    Parameters
+    ----------
+    path : str or path-like
+    snapshot : Snapshot
+    model : mapping
+        The parameters of `ConditionalPixelCNN` that the weights belong to.
+    trained : ConditionalPixelCNN
+        With these weights.
+    rules : mapping of str to Rule
+        What each parameter of the constructor must be.
+    half, card
+        As in `GenerativeBayesClassifier.save`.
+    """
+    description = _describe(snapshot) | {"card": _check_card(card)}
+    weights = {name: _for_file(tensor, half) for name, tensor in snapshot.weights.items()}
+    with not_to_be_saved():
+        check_claims(description, weights)
+        restore(parse_json(json.dumps(description)), weights, rules)
+        check_weights(model, weights)
+        check_scores(trained)
+    write_model_file(path, description, weights)
+
+
+def _describe(snapshot: Snapshot) -> dict[str, Any]:
+    kept = {name: value for name, value in snapshot.parameters.items() if name not in NOT_KEPT}
+    rows = [{name: value for name, value in row.items() if name != "batches"} for row in snapshot.history]
+    return {
+        "versions": {
+            "gencls": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+            "torch": str(torch.__version__),
+        },
+        "parameters": _where_possible(kept),
+        "conditioner": _describe_conditioner(snapshot),
+        "codec": _describe_codec(snapshot.codec),
+        "fitted": {name: _required(name, value) for name, value in snapshot.fitted.items()},
+        "history": [_where_possible(row) for row in rows],
+        "n_steps": snapshot.n_steps,
+    }
+
+
+def _describe_conditioner(snapshot: Snapshot) -> dict[str, Any]:
+    given, kind = snapshot.parameters["conditioner"], type(snapshot.conditioner)
+    hyper: dict[str, Any] = snapshot.conditioner.get_params(deep=False)  # type: ignore[operator]
+    return {
+        "name": given if isinstance(given, str) else CONDITIONERS.name_of(kind),
+        "given_by_name": isinstance(given, str),
+        "class": f"{kind.__module__}:{kind.__qualname__}",
+        "parameters": {name: _required(f"conditioner__{name}", value) for name, value in hyper.items()},
+    }
+
+
+def _describe_codec(codec: ImageCodec) -> dict[str, Any]:
+    if codec.dtype_.name not in NUMBERS:
+        raise ModelFileError(
+            f"Images of the dtype {codec.dtype_} cannot be saved. Fit on integers, or on floats of up to 64 "
+            "bits."
+        )
+    return {
+        "image_shape": list(codec.image_shape_),
+        "sample_shape": list(codec.sample_shape_),
+        "channel_axis": int(codec.channel_axis),
+        "low": codec.low_,
+        "high": codec.high_,
+        "n_levels": codec.n_levels_,
+        "dtype": codec.dtype_.name,
+    }
+
+
+def _where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON, without what JSON cannot hold."""
+    written = {}
+    for name, value in values.items():
+        try:
+            written[name] = to_json(value)
+        except TypeError:
+            continue
+    return written
+
+
+def _required(name: str, value: Any) -> Any:
+    try:
+        return to_json(value)
+    except TypeError as error:
+        raise ModelFileError(
+            f"{name} cannot be saved, as {error}. A model file holds numbers, bools, strings, and lists, "
+            "tuples, dicts and arrays of these; pickle takes anything."
+        ) from error
+
+
+def _check_card(card: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The card as `read_card` will give it."""
+    try:
+        return json.loads(json.dumps(dict(card or {})))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidParameterError(
+            f"The parameter 'card' of save must be a dict that JSON can hold, got {shortened(card)} "
+            f"({error})."
+        ) from error
+
+
+def _for_file(tensor: Tensor, half: bool) -> Tensor:
+    """A copy that shares no memory with another tensor."""
+    dtype = torch.float16 if half and tensor.dtype == torch.float32 else tensor.dtype
+    return tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
