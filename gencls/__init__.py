@@ -1,6 +1,8 @@
 """gencls: generative image classification with class-conditional PixelCNN++ and Bayes' theorem."""
 
 from ._version import __version__ as __version__
+from .augmentations import Flip, RandomCrop, Shift
+from .backends.compute import Compute
 from .conditioners import (
     Conditioner,
     Modulation,
@@ -39,29 +41,42 @@ from .errors import (
     TrainingDivergedWarning,
     TrainingInterruptedWarning,
 )
-from .estimators.classifier import GenerativeBayesClassifier
-from .estimators.pretrained import list_pretrained, load_pretrained, model_card
+from .estimators import (
+    GenerativeBayesClassifier,
+    MeanJointClassifier,
+    list_pretrained,
+    list_recipes,
+    load_pretrained,
+    model_card,
+)
 from .images.codec import ImageCodec
 from .images.reading import ReadImages
 from .metrics.probabilities import bits_per_dim, expected_calibration_error, neg_bits_per_dim_scorer
+from .objectives import Hybrid, Likelihood
+from .training.plan import Stage
 
 __all__ = [
     "AmbiguousShapeWarning",
     "AugmentationContractError",
     "AugmentationError",
     "CompilationWarning",
+    "Compute",
     "ConditionalPixelCNN",
     "Conditioner",
     "ConditionerContractError",
     "ConditionerError",
     "DataSetError",
     "DiscretizedLogisticMixture",
+    "Flip",
     "GenclsError",
     "GenerativeBayesClassifier",
+    "Hybrid",
     "ImageCodec",
     "ImageFileError",
     "InvalidInputError",
     "InvalidParameterError",
+    "Likelihood",
+    "MeanJointClassifier",
     "MissingPackageError",
     "ModelFileError",
     "Modulation",
@@ -73,10 +88,13 @@ __all__ = [
     "PixelScaleWarning",
     "PluginContractError",
     "PluginError",
+    "RandomCrop",
     "ReadImages",
+    "Shift",
     "Site",
     "Sites",
     "SkippedFilesWarning",
+    "Stage",
     "TrainingDivergedWarning",
     "TrainingInterruptedWarning",
     "bits_per_dim",
@@ -84,6 +102,7 @@ __all__ = [
     "get_conditioner",
     "list_conditioners",
     "list_pretrained",
+    "list_recipes",
     "load_pretrained",
     "model_card",
     "neg_bits_per_dim_scorer",

@@ -23,6 +23,7 @@ __all__ = [
     "either",
     "flag",
     "listed",
+    "margin",
     "not_negative",
     "optional",
     "positive",
@@ -73,6 +74,13 @@ def not_negative() -> Rule:
 def share() -> Rule:
     """A number from 0 to below 1."""
     return real("a number from 0 to below 1", lambda value: 0 <= value < 1)
+
+
+def margin() -> Rule:
+    """A number of nats above 0, possibly infinite."""
+    return real(
+        "a number above 0, in nats", lambda value: value > 0 and (isfinite(as_float(value)) or value == inf)
+    )
 
 
 def as_float(value: float) -> float:

@@ -1,36 +1,31 @@
-r"""Images that are equally likely mirrored left to right.
+r"""Images that are equally likely the other way round.
 
 .. math::
     p(x \mid c) = \tfrac12\, q(x \mid c) + \tfrac12\, q(\bar x \mid c)
 
-where q is the density of the network and a bar mirrors an image. Levels are (N, C, H, W) throughout.
+where q is the density of the network and a bar flips an image left to right.
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-__all__ = ["log_mean_exp", "mirror", "mirror_at_random", "mirror_where"]
+from .base import Augmentation
+
+__all__ = ["Flip"]
 
 
-def mirror(levels: Tensor) -> Tensor:
-    """All images, left to right."""
-    return levels.flip(-1)
+class Flip(Augmentation):
+    """Flip images left to right, as photographs may be and digits may not.
 
+    Training flips each image with probability 1/2 in each batch, and the density is the mean of those of an
+    image and its flipped copy. Scoring takes twice as long.
+    """
 
-def mirror_where(levels: Tensor, chosen: Tensor) -> Tensor:
-    """The images that are chosen, a bool for each (N,), mirrored; the others as they are."""
-    return torch.where(chosen[:, None, None, None], mirror(levels), levels)
+    def per_batch(self, levels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        chosen = (torch.rand(len(levels), generator=generator) < 0.5).to(levels.device)
+        return torch.where(chosen[:, None, None, None], levels.flip(-1), levels)
 
-
-def mirror_at_random(levels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Flip every image with probability 1/2, by a generator on the CPU or by torch's own stream."""
-    return mirror_where(levels, (torch.rand(len(levels), generator=generator) < 0.5).to(levels.device))
-
-
-def log_mean_exp(one: Tensor, other: Tensor) -> Tensor:
-    """The logarithm of the mean of two probabilities that are given as logarithms; exactly symmetric."""
-    return torch.logaddexp(one, other) - math.log(2)
+    def orbit(self, levels: Tensor) -> list[Tensor]:
+        return [levels, levels.flip(-1)]

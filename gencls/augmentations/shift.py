@@ -1,35 +1,52 @@
-"""Images moved by a few pixels: more training images than there are."""
+"""Images moved by a few pixels."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["shift_at_random"]
+from .._common.validation import check_parameters, shortened, whole
+from ..errors import InvalidParameterError
+from .base import Augmentation
+
+__all__ = ["Shift"]
 
 
-def shift_at_random(levels: Tensor, most: int, generator: torch.Generator | None = None) -> Tensor:
-    """Every image moved by up to `most` pixels up or down and left or right; what moves in repeats the edge.
+class Shift(Augmentation):
+    """Move each image by a few pixels, up or down and left or right; the pixels at the edge are repeated.
+
+    It is meant against overfitting of few images by a hybrid objective. The density also learns the repeated
+    edges, so that a long training by maximum likelihood gets worse.
 
     Parameters
     ----------
-    levels : Tensor of shape (N, C, H, W)
-    most : int
-        Not negative. All moves are equally likely.
-    generator : torch.Generator, optional
-        On the CPU; without it torch's own stream.
-
-    Returns
-    -------
-    Tensor of shape (N, C, H, W)
+    most : int, default=1
+        Pixels by which images are moved at most, from 0 and below their sides. All moves are equally likely.
     """
-    n_images, n_channels, height, width = levels.shape
-    rows, columns = (_moved(n_images, size, most, generator).to(levels.device) for size in (height, width))
-    taller = levels.gather(2, rows[:, None, :, None].expand(-1, n_channels, -1, width))
-    return taller.gather(3, columns[:, None, None, :].expand(-1, n_channels, height, -1))
 
+    def __init__(self, most: int = 1):
+        self.most = most
 
-def _moved(n_images: int, size: int, most: int, generator: torch.Generator | None) -> Tensor:
-    """For each image (N, size), where the pixels along an axis come from."""
-    moves = torch.randint(-most, most + 1, (n_images, 1), generator=generator)
-    return (torch.arange(size) + moves).clamp(0, size - 1)
+    def per_batch(self, levels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if self.most == 0:
+            return levels
+        n_images, n_channels, height, width = levels.shape
+        rows, columns = (
+            self._origins(n_images, size, generator).to(levels.device) for size in (height, width)
+        )
+        taller = levels.gather(2, rows[:, None, :, None].expand(-1, n_channels, -1, width))
+        return taller.gather(3, columns[:, None, None, :].expand(-1, n_channels, height, -1))
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        check_parameters("Shift", self.get_params(), {"most": whole(0)})
+        sides = image_shape[1:]
+        if self.most >= max(sides):
+            raise InvalidParameterError(
+                f"The parameter 'most' of Shift must be below the sides of the images, {sides}, got "
+                f"{shortened(self.most)}. One or two pixels are usual."
+            )
+
+    def _origins(self, n_images: int, size: int, generator: torch.Generator | None) -> Tensor:
+        """For each image (N, size), where the pixels along an axis come from."""
+        moves = torch.randint(-self.most, self.most + 1, (n_images, 1), generator=generator)
+        return (torch.arange(size) + moves).clamp(0, size - 1)

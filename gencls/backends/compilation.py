@@ -22,7 +22,9 @@ MOST_VARIANTS = 64  # of a compiled function: with and without gradients, short-
 INSIDE = re.compile(r"torch\.(_dynamo|_functorch|_higher_order_ops|_inductor|_logging|_subclasses|fx|jit)\b")
 
 
-def choose_way(precision: str, device: torch.device, *, compile: bool) -> tuple[Precision, bool]:
+def choose_way(
+    precision: str, device: torch.device, *, compile: bool, warn: bool = True
+) -> tuple[Precision, bool]:
     """In which precision the network computes on a device, and whether by compiled kernels.
 
     On a CPU these are our own, for float32. They are as fast as torch is in bfloat16 or faster, so that
@@ -34,23 +36,25 @@ def choose_way(precision: str, device: torch.device, *, compile: bool) -> tuple[
         One of `gencls.backends.device.PRECISIONS`.
     device : torch.device
     compile : bool
-        Whether compiled kernels are wanted; where they cannot be had, a warning says why.
+        Whether compiled kernels are wanted.
+    warn : bool, default=True
+        Whether a warning says why there are none.
 
     Returns
     -------
     precision : Precision
     compiled : bool
     """
-    compiled = compile and _can_compile(device)
+    compiled = compile and _can_compile(device, warn)
     if compiled and device.type == "cpu" and precision == "auto":
         precision = "float32"
     return resolve_precision(precision, device), compiled
 
 
-def _can_compile(device: torch.device) -> bool:
+def _can_compile(device: torch.device, warn: bool) -> bool:
     native_ones = device.type == "cpu"
     reason = native.why_unavailable() if native_ones else _why_uncompilable(device.type)
-    if reason is not None:
+    if reason is not None and warn:
         needed = "a C++ compiler, which the environment variable CXX can name" if native_ones else "triton"
         warnings.warn(
             f"compile=True has no effect, as nothing can be compiled here ({reason}). It needs {needed}; "

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
-from ..augmentations.flip import log_mean_exp, mirror, mirror_at_random
-from ..augmentations.shift import shift_at_random
-from ..backends.device import Precision
+from ..augmentations import Augmentation, make_augmentation
 from ..backends.random_numbers import DrawingFrom, draw_key
 from ..conditioners import Conditioner, make_conditioner
-from ..pixelcnn import Modulations, PixelCNN, upper_left, weights_resolved
+from ..pixelcnn import Execution, Modulations, PixelCNN, upper_left, weights_resolved
 from .likelihood import DiscretizedLogisticMixture
 
 __all__ = ["ConditionalPixelCNN"]
 
+PLAINLY = Execution()
+
 
 class ConditionalPixelCNN(nn.Module):
-    """A class-conditional PixelCNN++ with an exact likelihood.
+    r"""A class-conditional PixelCNN++ with an exact likelihood.
+
+    The network has a density :math:`q(x \mid c)`, which training maximises. The density of the model is its
+    mean over the orbit of an image under the augmentations that have one, such as flips:
+
+    .. math::
+        p(x \mid c) = \frac1G \sum_{g=1}^G q(g x \mid c)
+
+    Without such augmentations, p is q.
 
     Parameters
     ----------
@@ -32,18 +43,8 @@ class ConditionalPixelCNN(nn.Module):
     conditioner : str, type or Conditioner, default="mild"
         Never changed; a clone is built.
     n_layers, n_filters, n_mixtures : int
-    dropout : float, default=0.0
-    flip : bool, default=False
-        Whether images are equally likely mirrored left to right. Then the density is the mixture of both
-        orientations, see `gencls.augmentations.flip`; in training, as with dropout, a random one is scored
-        instead.
-
-    Attributes
-    ----------
-    precision : Precision
-        In which dtype the features are computed; the weights and the likelihood stay in theirs.
-    shift : int
-        By how many pixels images are moved in training at most, see `gencls.augmentations.shift`; 0 at first.
+    symmetry : None, str, Augmentation or list of these, default=None
+        Augmentations, of which those with an orbit count.
     """
 
     def __init__(
@@ -55,17 +56,14 @@ class ConditionalPixelCNN(nn.Module):
         n_layers: int = 1,
         n_filters: int = 40,
         n_mixtures: int = 5,
-        dropout: float = 0.0,
-        flip: bool = False,
+        symmetry: str | Augmentation | Sequence[Augmentation] | None = None,
     ):
         super().__init__()
         self.image_shape = image_shape
-        self.flip = flip
         self.n_classes = n_classes
-        self.precision = Precision()
-        self.shift = 0
+        self.symmetry = make_augmentation(symmetry).symmetric()
         self.likelihood = DiscretizedLogisticMixture(image_shape[0], n_levels, n_mixtures)
-        self.network = PixelCNN(image_shape, self.likelihood.n_parameters, n_layers, n_filters, dropout)
+        self.network = PixelCNN(image_shape, self.likelihood.n_parameters, n_layers, n_filters)
         self.conditioner = make_conditioner(conditioner)
         self.conditioner.build(n_classes, self.network.sites)
 
@@ -80,70 +78,71 @@ class ConditionalPixelCNN(nn.Module):
         return self.network.head.bias.dtype
 
     @property
-    def features_dtype(self) -> torch.dtype:
-        """Of the network's features, in training or in evaluation mode."""
-        return (self.precision.training if self.training else self.precision.prediction) or self.dtype
-
-    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.network.head.bias.device
 
-    def forward(self, levels: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Log p(image | its class), or under several classes of its own.
+    def forward(self, levels: Tensor, labels: Tensor, execution: Execution = PLAINLY) -> Tensor:
+        """Log q(image | its class), or under several classes of its own: what training maximises.
 
         Parameters
         ----------
         levels : Tensor of shape (N, C, H, W)
             Integers from 0 to L - 1.
-        labels : Tensor of shape (N,) or (G, N)
+        labels : Tensor of shape (N,) or (m, N)
             Integers from 0 to K - 1.
-        generator : torch.Generator, optional
-            What training draws from, on the CPU; without it torch's own stream.
+        execution : Execution, optional
+            How to compute; plainly without it.
 
         Returns
         -------
         Tensor of the shape of `labels`
             Nats per image, summed in float64.
         """
-        modulations = self.modulate_images(labels, generator)
-        log_prob = self.log_prob_modulated(levels, modulations, generator=generator)
-        return log_prob[0] if labels.ndim == 1 else log_prob.expand(labels.shape)
+        found = self.network_log_prob(levels, self.modulate_images(labels, execution), execution=execution)
+        return found[0] if labels.ndim == 1 else found.expand(labels.shape)
 
-    def log_prob_per_class(self, levels: Tensor, classes: Tensor, n_rows: int | None = None) -> Tensor:
+    def log_prob(self, levels: Tensor, labels: Tensor, execution: Execution = PLAINLY) -> Tensor:
+        """Log p(image | its class), or under several classes of its own; as in :meth:`forward`."""
+        found = self.log_prob_modulated(levels, self.modulate_images(labels, execution), execution=execution)
+        return found[0] if labels.ndim == 1 else found.expand(labels.shape)
+
+    def log_prob_per_class(
+        self, levels: Tensor, classes: Tensor, n_rows: int | None = None, execution: Execution = PLAINLY
+    ) -> Tensor:
         """Log p(image | class) of every image for each of these classes.
 
-        What lies before the first site that the conditioner touches is computed once for all of them.
+        The layers before the first site that the conditioner touches are computed once for all of them.
 
         Parameters
         ----------
         levels : Tensor of shape (N, C, H, W)
         classes : Tensor of shape (K,)
         n_rows : int, optional
-            Score the upper rows alone, whatever the others are, in as much less time.
+            Score only the upper rows, in as much less time.
+        execution : Execution, optional
 
         Returns
         -------
         Tensor of shape (N, K)
             Nats per image, float64.
         """
-        return (
-            self.log_prob_modulated(levels, self.modulate_classes(classes), n_rows).expand(len(classes), -1).T
-        )
+        found = self.log_prob_modulated(levels, self.modulate_classes(classes), n_rows, execution)
+        return found.expand(len(classes), -1).T
 
     def modulate_classes(self, classes: Tensor) -> Modulations:
         """What each of these classes does to every image, for `PixelCNN.forward`."""
         return {site: each.per_class() for site, each in self.conditioner(classes).items()}
 
-    def modulate_images(self, labels: Tensor, generator: torch.Generator | None = None) -> Modulations:
-        """What the class does to each image of a batch, for `PixelCNN.forward`; labels are (N,) or (G, N)."""
-        rows = self._condition(labels.flatten(), generator)
+    def modulate_images(self, labels: Tensor, execution: Execution = PLAINLY) -> Modulations:
+        """What the class does to each image of a batch, for `PixelCNN.forward`; labels are (N,) or (m, N)."""
+        rows = self._condition(labels.flatten(), execution.generator)
         if labels.ndim == 1:
             return {site: each.per_image() for site, each in rows.items()}
         return {site: each.per_group(len(labels)) for site, each in rows.items()}
 
     def _condition(self, labels: Tensor, generator: torch.Generator | None) -> Modulations:
-        """What the conditioner says of labels (N,); in training it draws by the generator, if at all."""
+        """The conditioner's answer for labels (N,); in training it draws from the generator, if at all."""
         drawing = self.training and self.conditioner.is_random and generator is not None
         with DrawingFrom(draw_key(generator)) if drawing else nullcontext():
             modulations: Modulations = self.conditioner(labels)
@@ -152,8 +151,7 @@ class ConditionalPixelCNN(nn.Module):
     def initialise(self, levels: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> None:
         """Initialise the network by one batch; see `PixelCNN.initialise`."""
         with torch.no_grad():
-            modulations = self.modulate_images(labels, generator)
-        levels = mirror_at_random(levels, generator) if self.flip else levels
+            modulations = self.modulate_images(labels, Execution(generator=generator))
         self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
 
     def weights_resolved(self) -> AbstractContextManager[None]:
@@ -165,9 +163,9 @@ class ConditionalPixelCNN(nn.Module):
         levels: Tensor,
         modulations: Modulations,
         n_rows: int | None = None,
-        generator: torch.Generator | None = None,
+        execution: Execution = PLAINLY,
     ) -> Tensor:
-        """Log-probability of images under modulations that are arranged already.
+        """Log p of images under modulations that are arranged already.
 
         Parameters
         ----------
@@ -175,9 +173,8 @@ class ConditionalPixelCNN(nn.Module):
         modulations : dict of Site to Modulation
             From `modulate_images` or `modulate_classes`.
         n_rows : int, optional
-            Score the upper rows alone.
-        generator : torch.Generator, optional
-            What training draws from, on the CPU; without it torch's own stream.
+            Score only the upper rows.
+        execution : Execution, optional
 
         Returns
         -------
@@ -185,31 +182,39 @@ class ConditionalPixelCNN(nn.Module):
             Nats per image, float64; G is the number of classes, or that of groups, where these make a
             difference, else 1.
         """
-        if self.training:
-            augmented = self._augment(levels, generator)
-            return self.log_prob_as_is(augmented, modulations, n_rows, generator)
-        if not self.flip:
-            return self.log_prob_as_is(levels, modulations, n_rows)
-        both = (self.log_prob_as_is(each, modulations, n_rows) for each in (levels, mirror(levels)))
-        return log_mean_exp(*both)
+        orbit = self.symmetry.orbit(levels)
+        scores = (self.network_log_prob(each, modulations, n_rows, execution) for each in orbit)
+        return reduce(torch.logaddexp, scores) - math.log(len(orbit)) if len(orbit) > 1 else next(scores)
 
-    def _augment(self, levels: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What training sees of images: one orientation, moved a little."""
-        levels = mirror_at_random(levels, generator) if self.flip else levels
-        return shift_at_random(levels, self.shift, generator) if self.shift else levels
-
-    def log_prob_as_is(
+    def network_log_prob(
         self,
         levels: Tensor,
         modulations: Modulations,
         n_rows: int | None = None,
-        generator: torch.Generator | None = None,
+        execution: Execution = PLAINLY,
     ) -> Tensor:
-        """Log-probability of images as the network sees them, never mirrored; see `log_prob_modulated`."""
+        """Log q of images under modulations that are arranged already; see `log_prob_modulated`."""
         if n_rows == 0:
             return torch.zeros(1, len(levels), dtype=torch.float64, device=self.device)
+        found = self.pixel_log_prob(levels, modulations, n_rows, execution)
+        return found.sum((-2, -1), dtype=torch.float64)
+
+    def pixel_log_prob(
+        self,
+        levels: Tensor,
+        modulations: Modulations,
+        n_rows: int | None = None,
+        execution: Execution = PLAINLY,
+    ) -> Tensor:
+        """Log q of every pixel given the pixels before it; as in `network_log_prob`, which is its sum.
+
+        Returns
+        -------
+        Tensor of shape (G, N, H, W)
+            Nats.
+        """
         if n_rows is not None:  # no row depends on those below
             levels, modulations = levels[:, :, :n_rows], upper_left(modulations, n_rows)
-        images = self.likelihood.scale(levels, self.dtype).to(self.features_dtype)
-        parameters = self.network(images, modulations, generator).to(self.dtype)
-        return self.likelihood.log_prob(parameters, levels).sum((-2, -1), dtype=torch.float64)
+        images = self.likelihood.scale(levels, self.dtype).to(execution.dtype or self.dtype)
+        parameters = self.network(images, modulations, execution).to(self.dtype)
+        return self.likelihood.log_prob(parameters, levels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from os import PathLike
 from typing import Any
 
 from .._common.validation import (
@@ -11,20 +11,20 @@ from .._common.validation import (
     choice,
     either,
     flag,
-    not_negative,
     optional,
     positive,
     random_state,
     real,
     share,
+    sides,
     whole,
 )
-from ..backends.device import PRECISIONS
 from ..bayes.calibration import TEMPERATURE
 from ..images.codec import LARGEST_VALUE
-from ..training.callbacks import MONITORS
+from ..images.views import VIEWS
+from ..training.plan import MONITORS, Stage
 
-__all__ = ["RULES", "SHARED"]
+__all__ = ["RULES", "STAGE_RULES", "TRAINING_RULES"]
 
 
 def _is_image_shape(value: Any) -> bool:
@@ -37,19 +37,27 @@ def _is_range(value: Any) -> bool:
     return paired and all(map(FINITE.accepts, value)) and value[0] < value[1]
 
 
-def _is_margin(value: float) -> bool:
-    return value > 0 and (isfinite(as_float(value)) or value == inf)
+def _are_views(value: Any) -> bool:
+    given = value if isinstance(value, list | tuple) and value else [value]
+    return all(isinstance(each, str) and each in VIEWS for each in given)
+
+
+def _are_stages(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(each, Stage) for each in value)
+    )
 
 
 FINITE = real("a number up to 1e300", lambda value: abs(as_float(value)) <= LARGEST_VALUE)
 
 RULES: dict[str, Rule] = {
+    "resolution": optional(sides()),
+    "max_epochs": whole(1),
+    "lr": positive(),
     "n_layers": whole(1),
     "n_filters": whole(1),
     "n_mixtures": whole(1),
     "dropout": share(),
-    "flip": flag(),
-    "shift": whole(0),
     "image_shape": optional(Rule("a tuple of 2 or 3 ints of at least 1", _is_image_shape)),
     "channel_axis": choice(-1, 1),
     "pixel_range": either(
@@ -57,28 +65,31 @@ RULES: dict[str, Rule] = {
     ),
     "n_levels": either(choice("auto"), whole(2, 256)),
     "temperature": either(choice("auto"), TEMPERATURE),
-    "early_exit": optional(real("a number above 0, in nats", _is_margin)),
-    "max_epochs": whole(1),
+    "views": optional(Rule(f"one of {', '.join(map(repr, VIEWS))}, or a list of them", _are_views)),
+    "stages": optional(Rule("a non-empty list of gencls.Stage", _are_stages)),
     "batch_size": whole(1),
-    "lr": positive(),
-    "ema_decay": share(),
-    "gradient_clip": optional(positive()),
-    "discriminative_weight": not_negative(),
-    "discriminative_temperature": real(
-        "a number from 1e-6 to 1e6", lambda value: 1e-6 <= as_float(value) <= 1e6
-    ),
-    "n_contrasted": optional(whole(2)),
     "early_stopping": either(flag(), choice(*MONITORS)),
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
     "n_iter_no_change": whole(1),
     "net_params": optional(Rule("a dict", lambda value: isinstance(value, dict))),
-    "precision": choice(*PRECISIONS),
-    "compile": flag(),
-    "checkpoint": flag(),
     "random_state": random_state(),
     "verbose": either(flag(), whole(0)),
     "warm_start": flag(),
+    "checkpoint_dir": optional(Rule("a path", lambda value: isinstance(value, str | PathLike))),
 }
 
-# What `net_params` may set, too.
-SHARED = {name: RULES[name] for name in ("lr", "batch_size", "max_epochs", "ema_decay", "gradient_clip")}
+# Settings of training that `net_params` may hold besides parameters of skorch.
+TRAINING_RULES: dict[str, Rule] = {
+    "lr": positive(),
+    "batch_size": whole(1),
+    "max_epochs": whole(1),
+    "ema_decay": share(),
+    "gradient_clip": optional(positive()),
+}
+
+STAGE_RULES: dict[str, Rule] = {
+    "epochs": whole(1),
+    "lr": optional(positive()),
+    "resolution": optional(sides()),
+    "batch_size": optional(whole(1)),
+}

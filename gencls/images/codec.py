@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInputError, PixelClippingWarning, PixelScaleWarning
 from .pixel_scale import all_whole, find_slip, is_dark, parts
+from .resizing import resize_images
 from .shapes import check_shape, image_shape_of, tensor_shape_of
 
 __all__ = ["LARGEST_VALUE", "ImageCodec"]
@@ -38,13 +39,16 @@ class ImageCodec:
     n_levels : "auto" or int, default="auto"
         L, 2 to 256. ``"auto"`` is, for whole numbers, how many of them the range has (at most 256), and 256
         for other values.
+    resolution : tuple of int, optional
+        Rows and columns of the levels: images, which may be larger, are reduced, antialiased. Without it they
+        have those of the images.
 
     Attributes
     ----------
     image_shape_ : tuple of int
         An image in the user's layout.
     tensor_shape_ : tuple of int
-        C, H and W.
+        C, H and W of the levels.
     low_, high_ : float
         The pixel range.
     n_levels_ : int
@@ -60,11 +64,13 @@ class ImageCodec:
         channel_axis: Literal[-1, 1] = -1,
         pixel_range: Literal["auto"] | tuple[float, float] = "auto",
         n_levels: Literal["auto"] | int = "auto",
+        resolution: tuple[int, int] | None = None,
     ):
         self.image_shape = image_shape
         self.channel_axis = channel_axis
         self.pixel_range = pixel_range
         self.n_levels = n_levels
+        self.resolution = resolution
 
     def fit(self, flat: NDArray[Any], sample_shape: tuple[int, ...]) -> ImageCodec:
         """Learn the layout, the range, the levels and the dtype.
@@ -85,6 +91,8 @@ class ImageCodec:
         self.sample_shape_ = sample_shape
         self.image_shape_ = image_shape_of(sample_shape, self.image_shape, self.channel_axis)
         self.tensor_shape_ = tensor_shape_of(self.image_shape_, self.channel_axis)
+        if self.resolution is not None:
+            self.tensor_shape_ = self.at(self.resolution).tensor_shape_
         self.dtype_ = flat.dtype
         self.low_, self.high_ = self._range(flat)
         self._check_range()
@@ -122,17 +130,36 @@ class ImageCodec:
         slip = find_slip(flat, self.low_, self.high_, whole=self._holds_whole_numbers)
         if slip and strict:
             raise InvalidInputError(f"{slip}. {SAME_SCALE}")
-        levels, n_outside = self._quantise(flat)
+        images = self.to_images(flat)
+        levels, n_outside = self._quantise(resize_images(images, self.tensor_shape_[1:]))
         if n_outside:
-            self._warn_of_clipping(n_outside, flat.size, slip)
+            self._warn_of_clipping(n_outside, levels.size, slip)
         elif slip or is_dark(flat, self.low_, self.high_):
             doubt = f"X has only values within 1/255 of the range from {self.low_:g} to {self.high_:g} of fit"
             warnings.warn(f"{slip or doubt}. {SAME_SCALE}", PixelScaleWarning, stacklevel=2)
-        channels, height, width = self.tensor_shape_
-        images = levels.reshape(-1, *self.image_shape_)
-        if self._channels_last:
-            images = np.moveaxis(images, -1, 1)
-        return np.ascontiguousarray(images.reshape(-1, channels, height, width))
+        return np.ascontiguousarray(np.moveaxis(levels, -1, 1))
+
+    def to_images(self, flat: NDArray[Any]) -> NDArray[Any]:
+        """Fold rows (N, n_features) to images (N, H, W, C)."""
+        images = flat.reshape(-1, *self.image_shape_)
+        if len(self.image_shape_) == 2:
+            return images[..., None]
+        return images if self._channels_last else np.moveaxis(images, 1, -1)
+
+    def encode_images(self, images: NDArray[Any]) -> NDArray[np.uint8]:
+        """Quantise images that are folded already, of any size; values outside the range are clipped.
+
+        Parameters
+        ----------
+        images : ndarray of shape (N, H, W, C)
+
+        Returns
+        -------
+        ndarray of shape (N, C, rows, columns)
+            Levels from 0 to L - 1.
+        """
+        levels, _ = self._quantise(resize_images(images, self.tensor_shape_[1:]))
+        return np.ascontiguousarray(np.moveaxis(levels, -1, 1))
 
     def decode(self, levels: NDArray[Any]) -> NDArray[Any]:
         """Turn levels into images of the user's own shape, dtype and range; undoes `encode`.
@@ -145,14 +172,14 @@ class ImageCodec:
         Returns
         -------
         ndarray of shape (N, ...)
-            Shaped as the images that `fit` saw.
+            In the layout of the images that `fit` saw, with the rows and columns of the levels.
         """
         if self._channels_last:
             levels = np.moveaxis(levels, 1, -1)
         values = self._level_values()[levels]
         if not np.issubdtype(self.dtype_, np.floating):
             values = np.rint(values)
-        return values.astype(self.dtype_).reshape(-1, *self.sample_shape_)
+        return values.astype(self.dtype_).reshape(-1, *self.resized(*self.tensor_shape_[1:]).sample_shape_)
 
     @property
     def settled_(self) -> dict[str, Any]:
@@ -163,6 +190,17 @@ class ImageCodec:
             "pixel_range": (self.low_, self.high_),
             "n_levels": self.n_levels_,
         }
+
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """H and W of the images as they are given."""
+        _, height, width = tensor_shape_of(self.image_shape_, self.channel_axis)
+        return height, width
+
+    @property
+    def drawn_shape_(self) -> tuple[int, ...]:
+        """A decoded image in the user's layout."""
+        return self.resized(*self.tensor_shape_[1:]).image_shape_
 
     def resized(self, height: int, width: int) -> ImageCodec:
         """The codec for images of another size, else the same.
@@ -184,6 +222,26 @@ class ImageCodec:
         other.image_shape_ = image_shape
         other.sample_shape_ = (prod(image_shape),) if len(self.sample_shape_) == 1 else image_shape
         other.tensor_shape_ = (channels, height, width)
+        other.resolution = None
+        return other
+
+    def at(self, resolution: tuple[int, int]) -> ImageCodec:
+        """The codec for the same images at a different resolution.
+
+        Raises
+        ------
+        InvalidInputError
+            If the images are smaller.
+        """
+        height, width = self.native_size
+        if resolution[0] > height or resolution[1] > width:
+            raise InvalidInputError(
+                f"X has images of {height} rows and {width} columns, smaller than resolution={resolution}. "
+                "Give larger images, or a resolution of at most that."
+            )
+        other = copy(self)
+        other.resolution = None if resolution == (height, width) else resolution
+        other.tensor_shape_ = (tensor_shape_of(self.image_shape_, self.channel_axis)[0], *resolution)
         return other
 
     def check_shape(self, shape: tuple[int, ...]) -> None:

@@ -7,19 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 from sklearn.utils import check_random_state
 
 from .._common.validation import both_sides, check_parameters, choice, real, sides
 from .._common.validation import random_state as seed
 from ..errors import InvalidInputError
-from .decoding import RESAMPLING
 from .listing import stacked
+from .resizing import FILTERS, Box, resize_images
 from .stateless import StatelessTransformer
 
 __all__ = ["CropImages", "crop_at_random", "six_crops"]
-
-Box = tuple[float, float, float, float]  # left, upper, right, lower
 
 PART = real("a number above 0 and at most 1", lambda value: 0 < value <= 1)
 PLACE = real("a number from 0 to 1", lambda value: 0 <= value <= 1)
@@ -29,7 +26,7 @@ RULES = {
     "factor": PART,
     "row": PLACE,
     "column": PLACE,
-    "resample": choice(*RESAMPLING),
+    "resample": choice(*FILTERS),
     "random_state": seed(),
 }
 POSITIONS = {  # of the windows beside the whole image: row and column
@@ -93,10 +90,14 @@ def crop_at_random(
     values = {"size": size, "smallest": smallest, "resample": resample, "random_state": random_state}
     _check("crop_at_random", values)
     checked = _checked("crop_at_random", "images", images)
-    generator = check_random_state(random_state)
-    factors, rows, columns = generator.uniform(size=(3, len(checked)))
-    boxes = _windows(checked.shape[1:3], smallest + (1 - smallest) * factors, rows, columns)
+    boxes = random_boxes(checked.shape, smallest, check_random_state(random_state))
     return _cut(checked, boxes, size, resample)
+
+
+def random_boxes(shape: tuple[int, ...], smallest: float, random_state: np.random.RandomState) -> list[Box]:
+    """The boxes of random crops of images of the shape (N, H, W, ...), as `crop_at_random` draws them."""
+    factors, rows, columns = random_state.uniform(size=(3, shape[0]))
+    return boxes_of(shape[1:3], smallest + (1 - smallest) * factors, rows, columns)
 
 
 class CropImages(StatelessTransformer):
@@ -168,7 +169,7 @@ class CropImages(StatelessTransformer):
         self._check()
         checked = _checked("CropImages", "X", X)
         factors, rows, columns = np.repeat([[self.factor], [self.row], [self.column]], len(checked), axis=1)
-        return _cut(checked, _windows(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
+        return _cut(checked, boxes_of(checked.shape[1:3], factors, rows, columns), self.size, self.resample)
 
     def _check(self) -> None:
         _check("CropImages", self.get_params())
@@ -220,10 +221,10 @@ def _check(owner: str, values: dict[str, Any]) -> None:
     check_parameters(owner, values, {name: RULES[name] for name in values})
 
 
-def _windows(
+def boxes_of(
     shape: tuple[int, ...], factors: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]
 ) -> list[Box]:
-    """Windows of images of H rows and W columns: their sides and positions, all from 0 to 1."""
+    """Boxes in images of H rows and W columns: their sides and positions, all from 0 to 1."""
     height, width = shape
     upper, left = rows * (1 - factors) * height, columns * (1 - factors) * width
     lower, right = np.minimum(upper + factors * height, height), np.minimum(left + factors * width, width)
@@ -234,14 +235,11 @@ def _cut(
     images: NDArray[np.uint8], boxes: Iterable[Box], size: int | tuple[int, int], resample: str
 ) -> NDArray[np.uint8]:
     """A window of each image."""
-    height, width = both_sides(size)
-    method = Image.Resampling[resample.upper()]
-    cropped = np.empty((len(images), height, width, *images.shape[3:]), dtype=np.uint8)
-    for image, box, result in zip(images, boxes, cropped, strict=True):
-        plain = image[:, :, 0] if image.shape[2:] == (1,) else image
-        small = Image.fromarray(plain).resize((width, height), method, box=box)
-        result[...] = np.asarray(small).reshape(result.shape)
-    return cropped
+    grey = images.ndim == 3
+    cropped = resize_images(
+        images[..., None] if grey else images, both_sides(size), boxes=boxes, resample=resample
+    )
+    return cropped[..., 0] if grey else cropped
 
 
 def _checked(owner: str, name: str, images: ArrayLike) -> NDArray[np.uint8]:

@@ -22,7 +22,6 @@ from .opening import FORMATS, ImageSource, open_again, open_source, refusal, ref
 __all__ = [
     "FORMATS",
     "MODES",
-    "RESAMPLING",
     "Decoded",
     "ImageSource",
     "Reading",
@@ -33,7 +32,7 @@ __all__ = [
 ]
 
 MODES = ("L", "RGB", "RGBA")
-RESAMPLING = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+
 
 KIND_OF_PAGE, OLD_KIND_OF_PAGE, INNER_PAGES = 254, 255, 330  # tags of TIFF
 SMALLER_COPY, MASK = 1, 4  # bits of the kind of a page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,8 @@ def all_whole(images: NDArray[Any]) -> bool:
 
 
 def parts(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Some rows after the others, (n, n_features)."""
-    n_rows = max(1, PART // max(1, images.shape[1]))
+    """Some images after the others."""
+    n_rows = max(1, PART // max(1, prod(images.shape[1:])))
     for start in range(0, len(images), n_rows):
         yield images[start : start + n_rows]
 

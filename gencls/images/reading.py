@@ -29,7 +29,6 @@ from .._common.validation import (
 from ..errors import GenclsError, ImageFileError
 from .decoding import (
     MODES,
-    RESAMPLING,
     Decoded,
     ImageSource,
     Reading,
@@ -39,6 +38,7 @@ from .decoding import (
     source_name,
 )
 from .listing import listed
+from .resizing import FILTERS
 from .stateless import StatelessTransformer
 
 __all__ = ["ImageMistake", "ReadImages", "read_image", "read_images"]
@@ -297,7 +297,7 @@ MODERATE = real("a number from -1e300 to 1e300", lambda value: -1e300 <= value <
 READING_RULES = {
     "size": optional(sides()),
     "mode": choice(*MODES),
-    "resample": choice(*RESAMPLING),
+    "resample": choice(*FILTERS),
     "max_pixels": whole(1),
     "n_jobs": optional(Rule("an int other than 0", _is_n_jobs)),
     "verbose": either(flag(), whole(0)),

@@ -2,12 +2,12 @@
 
 from .early_exit import most_probable
 from .sampling import ancestral_sample, cached_sample, draw_images
-from .scoring import class_log_likelihoods
+from .scoring import Scorer
 
 __all__ = [
+    "Scorer",
     "ancestral_sample",
     "cached_sample",
-    "class_log_likelihoods",
     "draw_images",
     "most_probable",
 ]

@@ -11,9 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..bayes.posterior import joint_log_prob
-from ..density.model import ConditionalPixelCNN
-from .scoring import candidate_log_likelihoods, class_log_likelihoods
+from .scoring import Scorer
 
 __all__ = ["most_probable"]
 
@@ -21,16 +19,13 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
-def most_probable(
-    model: ConditionalPixelCNN, levels: Tensor, prior: Floats, margin: float | None = None
-) -> Codes:
+def most_probable(scorer: Scorer, levels: Tensor, margin: float | None = None) -> Codes:
     """The class with the largest joint probability for each image, exactly or by an early exit.
 
     Parameters
     ----------
-    model : ConditionalPixelCNN
+    scorer : Scorer
     levels : Tensor of shape (N, C, H, W)
-    prior : ndarray of shape (K,)
     margin : float, optional
         Nats, above 0: a class whose joint log-probability of the upper half of the rows lies further behind
         the best one's is dropped. None or infinity drops none, and nothing is scored twice.
@@ -42,13 +37,13 @@ def most_probable(
     """
     n_rows = levels.shape[2] // 2
     if margin is None or margin == np.inf or n_rows == 0:
-        return _best(joint_log_prob(class_log_likelihoods(model, levels), prior))
-    half_way = joint_log_prob(class_log_likelihoods(model, levels, n_rows), prior)
+        return _best(scorer.joint(levels))
+    half_way = scorer.joint(levels, n_rows)
     n_left = _sizes(half_way, margin)
     codes = _best(half_way)
     for size in np.unique(n_left[n_left > 1]):
         chosen = np.flatnonzero(n_left == size)
-        codes[chosen] = _decide(model, levels[torch.from_numpy(chosen)], prior, half_way[chosen], size)
+        codes[chosen] = _decide(scorer, levels[torch.from_numpy(chosen)], half_way[chosen], size)
     return codes
 
 
@@ -58,12 +53,12 @@ def _sizes(half_way: Floats, margin: float) -> Codes:
     return np.minimum(2 ** np.ceil(np.log2(n_left)).astype(np.int64), half_way.shape[1])
 
 
-def _decide(model: ConditionalPixelCNN, levels: Tensor, prior: Floats, half_way: Floats, size: int) -> Codes:
+def _decide(scorer: Scorer, levels: Tensor, half_way: Floats, size: int) -> Codes:
     """The most probable of the classes that are the best ones half-way, `size` for each image."""
     if size == half_way.shape[1]:
-        return _best(joint_log_prob(class_log_likelihoods(model, levels), prior))
+        return _best(scorer.joint(levels))
     left = np.sort(np.argsort(-half_way, axis=1, kind="stable")[:, :size], axis=1)
-    best = _best(joint_log_prob(candidate_log_likelihoods(model, levels, left), prior[left]))
+    best = _best(scorer.joint(levels, candidates=left))
     return left[np.arange(len(left)), best]
 
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ..augmentations.flip import mirror, mirror_where
 from ..backends.cuda_graphs import CudaCapture, ReplayedCalls
 from ..density.model import ConditionalPixelCNN
+from ..pixelcnn import Execution
 from .cached_network import CachedPixelCNN, kind_of_row
+
+PLAINLY = Execution()
 
 __all__ = ["ancestral_sample", "cached_sample", "draw_images", "draw_noise"]
 
@@ -25,12 +27,13 @@ def draw_images(
     random_state: np.random.RandomState,
     *,
     known: Tensor | None = None,
+    execution: Execution = PLAINLY,
     verbose: int = 0,
 ) -> Tensor:
     """Draw an image of the model's density for each label, and given its upper rows if these are known.
 
-    The density is that of the network unless the model has `flip`. Then the orientation of each image is
-    drawn first, given the upper rows by Bayes' theorem, and the network draws in that orientation.
+    The density is that of the network, unless the model has a symmetry. Then the place of each image in its
+    orbit is drawn first, given the upper rows by Bayes' theorem, and the network draws in that place.
 
     Parameters
     ----------
@@ -41,6 +44,8 @@ def draw_images(
         Each image has its own stream, so that the first images are the same however many are drawn.
     known : Tensor of shape (N, C, R, W), optional
         Levels of the upper R rows, which are kept.
+    execution : Execution, optional
+        With compiled kernels on a GPU, rows are replayed as CUDA graphs; the features are always float32.
     verbose : int, default=0
         Whether progress is shown.
 
@@ -49,15 +54,16 @@ def draw_images(
     Tensor of shape (N, C, H, W)
         Levels, uint8.
     """
-    if not model.flip:
+    if not model.symmetry.parts:
         noise = draw_noise(model, len(labels), random_state)
-        return cached_sample(model, labels, noise, known=known, verbose=verbose)
+        return cached_sample(model, labels, noise, known=known, execution=execution, verbose=verbose)
     known = (_nothing_known(model, len(labels)) if known is None else known).to(model.device)
-    coins = np.random.RandomState(random_state.randint(2**31 - 1)).random_sample(len(labels))
+    quantiles = np.random.RandomState(random_state.randint(2**31 - 1)).random_sample(len(labels))
     noise = draw_noise(model, len(labels), random_state)
-    mirrored = _choose_mirrored(model, labels, coins, known)
-    drawn = cached_sample(model, labels, noise, known=mirror_where(known, mirrored), verbose=verbose)
-    return mirror_where(drawn, mirrored)
+    places = _choose_places(model, labels, quantiles, known)
+    moved = _in_place(model, known, places)
+    drawn = cached_sample(model, labels, noise, known=moved, execution=execution, verbose=verbose)
+    return _in_place(model, drawn, places)  # each transformation is its own inverse
 
 
 def draw_noise(
@@ -115,14 +121,14 @@ def cached_sample(
     noise: NDArray[np.float64],
     *,
     known: Tensor | None = None,
+    execution: Execution = PLAINLY,
     batch_size: int = 256,
     verbose: int = 0,
 ) -> Tensor:
     """Draw the images of `ancestral_sample` by computing only what each new pixel adds.
 
     In float64 they are the same to the last level; in float32 a rounding difference can move a value by a
-    level once in a great while, and then what follows it. On a GPU, if the network is to be compiled, rows
-    are replayed as CUDA graphs.
+    level once in a great while, and then what follows it.
 
     Parameters
     ----------
@@ -130,6 +136,8 @@ def cached_sample(
         As in `ancestral_sample`.
     known : Tensor of shape (N, C, R, W), optional
         Levels of the upper R rows, which are kept; the others are drawn given these.
+    execution : Execution, optional
+        With compiled kernels on a GPU, rows are replayed as CUDA graphs.
 
     Returns
     -------
@@ -144,7 +152,7 @@ def cached_sample(
         known = _nothing_known(model, len(labels))
     parts = _batches(model, batch_size, labels, noise, known)
     with _progress(model, len(parts), verbose) as progress:
-        return torch.cat([_draw_with_cache(model, progress, *part) for part in parts])
+        return torch.cat([_draw_with_cache(model, execution, progress, *part) for part in parts])
 
 
 def _nothing_known(model: ConditionalPixelCNN, n_images: int) -> Tensor:
@@ -152,19 +160,27 @@ def _nothing_known(model: ConditionalPixelCNN, n_images: int) -> Tensor:
     return torch.empty(n_images, model.image_shape[0], 0, model.image_shape[2], dtype=torch.uint8)
 
 
-def _choose_mirrored(
-    model: ConditionalPixelCNN, labels: Tensor, coins: NDArray[np.float64], known: Tensor
+def _choose_places(
+    model: ConditionalPixelCNN, labels: Tensor, quantiles: NDArray[np.float64], known: Tensor
 ) -> Tensor:
-    """Draw which images (N,) are mirrored, by coins (N,) and the probability of this given the known rows."""
+    """Draw the place (N,) of each image in its orbit, by quantiles (N,), given the known rows."""
     with torch.inference_mode():
-        parts = [_is_mirrored(model, *part) for part in _batches(model, 64, labels, coins, known)]
+        parts = [_places(model, *part) for part in _batches(model, 64, labels, quantiles, known)]
         return torch.cat(parts)
 
 
-def _is_mirrored(model: ConditionalPixelCNN, labels: Tensor, coins: Tensor, known: Tensor) -> Tensor:
+def _places(model: ConditionalPixelCNN, labels: Tensor, quantiles: Tensor, known: Tensor) -> Tensor:
     modulations, n_rows = model.modulate_images(labels), known.shape[2]
-    as_is, mirrored = (model.log_prob_as_is(each, modulations, n_rows)[0] for each in (known, mirror(known)))
-    return coins < torch.sigmoid(mirrored - as_is)
+    orbit = model.symmetry.orbit(known)
+    scores = torch.stack([model.network_log_prob(each, modulations, n_rows)[0] for each in orbit])
+    bounds = scores.softmax(dim=0).flip(0).cumsum(dim=0)  # from the last place to the first
+    return len(orbit) - 1 - (quantiles >= bounds[:-1]).sum(dim=0)
+
+
+def _in_place(model: ConditionalPixelCNN, levels: Tensor, places: Tensor) -> Tensor:
+    """The image of each orbit (N, C, R, W) at a place (N,)."""
+    orbit = torch.stack(model.symmetry.orbit(levels))
+    return orbit[places, torch.arange(len(places), device=places.device)]
 
 
 def _batches(
@@ -200,10 +216,15 @@ def _draw_plainly(model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, un
 
 
 def _draw_with_cache(
-    model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor, known: Tensor
+    model: ConditionalPixelCNN,
+    execution: Execution,
+    progress: tqdm,
+    labels: Tensor,
+    uniform: Tensor,
+    known: Tensor,
 ) -> Tensor:
     drawn = _Row(model, labels)
-    draw = ReplayedCalls(drawn.draw, _capture_for(model))
+    draw = ReplayedCalls(drawn.draw, _capture_for(model, execution))
     levels = _blank(model, labels)
     n_known = known.shape[2]
     levels[:, :, :n_known] = known
@@ -215,9 +236,9 @@ def _draw_with_cache(
     return levels
 
 
-def _capture_for(model: ConditionalPixelCNN) -> CudaCapture | None:
+def _capture_for(model: ConditionalPixelCNN, execution: Execution) -> CudaCapture | None:
     """How to capture rows, where that is asked for."""
-    wanted = model.network.compiled and model.device.type == "cuda"
+    wanted = execution.compiled and model.device.type == "cuda"
     return CudaCapture(model.device) if wanted else None
 
 

@@ -1,88 +1,144 @@
-"""Scoring images under every class, in batches of bounded memory."""
+"""The one road to the tables: log p(image | class) and log p(image, class), in batches of bounded memory."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..bayes import joint_log_prob
 from ..density.model import ConditionalPixelCNN
+from ..pixelcnn import Execution, Modulations
 
-__all__ = ["batch_shape", "candidate_log_likelihoods", "class_log_likelihoods"]
+__all__ = ["Scorer", "batch_shape"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 # Features (images × classes × H × W × F) in flight at once: what a CPU's caches like, and what fills a GPU.
 FEATURES_IN_FLIGHT = {"cpu": 2**21, "cuda": 2**26}
 LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 
 
-def class_log_likelihoods(
-    model: ConditionalPixelCNN, levels: Tensor, n_rows: int | None = None
-) -> NDArray[np.float64]:
-    """Log p(image | class) for every image and class.
-
-    Every batch has the same shape (the last one is filled up), so that the score of an image does not depend
-    on which images are scored with it. Its place in the batch can move a float32 score by about 1e-8 of it.
+@dataclass(frozen=True)
+class Scorer:
+    """Scores images under classes.
 
     Parameters
     ----------
     model : ConditionalPixelCNN
-    levels : Tensor of shape (N, C, H, W)
-    n_rows : int, optional
-        Score the upper rows alone, in as much less time.
-
-    Returns
-    -------
-    ndarray of shape (N, K)
-        Nats, float64.
+    prior : ndarray of shape (K,), optional
+        p(class); without it all classes are equally probable.
+    execution : Execution, optional
+        How to compute; plainly without it.
     """
-    n_images, n_classes = batch_shape(model, n_rows=n_rows)
-    classes = torch.arange(model.n_classes, device=model.device)
-    model.eval()
-    scores = np.empty((model.n_classes, len(levels)))
-    with torch.inference_mode(), model.weights_resolved():
+
+    model: ConditionalPixelCNN
+    prior: Floats | None = None
+    execution: Execution = field(default_factory=Execution)
+
+    def joint(self, levels: Tensor, n_rows: int | None = None, candidates: Codes | None = None) -> Floats:
+        """Log p(image, class), as :meth:`log_likelihood` has log p(image | class).
+
+        Returns
+        -------
+        ndarray of shape (N, K) or (N, G)
+            Nats, float64.
+        """
+        return self.with_prior(self.log_likelihood(levels, n_rows, candidates), candidates)
+
+    def with_prior(self, log_likelihood: Floats, candidates: Codes | None = None) -> Floats:
+        """The joint log-probabilities that belong to log-likelihoods of :meth:`log_likelihood`."""
+        n_classes = self.model.n_classes
+        prior = np.full(n_classes, 1 / n_classes) if self.prior is None else self.prior
+        return joint_log_prob(log_likelihood, prior if candidates is None else prior[candidates])
+
+    def log_likelihood(
+        self, levels: Tensor, n_rows: int | None = None, candidates: Codes | None = None
+    ) -> Floats:
+        """Log p(image | class) for every class, or for some classes of each image.
+
+        For every class, all batches have the same shape (the last one is filled up), so that the score of an
+        image does not depend on which images are scored with it. Its place in the batch can move a float32
+        score by about 1e-8 of it. For candidates, batches are not filled up.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+        n_rows : int, optional
+            Score only the upper rows, in as much less time.
+        candidates : ndarray of shape (N, G), optional
+            Classes of each image, from 0 to K - 1, for which whole images are scored.
+
+        Returns
+        -------
+        ndarray of shape (N, K) or (N, G)
+            Nats, float64.
+        """
+        self.model.eval()
+        with torch.inference_mode(), self.model.weights_resolved():
+            if candidates is None:
+                return self._of_all_classes(levels, n_rows)
+            return self._of_candidates(levels, candidates)
+
+    def pixel_log_likelihood(self, levels: Tensor) -> Floats:
+        """Log q(pixel | pixels before it, class) for every class, by the network.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+
+        Returns
+        -------
+        ndarray of shape (P, N, K, H, W)
+            Nats, float64, for each of the P images in the orbit of an image, in the pixels of that image.
+            The sum over pixels is log q; the logarithm of the mean of q over the orbit is
+            :meth:`log_likelihood`.
+        """
+        model = self.model.eval()
+        n_images, _ = batch_shape(model)
+        with torch.inference_mode(), model.weights_resolved():
+            modulations = model.modulate_classes(torch.arange(model.n_classes, device=model.device))
+            tables = [self._table(batch.to(model.device), modulations) for batch in levels.split(n_images)]
+        return torch.cat(tables, dim=1).double().numpy()
+
+    def _table(self, levels: Tensor, modulations: Modulations) -> Tensor:
+        """Log q (P, N, K, H, W) of every pixel of the orbits of some images."""
+        orbit = self.model.symmetry.orbit(levels)
+        pixels = [self.model.pixel_log_prob(each, modulations, execution=self.execution) for each in orbit]
+        classes = [each.expand(self.model.n_classes, -1, -1, -1) for each in pixels]
+        return torch.stack(classes).transpose(1, 2).cpu()
+
+    def _of_all_classes(self, levels: Tensor, n_rows: int | None) -> Floats:
+        model = self.model
+        n_images, n_classes = batch_shape(model, n_rows=n_rows)
+        classes = torch.arange(model.n_classes, device=model.device)
+        scores = np.empty((model.n_classes, len(levels)))
         for first in range(0, model.n_classes, n_classes):
             part = slice(first, first + n_classes)
             modulations, rows = model.modulate_classes(classes[part]), scores[part]  # once, for all images
             for start in range(0, len(levels), n_images):
                 batch = levels[start : start + n_images].to(model.device)
                 filled = torch.cat([batch, batch[:1].expand(n_images - len(batch), -1, -1, -1)])
-                found = model.log_prob_modulated(filled, modulations, n_rows)
+                found = model.log_prob_modulated(filled, modulations, n_rows, self.execution)
                 rows[:, start : start + n_images] = found[:, : len(batch)].cpu().numpy()
-    return np.ascontiguousarray(scores.T)
+        return np.ascontiguousarray(scores.T)
 
-
-def candidate_log_likelihoods(
-    model: ConditionalPixelCNN, levels: Tensor, candidates: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Log p(image | class) of every image for some classes of its own.
-
-    What lies before the first site that the class touches is computed once for an image's classes. Batches
-    are not filled up: what else is scored moves a score by rounding.
-
-    Parameters
-    ----------
-    model : ConditionalPixelCNN
-    levels : Tensor of shape (N, C, H, W)
-    candidates : ndarray of shape (N, G)
-        Integers from 0 to K - 1.
-
-    Returns
-    -------
-    ndarray of shape (N, G)
-        Nats, float64.
-    """
-    n_images, n_classes = batch_shape(model, candidates.shape[1])
-    labels = torch.from_numpy(candidates.T)
-    model.eval()
-    scores = np.empty(labels.shape)
-    with torch.inference_mode(), model.weights_resolved():
+    def _of_candidates(self, levels: Tensor, candidates: Codes) -> Floats:
+        model = self.model
+        n_images, n_classes = batch_shape(model, candidates.shape[1])
+        labels = torch.from_numpy(candidates.T)
+        scores = np.empty(labels.shape)
         for first in range(0, len(labels), n_classes):
             for start in range(0, len(levels), n_images):
                 part = slice(first, first + n_classes), slice(start, start + n_images)
                 batch = levels[part[1]].to(model.device)
-                scores[part] = model(batch, labels[part].to(model.device)).cpu().numpy()
-    return np.ascontiguousarray(scores.T)
+                found = model.log_prob(batch, labels[part].to(model.device), self.execution)
+                scores[part] = found.cpu().numpy()
+        return np.ascontiguousarray(scores.T)
 
 
 def batch_shape(

@@ -58,13 +58,9 @@ def check_scores(model: ConditionalPixelCNN) -> None:
     height, width = map(min, size, CORNER)
     levels = torch.zeros(1, channels, height, width, dtype=torch.uint8, device=model.device)
     classes = torch.arange(n_scored, device=model.device)
-    compiled, model.network.compiled = model.network.compiled, False  # it is not worth compiling
-    try:
-        with torch.inference_mode():
-            modulations = upper_left(model.eval().modulate_classes(classes), height, width)
-            scores = model.log_prob_as_is(levels, modulations)
-    finally:
-        model.network.compiled = compiled
+    with torch.inference_mode():
+        modulations = upper_left(model.eval().modulate_classes(classes), height, width)
+        scores = model.network_log_prob(levels, modulations)
     if not scores.isfinite().all():
         raise ModelFileError("Its weights give an image no finite probability.")
 

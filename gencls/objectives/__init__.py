@@ -1,8 +1,17 @@
-"""Objectives: what training minimises."""
+"""Objectives: what training minimises, and the registry that finds them by name."""
 
-from .hybrid import Discrimination, NegativeLogLikelihood
+from .base import Objective, Scores
+from .hybrid import Hybrid
+from .likelihood import Likelihood
+from .registry import get_objective, list_objectives, make_objective, register_objective
 
 __all__ = [
-    "Discrimination",
-    "NegativeLogLikelihood",
+    "Hybrid",
+    "Likelihood",
+    "Objective",
+    "Scores",
+    "get_objective",
+    "list_objectives",
+    "make_objective",
+    "register_objective",
 ]

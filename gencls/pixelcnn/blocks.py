@@ -10,28 +10,21 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..backends.random_numbers import draw_key
+from .execution import Execution
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
-from .operations import Plain, operations_for
+from .operations import Plain
 from .sites import NOTHING, Modulations, Site
 
-__all__ = ["Execution", "Features", "GatedResidualBlock"]
+__all__ = ["Features", "GatedResidualBlock", "Pass"]
 
 KERNEL_SIZES = {"vertical": (2, 3), "horizontal": (2, 2)}
 
 
-class Execution(NamedTuple):
-    """How one forward pass computes.
+class Pass(NamedTuple):
+    """What all blocks of one forward pass have in common."""
 
-    Attributes
-    ----------
-    compiled : bool
-        Whether compiled kernels compute.
-    generator : torch.Generator or None
-        What training draws from, on the CPU; None is torch's own stream.
-    """
-
-    compiled: bool = False
-    generator: torch.Generator | None = None
+    operations: Plain
+    execution: Execution
 
 
 class Features:
@@ -40,22 +33,18 @@ class Features:
     Parameters
     ----------
     values : Tensor of shape (G, N, F, H, W)
-    execution : Execution
+    current : Pass
+        The forward pass that they belong to.
     """
 
-    def __init__(self, values: Tensor, execution: Execution):
+    def __init__(self, values: Tensor, current: Pass):
         self.values = values
-        self.execution = execution
-
-    @property
-    def operations(self) -> Plain:
-        """The operations for them."""
-        return operations_for(self.values, self.execution.compiled)
+        self.current = current
 
     @cached_property
     def activated(self) -> Tensor:
         """The concat-ELU, (G, N, 2F, H, W)."""
-        return self.operations.concat_elu(self.values)
+        return self.current.operations.concat_elu(self.values)
 
 
 class GatedResidualBlock(nn.Module):
@@ -82,13 +71,6 @@ class GatedResidualBlock(nn.Module):
         H and W of the features.
     n_shortcuts : int, default=0
         Features that enter beside the input.
-    dropout : float, default=0.0
-        Probability of dropping a single feature.
-
-    Attributes
-    ----------
-    checkpointed : bool
-        Whether what backward needs is computed again there instead of being kept (Chen et al. 2016).
     """
 
     def __init__(
@@ -100,46 +82,43 @@ class GatedResidualBlock(nn.Module):
         size: tuple[int, int],
         *,
         n_shortcuts: int = 0,
-        dropout: float = 0.0,
     ):
         super().__init__()
-        self.checkpointed = False
         kernel_size = KERNEL_SIZES[stream]
         self.first = ShiftedConv2d(stream, 2 * channels, channels, kernel_size)
         self.shortcut = ShortcutConv2d(n_shortcuts, channels) if n_shortcuts else None
-        self.dropout = dropout
         self.second = ShiftedConv2d(stream, 2 * channels, 2 * channels, kernel_size, init_scale=0.1)
         self.first_site = Site("first", stream, stage, block, channels, *size)
         self.second_site = Site("second", stream, stage, block, 2 * channels, *size)
 
     def forward(self, features: Features, modulations: Modulations, *shortcuts: Features) -> Features:
         """Map (G, N, F, H, W) to the same shape; G grows from 1 to K where the class first enters."""
-        execution, dropped = features.execution, self.training and self.dropout > 0
-        key = draw_key(execution.generator) if dropped else None
-        if self.checkpointed and torch.is_grad_enabled():
-            arguments = key, execution, modulations, *(each.values for each in (features, *shortcuts))
+        current, execution = features.current, features.current.execution
+        key = draw_key(execution.generator) if execution.dropout > 0 else None
+        if execution.checkpointed and torch.is_grad_enabled():
+            arguments = key, current, modulations, *(each.values for each in (features, *shortcuts))
             values = checkpoint(self._recomputable, *arguments, use_reentrant=False, preserve_rng_state=False)
-            return Features(values, execution)
-        return Features(self._compute(key, features, modulations, *shortcuts), execution)
+            return Features(values, current)
+        return Features(self._compute(key, features, modulations, *shortcuts), current)
 
     def _recomputable(
-        self, key: int | None, execution: Execution, modulations: Modulations, *values: Tensor
+        self, key: int | None, current: Pass, modulations: Modulations, *values: Tensor
     ) -> Tensor:
         """The same from values only: activations that are kept elsewhere are not used."""
-        features, *shortcuts = (Features(each, execution) for each in values)
+        features, *shortcuts = (Features(each, current) for each in values)
         return self._compute(key, features, modulations, *shortcuts)
 
     def _compute(
         self, key: int | None, features: Features, modulations: Modulations, *shortcuts: Features
     ) -> Tensor:
         """The values of the result; a key says which features are dropped, None drops none."""
-        operations = features.operations
+        operations, execution = features.current
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
         height, width = features.values.shape[-2:]
         hidden = operations.convolve(self.first, features.activated)
         added = None
         if self.shortcut is not None:
             added = operations.join(self.shortcut, *(each.activated for each in shortcuts))
-        dropout = 0.0 if key is None else self.dropout
+        dropout = 0.0 if key is None else execution.dropout
         activated = operations.activate(hidden, (height, width), first, added, dropout, key or 0)
         return operations.gate(features.values, operations.convolve(self.second, activated), second)

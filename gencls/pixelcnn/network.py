@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import Execution, Features, GatedResidualBlock
+from .blocks import Features, GatedResidualBlock, Pass
+from .execution import Execution
 from .layers import ShiftedConv2d, Stream, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
+from .operations import operations_for
 from .sites import Modulations, Site, Sites, modulate
 
 __all__ = ["PixelCNN"]
 
+PLAINLY = Execution()
 STREAMS: tuple[Stream, Stream] = ("vertical", "horizontal")
 Streams = tuple[Features, Features]
 
@@ -35,14 +37,11 @@ class PixelCNN(nn.Module):
         published).
     n_filters : int
         F, the channels of the features.
-    dropout : float, default=0.0
 
     Attributes
     ----------
     sites : Sites
         Where a class can enter, in the order of the forward pass.
-    compiled : bool
-        Whether the blocks are computed by compiled kernels; False at first, and may be set at any time.
     """
 
     def __init__(
@@ -51,10 +50,8 @@ class PixelCNN(nn.Module):
         n_outputs: int,
         n_layers: int,
         n_filters: int,
-        dropout: float = 0.0,
     ):
         super().__init__()
-        self.compiled = False
         channels, height, width = image_shape
         sizes = [(-(-height // step), -(-width // step)) for step in (1, 2, 4)]
         marked = channels + 1  # the channel of ones lets the network see where the padding is
@@ -63,10 +60,10 @@ class PixelCNN(nn.Module):
         self.left = ShiftedConv2d("horizontal", marked, n_filters, (2, 1), shift="right")
         self.input_sites = tuple(Site("input", stream, 0, 0, n_filters, height, width) for stream in STREAMS)
         self.down = nn.ModuleList(
-            Stage(stage, n_layers, n_filters, sizes[stage], dropout, down=True) for stage in range(3)
+            Stage(stage, n_layers, n_filters, sizes[stage], down=True) for stage in range(3)
         )
         self.up = nn.ModuleList(
-            Stage(stage, n_layers + (stage > 3), n_filters, sizes[5 - stage], dropout, down=False)
+            Stage(stage, n_layers + (stage > 3), n_filters, sizes[5 - stage], down=False)
             for stage in range(3, 6)
         )
         self.head_site = Site("head", "horizontal", 5, 0, n_filters, height, width)
@@ -78,9 +75,7 @@ class PixelCNN(nn.Module):
         stages = [site for stage in (*self.down, *self.up) for site in stage.sites]
         return Sites([*self.input_sites, *stages, self.head_site])
 
-    def forward(
-        self, images: Tensor, modulations: Modulations, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def forward(self, images: Tensor, modulations: Modulations, execution: Execution = PLAINLY) -> Tensor:
         """Compute the parameters of the distribution of every pixel.
 
         Parameters
@@ -91,15 +86,16 @@ class PixelCNN(nn.Module):
         modulations : dict of Site to Modulation
             What the class does, arranged per image or per class; empty for nothing. For images that are cut
             off they are too, by `upper_left`.
-        generator : torch.Generator, optional
-            What dropout draws from in training, on the CPU; without it torch's own stream.
+        execution : Execution, optional
+            How to compute; plainly without it.
 
         Returns
         -------
         Tensor of shape (G, N, n_outputs, H, W)
             G is K where the modulations are arranged per class, else 1.
         """
-        streams = self._enter(images, modulations, Execution(self.compiled, generator))
+        current = Pass(operations_for(images, execution.compiled), execution)
+        streams = self._enter(images, modulations, current)
         passed = [streams]
         for stage in cast("list[Stage]", self.down):
             streams = stage.descend(streams, modulations, passed)
@@ -109,37 +105,19 @@ class PixelCNN(nn.Module):
         out = modulate(streams[1].values, self.head_site, modulations)
         return self.head(F.elu(out))
 
-    def checkpoint(self, wanted: bool) -> None:
-        """Whether the blocks' features are kept for backward, or computed again in it to save memory."""
-        for block in self._blocks():
-            block.checkpointed = wanted
-
-    def drop(self, probability: float) -> None:
-        """From now on, drop features with this probability in training."""
-        for block in self._blocks():
-            block.dropout = probability
-
-    def _blocks(self) -> Iterator[GatedResidualBlock]:
-        return (module for module in self.modules() if isinstance(module, GatedResidualBlock))
-
     @torch.no_grad()
     def initialise(self, images: Tensor, modulations: Modulations) -> None:
         """Set gains and biases by one batch of images; see `data_dependent_init`."""
-        training, compiled = self.training, self.compiled
-        self.eval()
-        self.compiled = False  # compiled kernels go past the layers
         with data_dependent_init(self):
-            self(images, modulations)
-        self.compiled = compiled
-        self.train(training)
+            self(images, modulations)  # plainly: compiled kernels go past the layers
 
-    def _enter(self, images: Tensor, modulations: Modulations, execution: Execution) -> Streams:
+    def _enter(self, images: Tensor, modulations: Modulations, current: Pass) -> Streams:
         marked = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
         marked = marked.contiguous(memory_format=torch.channels_last)[None]
         vertical, horizontal = self.above(marked), self.row_above(marked) + self.left(marked)
         return (
-            Features(modulate(vertical, self.input_sites[0], modulations), execution),
-            Features(modulate(horizontal, self.input_sites[1], modulations), execution),
+            Features(modulate(vertical, self.input_sites[0], modulations), current),
+            Features(modulate(horizontal, self.input_sites[1], modulations), current),
         )
 
 
@@ -153,20 +131,17 @@ class Stage(nn.Module):
     n_blocks, channels : int
     size : tuple of int
         H and W of the features in this stage.
-    dropout : float
     down : bool
         Whether the stage stands on the way down; on the way up its blocks take short-cuts from there.
     """
 
-    def __init__(
-        self, stage: int, n_blocks: int, channels: int, size: tuple[int, int], dropout: float, *, down: bool
-    ):
+    def __init__(self, stage: int, n_blocks: int, channels: int, size: tuple[int, int], *, down: bool):
         super().__init__()
         self.size = size
         n_shortcuts = (0, 1) if down else (1, 2)
         self.vertical, self.horizontal = (
             nn.ModuleList(
-                GatedResidualBlock(stream, stage, block, channels, size, n_shortcuts=number, dropout=dropout)
+                GatedResidualBlock(stream, stage, block, channels, size, n_shortcuts=number)
                 for block in range(n_blocks)
             )
             for stream, number in zip(STREAMS, n_shortcuts, strict=True)
@@ -191,7 +166,7 @@ class Stage(nn.Module):
         vertical, horizontal = streams
         if self.resize is not None:
             vertical, horizontal = (
-                Features(each.operations.shrink(resize, each.values), each.execution)
+                Features(each.current.operations.shrink(resize, each.values), each.current)
                 for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
             passed.append((vertical, horizontal))
@@ -207,7 +182,7 @@ class Stage(nn.Module):
         if self.resize is not None:
             height, width = passed[-1][0].values.shape[-2:]
             vertical, horizontal = (
-                Features(each.operations.grow(resize, each.values, (height, width)), each.execution)
+                Features(each.current.operations.grow(resize, each.values, (height, width)), each.current)
                 for resize, each in zip(cast(Any, self.resize), streams, strict=True)
             )
         for above, left in zip(self.vertical, self.horizontal, strict=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -17,11 +18,14 @@ from torch.utils.data import Dataset
 
 from .._common.validation import listed, shortened
 from ..errors import InvalidInputError, InvalidParameterError
+from ..images.codec import ImageCodec
 from ..images.layout import as_numpy
+from .plan import PlannedStage
 
 __all__ = [
     "LabelledImages",
     "Samples",
+    "TrainingData",
     "as_is",
     "check_sample_weight",
     "hold_out",
@@ -33,7 +37,7 @@ KEYS = 1024  # that are compared together, so that no copy is as large as all im
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-200, 1e200
 
 
-@dataclass(frozen=True)
+@dataclass
 class LabelledImages(Dataset[tuple[dict[str, Tensor], Tensor]]):
     """Levels (N, C, H, W) with labels (N,) and weights (N,); whole batches are taken at once."""
 
@@ -57,15 +61,20 @@ def as_is(batch: Any) -> Any:
 
 
 class Samples(NamedTuple):
-    """Levels (N, C, H, W), labels (N,) from 0 to K - 1, and weights (N,)."""
+    """Levels (N, C, H, W), labels (N,) from 0 to K - 1, and weights (N,).
+
+    Where training needs them, also the images as they were given, (N, H, W, C).
+    """
 
     levels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     weights: NDArray[np.float64]
+    images: NDArray[Any] | None = None
 
     def take(self, index: NDArray[Any]) -> Samples:
         """The samples at these positions."""
-        return Samples(*(values[index] for values in self))
+        images = None if self.images is None else self.images[index]
+        return Samples(self.levels[index], self.labels[index], self.weights[index], images)
 
     def to_torch(self, device: torch.device) -> LabelledImages:
         """On a device, with weights of mean 1."""
@@ -75,6 +84,54 @@ class Samples(NamedTuple):
             torch.from_numpy(self.labels).to(device),
             torch.from_numpy(weights.astype(np.float32)).to(device),
         )
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Samples that can be had at any size, and varied in each epoch.
+
+    Attributes
+    ----------
+    samples : Samples
+        With images, if a size differs from that of the levels, or an augmentation has a hook per epoch.
+    codec : ImageCodec
+        What makes levels of images.
+    device : torch.device
+    """
+
+    samples: Samples
+    codec: ImageCodec
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.samples.labels)
+
+    def at(self, size: tuple[int, int]) -> LabelledImages:
+        """All samples as images of H rows and W columns."""
+        return self.samples._replace(levels=self._levels(size)).to_torch(self.device)
+
+    def varied(self, stage: PlannedStage, random_state: np.random.RandomState) -> Tensor:
+        """Levels (N, C, H, W) of the images for one epoch of a stage."""
+        images = stage.augmentation.per_epoch(self._images, stage.size, random_state)
+        return torch.from_numpy(self.codec.at(stage.size).encode_images(images)).to(self.device)
+
+    def digest(self) -> str:
+        """A checksum of the samples."""
+        checksum = hashlib.sha256()
+        for values in self.samples:
+            if values is not None:
+                checksum.update(f"{values.dtype}{values.shape}".encode())
+                checksum.update(np.ascontiguousarray(values).tobytes())
+        return checksum.hexdigest()
+
+    def _levels(self, size: tuple[int, int]) -> NDArray[np.uint8]:
+        if self.samples.levels.shape[2:] == tuple(size):
+            return self.samples.levels
+        return self.codec.at(size).encode_images(self._images)
+
+    @property
+    def _images(self) -> NDArray[Any]:
+        return cast("NDArray[Any]", self.samples.images)
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[np.float64]:
@@ -131,7 +188,7 @@ def merge_duplicates(samples: Samples) -> Samples:
     """Sort the samples and give equal images of one class once, with their weights added.
 
     So a weight of 2 is exactly the same as a sample given twice, the order of the samples does not matter,
-    and no image stands on both sides of a validation split.
+    and no image stands on both sides of a validation split. Equal are images with the same levels.
     """
     order, is_first = _sorted_by_image(samples)
     weights = np.bincount(is_first.cumsum() - 1, samples.weights[order])

@@ -1,28 +1,36 @@
-"""Training: a skorch net that minimises an objective and averages its weights."""
+"""Training: a skorch net that follows a plan and averages its weights."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import PassthroughScoring
 from skorch.history import History
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from ..backends.compilation import choose_way
-from ..backends.random_numbers import new_generator
+from ..backends.random_numbers import DrawingFrom, new_generator
 from ..density.model import ConditionalPixelCNN
 from ..errors import NonFiniteLossError, TrainingDivergedWarning, TrainingInterruptedWarning
-from ..objectives.hybrid import Discrimination, NegativeLogLikelihood
-from .callbacks import CosineSchedule, EarlyStopping, Progress, Validation, WeightAveraging
-from .data import LabelledImages, as_is
+from ..objectives import Scores
+from .callbacks import (
+    CosineSchedule,
+    EarlyStopping,
+    EpochAugmentation,
+    Figures,
+    Progress,
+    WeightAveraging,
+)
+from .checkpoints import Checkpoint, read_checkpoint, restore, write_checkpoint
+from .data import LabelledImages, TrainingData, as_is
 from .interruption import is_one_of_several
+from .plan import Plan, PlannedStage
 
 __all__ = ["GenerativeNet", "MovingAverage", "make_net"]
 
@@ -33,7 +41,7 @@ INIT_BATCH = 128  # images for the data-dependent initialisation
 class MovingAverage:
     """Exponential moving average whose memory grows with the number of steps up to the given decay."""
 
-    def __init__(self, decay: float):
+    def __init__(self, decay: float = 0.999):
         self.decay = decay
 
     def __call__(self, averaged: Any, current: Any, n_averaged: Tensor | int) -> None:
@@ -44,38 +52,32 @@ class MovingAverage:
 
 
 class GenerativeNet(NeuralNet):
-    """The skorch net that trains a `ConditionalPixelCNN` by maximum likelihood, or by a hybrid objective.
-
-    Parameters
-    ----------
-    *args, **kwargs
-        As for `skorch.NeuralNet`.
-    ema_decay : float, default=0.999
-        Of the averaged weights.
-    gradient_clip : float, optional
-        Largest norm of the gradient of the loss, whatever is part of it.
+    """The skorch net that trains a `ConditionalPixelCNN` by a plan.
 
     Attributes
     ----------
-    discrimination_ : Discrimination or None
-        What the objective has beside the likelihood; None is maximum likelihood.
     averaged_ : torch.optim.swa_utils.AveragedModel
         The averaged weights; all predictions use them.
-    generator_ : torch.Generator or None
-        What the last training drew from.
+    stop_reason_ : {"completed", "early stopping", "interrupted", "callback"}
+        Why the last stage ended.
+    best_row_ : int
+        The row of the history to which the weights belong.
+    plan_, stage_, data_, held_out_, generator_
+        Of the training that runs; None after it.
     """
 
     lr: float
     batch_size: int
-    discrimination_: Discrimination | None = None
+    plan_: Plan | None = None
+    stage_: PlannedStage | None = None
+    data_: TrainingData | None = None
+    held_out_: LabelledImages | None = None
     generator_: torch.Generator | None = None
-
-    def __init__(
-        self, *args: Any, ema_decay: float = 0.999, gradient_clip: float | None = None, **kwargs: Any
-    ):
-        super().__init__(*args, **kwargs)
-        self.ema_decay = ema_decay
-        self.gradient_clip = gradient_clip
+    resumed_: dict[str, Any] | None = None
+    stop_reason_ = "completed"
+    rows_before_ = stage_begin_ = n_finished_ = 0
+    best_row_: int | None = None
+    recorded_: tuple[str, ...] = ()
 
     @property
     def averaged_model(self) -> ConditionalPixelCNN:
@@ -83,80 +85,63 @@ class GenerativeNet(NeuralNet):
         model: ConditionalPixelCNN = self.averaged_.module  # type: ignore[assignment]
         return model
 
-    def learn(self, images: LabelledImages, epochs: int, *, seed: int = 0, schedule: bool = True) -> None:
-        """Train for some epochs, on from where the net is, at learning rates on a cosine if `schedule`.
+    def learn(self, data: TrainingData, plan: Plan) -> None:
+        """Train by a plan, from the present weights or from a checkpoint of the same training.
 
-        All that is random follows from the seed: the order of the images, dropout, augmentation, candidates.
+        Parameters
+        ----------
+        data : TrainingData
+        plan : Plan
+
+        Raises
+        ------
+        InvalidParameterError
+            If the checkpoint belongs to a different training.
+        NonFiniteLossError
+            If a loss, a gradient or a weight is not finite.
+        KeyboardInterrupt
+            If the user interrupts a training that a library calls, or one of a single unscheduled stage.
+
+        Warns
+        -----
+        TrainingInterruptedWarning
+            If the user interrupts any other training.
+        TrainingDivergedWarning
+            If the training has diverged.
         """
-        self.generator_ = new_generator(seed)
-        steps = math.ceil(len(images) / self.batch_size) * epochs
-        self.planned_steps = steps if schedule else None
-        self.planned_epochs = epochs
-        self.interrupted_, before = False, len(self.history)
-        self.partial_fit(images, None, epochs=epochs)
-        if self.interrupted_:
-            words = f"after {len(self.history) - before} of {epochs} epochs; what was learned is kept"
-            self._end_early(words, others=not schedule or is_one_of_several())
-        if len(self.history) > before:
-            self._check_whether_it_diverged(self.history[before]["train_bpd"])
-
-    def adopt(
-        self,
-        lr: float,
-        batch_size: int,
-        *,
-        dropout: float,
-        ema_decay: float,
-        gradient_clip: float | None,
-        shift: int = 0,
-        discrimination: Discrimination | None = None,
-    ) -> None:
-        """Take over settings that may change between two trainings."""
-        self.batch_size = batch_size
-        self.ema_decay = self.averaged_.multi_avg_fn.decay = ema_decay  # type: ignore[union-attr]
-        self.gradient_clip = gradient_clip
-        self.module_.network.drop(dropout)
-        self.module_.shift = shift
-        self.discrimination_ = discrimination
-        if lr != self.lr:
-            self.lr = lr
-            for group in self.optimizer_.param_groups:
-                group["initial_lr"] = lr
-
-    def tell(self, callback: str, **settings: Any) -> None:
-        """Give one of the callbacks its settings for the next training, unless it was switched off."""
-        found = dict(self.callbacks_).get(callback)
-        if found is not None:
-            found.set_params(**settings)
-
-    def compute_with(self, precision: str, *, compile: bool, checkpoint: bool) -> None:
-        """Say how, not what, the model and its average compute; see the estimator's parameters."""
-        chosen, compiled = choose_way(precision, torch.device(self.device), compile=compile)
-        for model in (self.module_, self.averaged_model):
-            model.precision = chosen
-            model.network.checkpoint(checkpoint)
-            model.network.compiled = compiled
+        state = read_checkpoint(plan, torch.device(self.device))
+        self.plan_, self.data_, self.generator_ = plan, data, new_generator(plan.seed)
+        self.rows_before_ = len(self.history)
+        try:
+            self._run_stages(plan, state)
+        finally:
+            self.plan_ = self.stage_ = self.data_ = self.held_out_ = self.resumed_ = None
+        self._report(plan)
 
     def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
-        """Be where another net was that was trained: at its averaged weights, with a fresh optimiser."""
+        """Continue a net that was trained before: from its averaged weights, with a fresh optimizer."""
         self.module_.load_state_dict(weights)
         self.averaged_model.load_state_dict(weights)
         self.averaged_.n_averaged.fill_(n_steps)
         self.history_ = History({"batches": []} | row for row in history)
 
-    def initialise_weights(self, images: LabelledImages, seed: int = 0) -> None:
-        """Set the weights by some images, chosen at random (Salimans and Kingma 2016)."""
-        generator = new_generator(seed)
+    def initialise(self, data: TrainingData, plan: Plan, seed: int) -> GenerativeNet:
+        """Build the model, and set its weights by some images (Salimans and Kingma 2016)."""
+        with DrawingFrom(seed):
+            self.initialize()
+        images, generator = data.at(plan.stages[0].size), new_generator(seed)
         chosen = torch.randperm(len(images), generator=generator)[:INIT_BATCH]
         levels, labels = (each[chosen].to(self.device) for each in (images.levels, images.labels))
+        levels = self.module_.symmetry.per_batch(levels, generator)
         self.module_.initialise(levels, labels, generator)
         self.averaged_model.load_state_dict(self.module_.state_dict())
+        return self
 
     def initialize_module(self) -> GenerativeNet:
         """Build the model and its average."""
         super().initialize_module()
         self.module_.float()  # whatever torch's default is
-        self.averaged_ = AveragedModel(self.module_, multi_avg_fn=MovingAverage(self.ema_decay))
+        self.averaged_ = AveragedModel(self.module_, multi_avg_fn=MovingAverage())
         self.averaged_.requires_grad_(False)
         return self
 
@@ -171,58 +156,121 @@ class GenerativeNet(NeuralNet):
             params.setdefault("generator", self.generator_)
         return params
 
+    def rate_factor(self, step: int) -> float:
+        """The learning rate of a step of the present stage, as a part of its peak."""
+        return self.stage_.rate_factor(step, len(self.data_))  # type: ignore[union-attr, arg-type]
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients, clip them, and refuse those that are not finite."""
-        if self.discrimination_ is not None:
-            inputs, weights = batch
-            candidates = self.discrimination_.candidates(inputs["labels"], self.generator_)
-            batch = inputs | {"labels": candidates}, weights
-        step = super().train_step_single(batch, generator=self.generator_, **fit_params)
-        limit = math.inf if self.gradient_clip is None else self.gradient_clip
+        plan, stage = self._running
+        inputs, weights = batch
+        candidates = stage.objective.candidates(inputs["labels"], len(plan.prior), self.generator_)
+        levels = stage.augmentation.per_batch(inputs["levels"], self.generator_)
+        batch = {"levels": levels, "labels": candidates}, weights
+        execution = replace(plan.execution, generator=self.generator_)
+        step = super().train_step_single(batch, execution=execution, **fit_params)
+        limit = math.inf if plan.gradient_clip is None else plan.gradient_clip
         learned = [each for group in self.optimizer_.param_groups for each in group["params"]]
         norm = nn.utils.clip_grad_norm_(learned, limit)
         if not torch.isfinite(step["loss"] + norm):
             raise NonFiniteLossError(
                 f"The training loss or its gradient is not finite (loss {step['loss'].item():g}, "
                 f"gradient norm {norm:g}) in epoch {len(self.history)}. Try a smaller lr (now {self.lr:g}) "
-                f"or a smaller gradient_clip (now {self.gradient_clip}). The weights from before this step "
+                f"or a smaller gradient_clip (now {plan.gradient_clip}). The weights from before this step "
                 "are kept, and predictions use them."
             )
         return step
 
     def get_loss(self, y_pred: Tensor, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
-        """The criterion for each image's own class, in training with the cross-entropy if there is one."""
-        if self.discrimination_ is None:
-            return super().get_loss(y_pred, y_true, X, training)
-        likelihood = super().get_loss(y_pred[0], y_true, X, training)
-        cross_entropy = self.discrimination_.cross_entropy(y_pred, X["labels"], y_true)
-        self.history.record_batch("train_cross_entropy", cross_entropy.item())
-        return likelihood + self.discrimination_.weight * cross_entropy
+        """The loss of the objective, whose terms are recorded."""
+        plan, stage = self._running
+        scores = Scores(y_pred, X["labels"], y_true, plan.prior, self.module_.n_dimensions)
+        terms = stage.objective.terms(scores)
+        figures = {f"train_{name}": term for name, term in terms.items()}
+        figures["train_bpd"] = scores.nats_per_dim / math.log(2)
+        for name, value in figures.items():
+            self.history.record_batch(name, value.item())
+        self.recorded_ = tuple(figures)
+        return stage.objective.loss(terms)
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> GenerativeNet:
-        """Train; an interruption ends training, and what was learned is kept, as it is after an error."""
-        before = len(self.history)
+        """Train; whatever ends it, what was learned is kept, and the history has whole epochs only."""
+        self.stop_reason_ = "completed"
         try:
             super().fit_loop(X, y, epochs=epochs, **fit_params)
         except KeyboardInterrupt:
-            if self.history and "train_bpd" not in self.history[-1]:
+            if self.stop_reason_ == "completed":  # early stopping has set its own
+                whole = self.n_finished_ == len(
+                    self.history
+                )  # then a callback has ended it, as skorch allows
+                self.stop_reason_ = "callback" if whole else "interrupted"
+            if self.stop_reason_ == "interrupted":
                 self._forget_unfinished_epoch()
-                self.interrupted_ = True
         except Exception:
-            if len(self.history) > before and "train_bpd" not in self.history[-1]:
-                self._forget_unfinished_epoch()
+            self._forget_unfinished_epoch()
             self.notify("on_train_end", X=X, y=y)
             raise
         return self
 
-    def _forget_unfinished_epoch(self) -> None:
-        del self.history[-1]
+    @property
+    def _running(self) -> tuple[Plan, PlannedStage]:
+        """The plan and the stage of the training that runs."""
+        return self.plan_, self.stage_  # type: ignore[return-value]
 
-    def _end_early(self, words: str, *, others: bool) -> None:
-        """End the trainings that belong to this one, too; without others warn of the end of this one."""
-        if others:
-            raise KeyboardInterrupt(f"Training was interrupted {words}.")
-        warnings.warn(f"Training was interrupted {words}.", TrainingInterruptedWarning, stacklevel=3)
+    def _run_stages(self, plan: Plan, state: dict[str, Any] | None) -> None:
+        first = 0 if state is None else state["stage"]
+        for number, stage in enumerate(plan.stages[first:], start=first):
+            resumed = state if number == first else None
+            self._enter(plan, stage, resumed)
+            if resumed is not None and resumed["finished"]:
+                return
+            done = len(self.history) - self.stage_begin_
+            self.partial_fit(self.data_.at(stage.size), None, epochs=stage.epochs - done)  # type: ignore[union-attr]
+            if self.best_row_ is None:
+                self.best_row_ = len(self.history) - 1
+            if self.stop_reason_ == "interrupted":
+                return
+        if plan.checkpoint_dir is not None:
+            write_checkpoint(self, finished=True)
+
+    def _enter(self, plan: Plan, stage: PlannedStage, state: dict[str, Any] | None) -> None:
+        """Prepare for a stage, or for what a checkpoint has left of it."""
+        self.stage_, self.batch_size = stage, stage.batch_size
+        if stage.lr != self.lr:
+            self.lr = stage.lr
+            for group in self.optimizer_.param_groups:
+                group["initial_lr"] = group["lr"] = stage.lr
+        if tuple(self.module_.image_shape[1:]) != tuple(stage.size):
+            self._resize(stage.size)
+        self.averaged_.multi_avg_fn.decay = plan.ema_decay  # type: ignore[union-attr]
+        self.held_out_ = None if plan.held_out is None else plan.held_out.at(stage.size)
+        self.stage_begin_, self.n_finished_, self.best_row_ = len(self.history), len(self.history), None
+        if state is not None:
+            restore(self, state)
+            self.resumed_ = state
+
+    def _resize(self, size: tuple[int, int]) -> None:
+        """Build the model for images of a different size, with the averaged weights and a fresh optimizer."""
+        weights, n_averaged = self.averaged_model.state_dict(), int(self.averaged_.n_averaged)
+        with DrawingFrom(seed=0):
+            self.set_params(module__image_shape=(self.module_.image_shape[0], *size))
+        self.resume(weights, self.history, n_averaged)
+
+    def _forget_unfinished_epoch(self) -> None:
+        if len(self.history) > self.n_finished_:
+            del self.history[-1]
+
+    def _report(self, plan: Plan) -> None:
+        """Raise or warn of what went wrong."""
+        n_done = len(self.history) - self.rows_before_
+        if self.stop_reason_ == "interrupted":
+            words = f"Training was interrupted after {n_done} of {plan.n_epochs} epochs"
+            words += "; what was learned is kept."
+            if not plan.stages[-1].is_scheduled or is_one_of_several():
+                raise KeyboardInterrupt(words)
+            warnings.warn(words, TrainingInterruptedWarning, stacklevel=4)
+        if n_done:
+            self._check_whether_it_diverged(self.history[self.rows_before_]["train_bpd"])
 
     def _check_whether_it_diverged(self, start: float) -> None:
         """Warn if the predictions of the last epoch lie far outside the range, and did not in the first.
@@ -237,8 +285,7 @@ class GenerativeNet(NeuralNet):
                 "The weights are not finite after the last step of training, and predict nothing. Fit again "
                 f"with a smaller lr (now {self.lr:g})."
             )
-        stopping = dict(self.callbacks_).get("early_stopping")
-        found = self.history[-1 if stopping is None else stopping.best_epoch_]["train_bpd"]
+        found = self.history[self.best_row_]["train_bpd"]
         likelihood = self.module_.likelihood
         if found > (likelihood.highest_cost / math.log(2) if found > start else DIVERGED):
             warnings.warn(
@@ -246,20 +293,12 @@ class GenerativeNet(NeuralNet):
                 f"levels have {math.log2(likelihood.n_levels):.4g}. Predictions are of no use. Fit again "
                 f"with a smaller lr (now {self.lr:g}).",
                 TrainingDivergedWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
 def make_net(
-    model: Mapping[str, Any],
-    *,
-    device: torch.device,
-    lr: float,
-    batch_size: int,
-    max_epochs: int,
-    ema_decay: float,
-    gradient_clip: float | None,
-    net_params: Mapping[str, Any],
+    model: Mapping[str, Any], *, device: torch.device, lr: float, net_params: Mapping[str, Any]
 ) -> GenerativeNet:
     """Assemble the net.
 
@@ -268,35 +307,30 @@ def make_net(
     model : mapping
         The parameters of `ConditionalPixelCNN`.
     device : torch.device
-    lr, batch_size, max_epochs, ema_decay, gradient_clip
-        As in the estimator.
+    lr : float
+        Learning rate of the optimizer that is made.
     net_params : mapping
-        What the user wants otherwise of `skorch.NeuralNet`; callbacks are added to ours.
+        What the user wants of `skorch.NeuralNet`; callbacks are added to ours.
 
     Returns
     -------
     GenerativeNet
         Not initialised.
     """
-    n_dimensions = math.prod(model["image_shape"])
     callbacks: list[tuple[str, Any]] = [
+        ("augmentation", EpochAugmentation()),
         ("schedule", CosineSchedule()),
-        ("cross_entropy", PassthroughScoring("train_cross_entropy", lower_is_better=None, on_train=True)),
         ("averaging", WeightAveraging()),
-        ("validation", Validation(n_dimensions)),
+        ("figures", Figures()),
         ("progress", Progress()),
         ("early_stopping", EarlyStopping()),
+        ("checkpoint", Checkpoint()),
     ]
     params: dict[str, Any] = {f"module__{name}": value for name, value in model.items()} | {
-        "criterion": NegativeLogLikelihood,
-        "criterion__n_dimensions": n_dimensions,
+        "criterion": nn.Identity,  # the objective of the plan takes its place
         "optimizer": optim.Adam,
         "lr": lr,
-        "batch_size": batch_size,
-        "max_epochs": max_epochs,
         "device": str(device),
-        "ema_decay": ema_decay,
-        "gradient_clip": gradient_clip,
         "train_split": None,
         "iterator_train__shuffle": True,
         "iterator_train__collate_fn": as_is,

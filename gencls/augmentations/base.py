@@ -1,0 +1,112 @@
+"""The interface of an augmentation: all there is to read before writing one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+__all__ = ["Augmentation", "changes_epochs", "has_orbit"]
+
+
+class Augmentation(BaseEstimator):
+    """A way to vary the training images, as if there were more of them.
+
+    An augmentation is configured like a scikit-learn estimator: its constructor only stores hyper-parameters.
+    It overrides one or more of three hooks, which change nothing otherwise: :meth:`per_epoch` sees the images
+    as the user gave them, :meth:`per_batch` their levels, and :meth:`orbit` makes the density itself
+    symmetric.
+
+    Examples
+    --------
+    >>> from gencls.augmentations import Augmentation
+    >>> class Darken(Augmentation):
+    ...     '''Half of the images, one level darker.'''
+    ...     def per_batch(self, levels, generator=None):
+    ...         chosen = torch.rand(len(levels), 1, 1, 1, generator=generator) < 0.5
+    ...         return torch.where(chosen & (levels > 0), levels - 1, levels)
+    """
+
+    def per_epoch(
+        self, images: NDArray[Any], size: tuple[int, int], random_state: np.random.RandomState
+    ) -> NDArray[Any]:
+        """Vary all training images at the beginning of an epoch.
+
+        Parameters
+        ----------
+        images : ndarray of shape (N, H, W, C)
+            As the user gave them, at their original size, unless an augmentation before this one has changed
+            that.
+        size : tuple of int
+            Rows and columns of the images that the model learns. Images of a different size are brought to it
+            afterwards.
+        random_state : RandomState
+
+        Returns
+        -------
+        ndarray of shape (N, rows, columns, C)
+            Of the same dtype.
+        """
+        return images
+
+    def per_batch(self, levels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Vary the images of one batch.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+            Integers from 0 to L - 1, on any device.
+        generator : torch.Generator, optional
+            Source of random numbers, on the CPU; without it torch's own stream.
+
+        Returns
+        -------
+        Tensor of shape (N, C, H, W)
+            Of the same dtype, on the same device.
+        """
+        return levels
+
+    def orbit(self, levels: Tensor) -> list[Tensor]:
+        """All images that are exactly as probable as these.
+
+        The density of the model is then the mean over the orbit of an image. Each transformation must be its
+        own inverse, keep every pixel in its row, and map different images to different images.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+            Possibly only the upper rows of images.
+
+        Returns
+        -------
+        list of Tensor of shape (N, C, H, W)
+            The images themselves first.
+        """
+        return [levels]
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        """Raise an error if a hyper-parameter is wrong; without an override there is nothing to check.
+
+        Parameters
+        ----------
+        image_shape : tuple of int
+            C, H and W of the images that the model learns.
+
+        Raises
+        ------
+        InvalidParameterError
+        """
+
+
+def changes_epochs(augmentation: Augmentation) -> bool:
+    """Whether an augmentation has a hook per epoch."""
+    return type(augmentation).per_epoch is not Augmentation.per_epoch
+
+
+def has_orbit(augmentation: Augmentation) -> bool:
+    """Whether an augmentation makes the density symmetric."""
+    return type(augmentation).orbit is not Augmentation.orbit

@@ -1,0 +1,60 @@
+"""Several augmentations, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .base import Augmentation, changes_epochs, has_orbit
+
+__all__ = ["Composed"]
+
+
+class Composed(Augmentation):
+    """Augmentations in their order; without any, nothing is changed.
+
+    The orbit of an image has all combinations of the orbits of the parts.
+
+    Parameters
+    ----------
+    parts : sequence of Augmentation, default=()
+    """
+
+    def __init__(self, parts: Iterable[Augmentation] = ()):
+        self.parts = parts
+
+    @property
+    def per_epoch_parts(self) -> list[Augmentation]:
+        """Those that change images at the beginning of an epoch."""
+        return [part for part in self.parts if changes_epochs(part)]
+
+    def symmetric(self) -> Composed:
+        """Those that make the density symmetric."""
+        return Composed([part for part in self.parts if has_orbit(part)])
+
+    def per_epoch(
+        self, images: NDArray[Any], size: tuple[int, int], random_state: np.random.RandomState
+    ) -> NDArray[Any]:
+        for part in self.parts:
+            images = part.per_epoch(images, size, random_state)
+        return images
+
+    def per_batch(self, levels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        for part in self.parts:
+            levels = part.per_batch(levels, generator)
+        return levels
+
+    def orbit(self, levels: Tensor) -> list[Tensor]:
+        found = [levels]
+        for part in self.parts:
+            found = [moved for each in found for moved in part.orbit(each)]
+        return found
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        for part in self.parts:
+            part.check(image_shape)

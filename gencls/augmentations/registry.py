@@ -1,0 +1,98 @@
+"""The registry of augmentations: their names, in this package and any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .._common.registry import Registry
+from ..errors import AugmentationError
+from .base import Augmentation
+from .composed import Composed
+
+__all__ = [
+    "AUGMENTATIONS",
+    "get_augmentation",
+    "list_augmentations",
+    "make_augmentation",
+    "register_augmentation",
+]
+
+AUGMENTATIONS: Registry[Augmentation] = Registry(
+    "augmentation",
+    "gencls.augmentations",
+    {
+        "flip": f"{__package__}.flip:Flip",
+        "random-crop": f"{__package__}.random_crop:RandomCrop",
+        "shift": f"{__package__}.shift:Shift",
+    },
+    base=Augmentation,
+    error=AugmentationError,
+)
+
+
+def register_augmentation(name: str, target: type[Augmentation] | str, *, replace: bool = False) -> None:
+    """Register an augmentation under a name, for this process.
+
+    A package that is installed registers its augmentations for every process by entry points of the group
+    ``gencls.augmentations`` instead.
+
+    Parameters
+    ----------
+    name : str
+    target : type or str
+        A subclass of `Augmentation`, or its place: ``"package.module:Class"``, imported when it is first
+        used.
+    replace : bool, default=False
+        Whether to replace a different augmentation of this name.
+
+    Raises
+    ------
+    AugmentationError
+        If the name belongs to a different augmentation; to register the same one again is no error.
+    """
+    AUGMENTATIONS.register(name, target, replace=replace)
+
+
+def get_augmentation(name: str) -> type[Augmentation]:
+    """Find the class of an augmentation.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_augmentations`.
+
+    Returns
+    -------
+    type
+        The subclass of `Augmentation`.
+
+    Raises
+    ------
+    AugmentationError
+        If no augmentation has this name, several packages provide it, or it cannot be imported.
+    """
+    return AUGMENTATIONS.get(name)
+
+
+def list_augmentations() -> list[str]:
+    """Name all augmentations: of this package, of installed packages, and registered ones.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+    """
+    return AUGMENTATIONS.list()
+
+
+def make_augmentation(
+    augmentation: str | type[Augmentation] | Augmentation | Iterable[Any] | None,
+) -> Composed:
+    """Turn None, a name, a class, an instance, or a list of these, into a new instance."""
+    if augmentation is None:
+        return Composed()
+    if isinstance(augmentation, Composed):
+        return Composed(list(map(AUGMENTATIONS.make, augmentation.parts)))
+    given = augmentation if isinstance(augmentation, list | tuple) else [augmentation]
+    return Composed(list(map(AUGMENTATIONS.make, given)))

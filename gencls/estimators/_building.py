@@ -1,0 +1,203 @@
+"""From parameters, or from a snapshot, to a net; and back to a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from .._common.validation import both_sides, check_parameters, shortened
+from ..augmentations import Composed, make_augmentation
+from ..backends.compute import Compute, make_compute
+from ..backends.device import resolve_device
+from ..backends.random_numbers import DrawingFrom
+from ..bayes import class_prior
+from ..bayes.priors import priors_in_order
+from ..conditioners import make_conditioner
+from ..errors import ConditionerError, GenclsError, InvalidParameterError, ModelFileError
+from ..model_files.snapshot import FITTED, Snapshot
+from ..model_files.weights import check_scores, check_weights
+from ..objectives import make_objective
+from ..training.net import GenerativeNet, make_net
+from ..training.plan import Plan
+from ._net_parameters import check_net_params
+from ._parameters import RULES, STAGE_RULES, TRAINING_RULES
+
+if TYPE_CHECKING:
+    from .classifier import GenerativeBayesClassifier
+
+__all__ = ["BuildingMixin"]
+
+
+class BuildingMixin(BaseEstimator):
+    """How a `GenerativeBayesClassifier` checks its parameters, builds its net, and becomes a snapshot."""
+
+    def _check_parameters(self) -> None:
+        """Raise one error for everything that is wrong."""
+        mistakes: list[GenclsError] = []
+        for check in (
+            lambda: check_parameters(type(self).__name__, self.get_params(deep=False), RULES),
+            lambda: check_net_params(self.net_params, TRAINING_RULES),
+            lambda: make_conditioner(self.conditioner),
+            lambda: make_objective(self.objective).check(),
+            lambda: make_augmentation(self.augmentation),
+            self._check_stages,
+            lambda: make_compute(self.compute),
+            self._device,
+            self._check_checkpoints,
+        ):
+            try:
+                check()
+            except GenclsError as mistake:
+                mistakes.append(mistake)
+        if len(mistakes) == 1:
+            raise mistakes[0]
+        if mistakes:
+            raise InvalidParameterError("\n".join(map(str, mistakes)))
+
+    def _check_stages(self) -> None:
+        """Raise if a stage has a wrong setting."""
+        for number, stage in enumerate(self.stages if isinstance(self.stages, list | tuple) else ()):
+            if hasattr(stage, "epochs"):
+                check_parameters(f"stage {number}", vars(stage), STAGE_RULES)
+                make_objective(stage.objective or self.objective).check()
+                make_augmentation(stage.augmentation)
+
+    def _check_checkpoints(self) -> None:
+        """Raise if a later fit could not be the same training."""
+        if self.checkpoint_dir is not None and not isinstance(self.random_state, int | np.integer):
+            raise InvalidParameterError(
+                f"The parameter 'random_state' of {type(self).__name__} must be an int with checkpoint_dir, "
+                f"got {shortened(self.random_state)}. Only then is a later fit the same training."
+            )
+
+    def _compute(self) -> Compute:
+        return make_compute(self.compute)
+
+    def _device(self) -> torch.device:
+        return resolve_device(self.device)
+
+    def _resolution(self) -> tuple[int, int] | None:
+        """Rows and columns of the images that the model has in the end; None as they are given."""
+        last = self.stages[-1].resolution if self.stages else None
+        size = last or self.resolution
+        return None if size is None else both_sides(size)
+
+    def _symmetry(self) -> Composed:
+        """The augmentations that make the density symmetric."""
+        last = self.stages[-1].augmentation if self.stages else None
+        return make_augmentation(self.augmentation if last is None else last).symmetric()
+
+    def _check_same_model(self) -> None:
+        """Raise if the parameters that shape the network differ from those of the first fit."""
+        if changed := self._changed_parameters():
+            raise InvalidParameterError(
+                f"Training can only continue the network as it was built, but parameters have changed: "
+                f"{changed}. Set them back, or fit with warm_start=False."
+            )
+
+    def _changed_parameters(self) -> str:
+        """Which parameters that shape the network or its images differ from those of the first fit."""
+        built = self.net_.get_params_for("module")
+        found = [
+            (name, built[name], value)
+            for name, value in self._model_params().items()
+            if repr(value) != repr(built[name])
+        ]
+        for name, value in self.codec_.settled_.items():
+            given = getattr(self, name)
+            if given is not None and given != "auto" and not np.array_equal(given, value):
+                found.append((name, value, given))
+        size, wanted = self.codec_.tensor_shape_[1:], self._resolution() or self.codec_.native_size
+        if wanted != size:
+            found.append(("resolution", size, wanted))
+        return "; ".join(
+            f"{name} was {shortened(before)} and is {shortened(now)}" for name, before, now in found
+        )
+
+    def _model_params(self, size: tuple[int, int] | None = None) -> dict[str, Any]:
+        """The parameters of `ConditionalPixelCNN`."""
+        channels, *rest = self.codec_.tensor_shape_
+        return {
+            "image_shape": (channels, *(size or rest)),
+            "n_levels": self.codec_.n_levels_,
+            "n_classes": len(self.classes_),
+            "conditioner": make_conditioner(self.conditioner),
+            "n_layers": self.n_layers,
+            "n_filters": self.n_filters,
+            "n_mixtures": self.n_mixtures,
+            "symmetry": self._symmetry().parts,
+        }
+
+    def _make_net(self, size: tuple[int, int] | None = None) -> GenerativeNet:
+        own = {"train_split", *TRAINING_RULES}
+        given = {name: value for name, value in (self.net_params or {}).items() if name not in own}
+        model, device, lr = self._model_params(size), self._device(), float(self._setting("lr"))
+        return make_net(model, device=device, lr=lr, net_params=given)
+
+    def _setting(self, name: str, default: Any = None) -> Any:
+        """A setting of training: that of `net_params`, else the parameter, else the default."""
+        return (self.net_params or {}).get(name, getattr(self, name, default))
+
+    def _check_sizes(self, plan: Plan) -> None:
+        """Raise if the network has weights that fit images of one size only, and stages have several."""
+        sizes = {stage.size for stage in plan.stages}
+        if len(sizes) > 1:
+            with DrawingFrom(seed=0):
+                net = self._make_net(plan.stages[0].size).initialize()
+            for size in sizes:
+                self._check_size(size, net.module_.state_dict())
+
+    def _check_size(self, size: tuple[int, int], weights: dict[str, torch.Tensor]) -> None:
+        """Raise unless weights fit a network for images of this size."""
+        try:
+            check_weights(self._model_params(size), weights)
+        except ModelFileError as mistake:
+            raise ConditionerError(
+                f"A network with the conditioner {shortened(self.conditioner)} has weights for images of one "
+                f"size only. {mistake} Fit a new one on images of that size, or use a conditioner that is "
+                "the same in all places."
+            ) from mistake
+
+    def _snapshot(self) -> Snapshot:
+        priors = priors_in_order(self.priors, self.classes_)  # a file cannot hold a Series
+        return Snapshot(
+            parameters=self.get_params(deep=False) | {"priors": priors},
+            conditioner=self.net_.averaged_model.conditioner,
+            codec=self.codec_,
+            fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)}
+            | {"class_prior_": self._prior},
+            history=self.net_.history,
+            n_steps=int(self.net_.averaged_.n_averaged),
+            weights=self.net_.averaged_model.state_dict(),
+        )
+
+    def _restore(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
+        """Become the classifier of a snapshot; its weights are checked before a net is built."""
+        self._check_parameters()
+        self.codec_ = snapshot.codec
+        self.__dict__.update(snapshot.fitted)
+        self.n_features_in_ = self.codec_.sample_shape_[0]
+        check_weights(self._model_params(), snapshot.weights)
+        self._random_state = check_random_state(self.random_state)
+        self._build(snapshot)
+        check_scores(self.net_.averaged_model)
+        return self
+
+    def _build(self, snapshot: Snapshot) -> None:
+        """Build a net that continues from the weights and the history of a snapshot."""
+        net = self._make_net()
+        with DrawingFrom(seed=0):
+            net.initialize()
+        net.resume(snapshot.weights, snapshot.history, snapshot.n_steps)
+        self.net_ = net
+
+    @property
+    def _prior(self) -> Any:
+        """The prior in the order of the classes; `class_prior_` may be set after `fit`, in any form."""
+        return class_prior(
+            self.class_prior_, self.class_count_, self.classes_, name="attribute 'class_prior_'"
+        )

@@ -1,0 +1,263 @@
+"""From images and parameters to a trained net: reading, holding out, planning, learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._common.validation import both_sides
+from ..augmentations import make_augmentation
+from ..bayes import class_prior
+from ..errors import InvalidInputError
+from ..images.codec import ImageCodec
+from ..images.layout import as_input_errors, as_numbers, check_same_order, flatten_images
+from ..objectives import make_objective
+from ..pixelcnn import Execution
+from ..training.data import (
+    Samples,
+    TrainingData,
+    check_sample_weight,
+    hold_out,
+    merge_duplicates,
+    split_by,
+)
+from ..training.plan import Plan, PlannedStage, Stage
+from ._building import BuildingMixin
+from ._identity import identity_of
+from ._labels import as_labels, check_classes, encode_labels, unique_classes
+from ._net_parameters import net_params_at_fault
+
+if TYPE_CHECKING:
+    from .classifier import GenerativeBayesClassifier
+
+__all__ = ["FittingMixin"]
+
+EMA_DECAY, GRADIENT_CLIP = 0.999, 5.0  # unless net_params says otherwise
+
+
+class FittingMixin(BuildingMixin):
+    """The steps of `GenerativeBayesClassifier.fit` and `partial_fit`."""
+
+    @contextmanager
+    def _unchanged_by_errors(self) -> Iterator[None]:
+        """Whatever goes wrong in here leaves the estimator as it was."""
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    def _read_samples(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        *,
+        classes: ArrayLike | None = None,
+        reset: bool,
+    ) -> Samples:
+        """Validate training data; with `reset`, settle the classes and the codec by it."""
+        check_same_order(X, y, "X and y")
+        check_same_order(y, sample_weight, "y and sample_weight")
+        rows, shape = flatten_images(X)
+        flat, labels = self._validate(rows, as_labels(y), reset=reset)
+        weights = check_sample_weight(sample_weight, len(labels))
+        if not weights.all():
+            flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
+        if reset:
+            self.classes_ = check_classes(np.unique(labels) if classes is None else unique_classes(classes))
+            codec = ImageCodec(
+                self.image_shape, self.channel_axis, self.pixel_range, self.n_levels, self._resolution()
+            )
+            self.codec_ = codec.fit(flat, shape[1:])
+            self.n_features_in_ = shape[1]
+        else:
+            self.codec_.check_shape(shape)
+        levels = self.codec_.encode(flat, strict=True)
+        return Samples(levels, encode_labels(labels, self.classes_, len(labels)), weights, self._kept(flat))
+
+    def _kept(self, flat: NDArray[Any]) -> NDArray[Any] | None:
+        """The images as they were given, if training needs them."""
+        size = self.codec_.tensor_shape_[1:]
+        stages = [*self._stages(), self._settled(Stage(1, resolution=size), is_scheduled=False)]
+        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in stages)
+        return self.codec_.to_images(flat) if needed else None
+
+    def _count_classes(self, samples: Samples, before: Any) -> None:
+        """Learn the class frequencies, on top of those counted before."""
+        self.class_count_ = before + np.bincount(samples.labels, samples.weights, len(self.classes_))
+        self.class_prior_ = class_prior(self.priors, self.class_count_, self.classes_)
+
+    def _check_no_class_is_missing(self) -> None:
+        """Raise if a warm start has no image of a class that the first fit saw."""
+        if self.priors is None and not self.class_count_.all():
+            missing = self.classes_[self.class_count_ == 0].tolist()
+            raise InvalidInputError(
+                f"y must have all classes of the fit before, as warm_start=True, but has none of {missing}. "
+                "Their frequencies would be 0: give priors, or images of all classes."
+            )
+
+    def _split(
+        self, samples: Samples, X_val: ArrayLike | None, y_val: ArrayLike | None, resume: bool
+    ) -> tuple[Samples, Samples | None]:
+        """Training and held-out samples."""
+        if (X_val is None) != (y_val is None):
+            raise InvalidInputError("X_val and y_val must be given together, got one of them.")
+        train_split = (self.net_params or {}).get("train_split")
+        if X_val is None and train_split is not None:
+            samples, part = split_by(samples, train_split)
+            if part is None or isinstance(part, Samples):
+                return merge_duplicates(samples), part and merge_duplicates(part)
+            X_val, y_val = part
+        samples = merge_duplicates(samples)
+        if X_val is not None and y_val is not None:
+            return samples, self._read_held_out(X_val, y_val)
+        if not self.early_stopping and self.temperature != "auto":
+            return samples, None
+        if not (resume and hasattr(self, "_split_seed")):  # a warm start holds out the same images
+            self._split_seed = check_random_state(self.random_state).randint(2**31 - 1)
+        return hold_out(samples, self.validation_fraction, self._split_seed, self.classes_)
+
+    def _read_held_out(self, X_val: ArrayLike, y_val: ArrayLike) -> Samples:
+        """Validate held-out images."""
+        try:
+            check_same_order(X_val, y_val, "X and y")
+            flat = self._validate_images(X_val)
+            levels = self.codec_.encode(flat, strict=True)
+            codes = encode_labels(y_val, self.classes_, len(levels))
+        except InvalidInputError as mistake:
+            raise InvalidInputError(f"X_val and y_val do not fit: {mistake}") from mistake
+        return Samples(levels, codes, np.ones(len(codes)), self._kept(flat))
+
+    def _stages(self, given: list[Stage] | None = None, *, is_scheduled: bool = True) -> list[PlannedStage]:
+        """The stages of a training, with everything settled."""
+        wanted = given or self.stages or [Stage(int(self._setting("max_epochs")))]
+        return [self._settled(stage, is_scheduled=is_scheduled) for stage in wanted]
+
+    def _settled(self, stage: Stage, *, is_scheduled: bool) -> PlannedStage:
+        """A stage with what it leaves out, from the parameters."""
+        size = stage.resolution or self.resolution
+        planned = PlannedStage(
+            epochs=int(stage.epochs),
+            batch_size=int(stage.batch_size or self._setting("batch_size")),
+            lr=stage.lr or self._setting("lr"),
+            objective=make_objective(stage.objective or self.objective),
+            augmentation=make_augmentation(
+                self.augmentation if stage.augmentation is None else stage.augmentation
+            ),
+            size=self.codec_.native_size if size is None else both_sides(size),
+            is_scheduled=is_scheduled,
+        )
+        planned.objective.check()
+        planned.augmentation.check((self.codec_.tensor_shape_[0], *planned.size))
+        self.codec_.at(planned.size)  # which is not larger than the images
+        return planned
+
+    def _plan(
+        self, train: Samples, held_out: Samples | None, stages: list[PlannedStage]
+    ) -> tuple[TrainingData, Plan]:
+        """The data and the plan of a training."""
+        device = torch.device(self.net_.device) if hasattr(self, "net_") else self._device()
+        precision, compiled = self._compute().resolve(device, warn=True)
+        keeps = self.checkpoint_dir is not None and stages[0].is_scheduled
+        data = TrainingData(train, self.codec_, device)
+        held_out_data = None if held_out is None else TrainingData(held_out, self.codec_, device)
+        plan = Plan(
+            stages=tuple(stages),
+            prior=self.class_prior_,
+            seed=self._draw_seed(),
+            execution=Execution(
+                compiled=compiled,
+                dtype=precision.training,
+                dropout=self.dropout,
+                checkpointed=self._compute().gradient_checkpointing,
+            ),
+            scoring=Execution(compiled=compiled, dtype=precision.prediction),
+            ema_decay=self._setting("ema_decay", EMA_DECAY),
+            gradient_clip=self._setting("gradient_clip", GRADIENT_CLIP),
+            held_out=held_out_data,
+            temperature=self.temperature,
+            monitor=None if held_out is None else self._monitored(),
+            patience=self.n_iter_no_change,
+            shows_progress=bool(self.verbose),
+            checkpoint_dir=Path(self.checkpoint_dir) if keeps else None,
+            identity=identity_of(self, data, held_out_data) if keeps else {},
+        )
+        return data, plan
+
+    def _prepare(
+        self, train: Samples, held_out: Samples | None, stages: list[PlannedStage], resume: bool
+    ) -> tuple[TrainingData, Plan]:
+        """Plan a training, and build and initialise the net unless it is there."""
+        if resume:
+            return self._plan(train, held_out, stages)
+        self.__dict__.pop("net_", None)
+        self._random_state = check_random_state(self.random_state)
+        self.temperature_ = 1.0 if self.temperature == "auto" else float(self.temperature)
+        seed = self._draw_seed()
+        data, plan = self._plan(train, held_out, stages)
+        self._check_sizes(plan)
+        net = self._make_net(plan.stages[0].size)
+        with net_params_at_fault(self.net_params):
+            self.net_ = net.initialise(data, plan, seed)
+        return data, plan
+
+    def _learn(self, data: TrainingData, plan: Plan) -> GenerativeBayesClassifier:
+        """Train the net, and settle the temperature."""
+        with net_params_at_fault(self.net_params):
+            self.net_.learn(data, plan)
+        best = self.net_.best_row_
+        if plan.temperature != "auto":
+            self.temperature_ = float(self.temperature)
+        elif plan.held_out is not None and best is not None and best >= 0:
+            self.temperature_ = self.net_.history[best]["valid_temperature"]
+        return self
+
+    def _draw_seed(self) -> int:
+        return int(self._random_state.randint(2**31 - 1))
+
+    def _monitored(self) -> str | None:
+        """The figure that early stopping watches: a key of `MONITORS`."""
+        if isinstance(self.early_stopping, str):
+            return self.early_stopping
+        return "bits_per_dim" if self.early_stopping else None
+
+    def _encode_images(self, X: ArrayLike, *, strict: bool = False) -> torch.Tensor:
+        """Levels (N, C, H, W)."""
+        levels = self.codec_.encode(self._validate_images(X), strict=strict)
+        return torch.from_numpy(np.require(levels, requirements="W"))  # torch warns of read-only ones
+
+    def _encode_labelled(
+        self, X: ArrayLike, y: ArrayLike, *, strict: bool = False
+    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Levels and positions of the classes, before anything is scored."""
+        check_is_fitted(self)
+        check_same_order(X, y, "X and y")
+        levels = self._encode_images(X, strict=strict)
+        return levels, encode_labels(y, self.classes_, len(levels))
+
+    def _validate_images(self, X: ArrayLike) -> NDArray[Any]:
+        """Rows (N, n_features) of finite numbers."""
+        rows, shape = flatten_images(X)
+        flat: NDArray[Any] = self._validate(rows, reset=False)
+        self.codec_.check_shape(shape)
+        return flat
+
+    def _validate(self, rows: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+        """The checks of scikit-learn; the number of features is checked by the codec."""
+        with as_input_errors():
+            if isinstance(y, str):
+                return as_numbers(validate_data(self, rows, dtype="numeric", ensure_2d=False, reset=reset))
+            flat, labels = validate_data(self, rows, y, dtype="numeric", ensure_2d=False, reset=reset)
+            check_classification_targets(labels)
+            return as_numbers(flat), labels

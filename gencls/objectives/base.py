@@ -1,0 +1,124 @@
+"""The interface of an objective: all there is to read before writing one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+__all__ = ["Objective", "Scores"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a batch, from which an objective computes its terms.
+
+    Attributes
+    ----------
+    log_prob : Tensor of shape (m, N)
+        Log p(image | candidate), nats, float64. The first candidate is the image's own class.
+    candidates : Tensor of shape (m, N)
+        Classes, from 0 to K - 1.
+    weights : Tensor of shape (N,)
+        Weights of the images, whose mean over the training set is 1.
+    prior : ndarray of shape (K,)
+        p(class).
+    n_dimensions : int
+        C · H · W.
+    """
+
+    log_prob: Tensor
+    candidates: Tensor
+    weights: Tensor
+    prior: NDArray[np.float64]
+    n_dimensions: int
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.prior)
+
+    @property
+    def nats_per_dim(self) -> Tensor:
+        """Weighted mean of -log p(image | its class), in nats per dimension."""
+        return -(self.log_prob[0] * self.weights).mean() / self.n_dimensions
+
+
+class Objective(BaseEstimator):
+    """What training minimises.
+
+    An objective is configured like a scikit-learn estimator: its constructor only stores hyper-parameters, so
+    that it can be cloned and searched (``objective__weight``). In each step of training, :meth:`candidates`
+    says under which classes the images are scored, :meth:`terms` names what counts, and :meth:`loss` adds it
+    up. Every term is recorded in the history of the training, as ``train_<name>``.
+
+    Examples
+    --------
+    >>> from gencls.objectives import Likelihood
+    >>> class Squared(Likelihood):
+    ...     '''Maximum likelihood that dwells on improbable batches.'''
+    ...     def loss(self, terms):
+    ...         return terms["nll"] ** 2
+    """
+
+    def candidates(self, labels: Tensor, n_classes: int, generator: torch.Generator | None = None) -> Tensor:
+        """The classes under which each image is scored.
+
+        Parameters
+        ----------
+        labels : Tensor of shape (N,)
+            The images' own classes, from 0 to K - 1.
+        n_classes : int
+            K.
+        generator : torch.Generator, optional
+            Source of random numbers, on the CPU; without it torch's own stream.
+
+        Returns
+        -------
+        Tensor of shape (m, N)
+            The image's own class first. A step takes up to m times as long as with the own class only, which
+            is what this method returns unless it is overridden.
+        """
+        return labels[None]
+
+    @abstractmethod
+    def terms(self, scores: Scores) -> dict[str, Tensor]:
+        """What counts, each under a name of its own.
+
+        Parameters
+        ----------
+        scores : Scores
+
+        Returns
+        -------
+        dict of str to Tensor of shape ()
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def loss(self, terms: dict[str, Tensor]) -> Tensor:
+        """What is minimised.
+
+        Parameters
+        ----------
+        terms : dict of str to Tensor of shape ()
+            Of :meth:`terms`.
+
+        Returns
+        -------
+        Tensor of shape ()
+        """
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise an error if a hyper-parameter is wrong; without an override there is nothing to check.
+
+        Raises
+        ------
+        InvalidParameterError
+        """

@@ -1,0 +1,163 @@
+"""The plan of a training: stages, each settled before the first step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..augmentations import Augmentation, Composed
+from ..objectives import Objective
+from ..pixelcnn import Execution
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .data import TrainingData
+
+__all__ = ["MONITORS", "Plan", "PlannedStage", "Stage"]
+
+WARMUP = 0.05  # share of all steps in which the learning rate rises
+
+# What early stopping can watch: its key in the history, and whether smaller is better.
+MONITORS = {
+    "bits_per_dim": ("valid_bpd", True),
+    "log_loss": ("valid_log_loss", True),
+    "accuracy": ("valid_accuracy", False),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Stage:
+    """A part of a training, with settings of its own; what it leaves out it takes from the estimator.
+
+    Parameters
+    ----------
+    epochs : int
+        At least 1.
+    lr : float, optional
+        Peak learning rate.
+    objective : str, type or Objective, optional
+    augmentation : str, type, Augmentation or list of these, optional
+        ``[]`` is none.
+    resolution : int or tuple of int, optional
+        Rows and columns that images are reduced to: both sides, or (H, W). A stage at a resolution different
+        from that of the stage before it begins with the averaged weights and a fresh optimizer.
+    batch_size : int, optional
+        Images in a training step.
+
+    Examples
+    --------
+    >>> from gencls import GenerativeBayesClassifier, Stage
+    >>> from gencls.objectives import Hybrid
+    >>> stages = [Stage(16, lr=3e-3), Stage(8, lr=1e-3, objective=Hybrid(weight=1.0, temperature=4.0))]
+    >>> clf = GenerativeBayesClassifier(resolution=8, stages=stages)
+    """
+
+    epochs: int
+    lr: float | None = field(default=None, kw_only=True)
+    objective: str | type[Objective] | Objective | None = field(default=None, kw_only=True)
+    augmentation: str | type[Augmentation] | Augmentation | list[Any] | None = field(
+        default=None, kw_only=True
+    )
+    resolution: int | tuple[int, int] | None = field(default=None, kw_only=True)
+    batch_size: int | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        settings = [f"{name}={value!r}" for name, value in vars(self).items() if value is not None]
+        return f"Stage({', '.join([repr(self.epochs), *settings[1:]])})"
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage with everything settled.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    lr : float
+        Peak learning rate.
+    objective : Objective
+    augmentation : Composed
+    size : tuple of int
+        H and W of the images that are learned.
+    is_scheduled : bool
+        Whether the learning rate rises for the first 5 % of all steps and then falls to 0 on a cosine
+        (Loshchilov and Hutter 2017); else it is constant.
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    objective: Objective
+    augmentation: Composed
+    size: tuple[int, int]
+    is_scheduled: bool = True
+
+    def rate_factor(self, step: int, n_images: int) -> float:
+        """The learning rate of a step, from 0, as a part of its peak."""
+        if not self.is_scheduled:
+            return 1.0
+        n_steps = math.ceil(n_images / self.batch_size) * self.epochs
+        warmup = max(1, int(WARMUP * n_steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, n_steps - warmup)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a training needs besides its data.
+
+    Attributes
+    ----------
+    stages : tuple of PlannedStage
+    prior : ndarray of shape (K,)
+        p(class).
+    seed : int
+        Seed of all random numbers: the order of the images, dropout, augmentations, candidates.
+    execution : Execution
+        How training computes, with its dropout.
+    scoring : Execution
+        How held-out images are scored.
+    ema_decay : float
+        Decay of the averaged weights, from 0 to below 1.
+    gradient_clip : float or None
+        Largest norm of the gradient of the loss.
+    held_out : TrainingData, optional
+        Images that are scored after each epoch.
+    temperature : float or "auto"
+        Temperature of the log-loss of held-out images; ``"auto"`` is the best one after each epoch.
+    monitor : str, optional
+        A key of `MONITORS` that early stopping watches; None never stops.
+    patience : int
+        Epochs without a new best before a stage stops.
+    shows_progress : bool
+    checkpoint_dir : Path, optional
+        A folder for a checkpoint after each epoch.
+    identity : dict
+        What a checkpoint must have been made with, by names for messages.
+    """
+
+    stages: tuple[PlannedStage, ...]
+    prior: NDArray[np.float64]
+    seed: int
+    execution: Execution = field(default_factory=Execution)
+    scoring: Execution = field(default_factory=Execution)
+    ema_decay: float = 0.999
+    gradient_clip: float | None = 5.0
+    held_out: TrainingData | None = None
+    temperature: float | str = 1.0
+    monitor: str | None = None
+    patience: int = 10
+    shows_progress: bool = False
+    checkpoint_dir: Path | None = None
+    identity: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
