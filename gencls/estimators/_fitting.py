@@ -89,7 +89,8 @@ class FittingMixin(BuildingMixin):
     def _kept(self, flat: NDArray[Any]) -> NDArray[Any] | None:
         """The images as they were given, if training needs them."""
         size = self.codec_.tensor_shape_[1:]
-        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in self._stages())
+        stages = [*self._stages(), self._settled(Stage(1, resolution=size), is_scheduled=False)]
+        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in stages)
         return self.codec_.to_images(flat) if needed else None
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
@@ -168,6 +169,7 @@ class FittingMixin(BuildingMixin):
         """The data and the plan of a training."""
         device = torch.device(self.net_.device) if hasattr(self, "net_") else self._device()
         precision, compiled = self._compute().resolve(device, warn=True)
+        keeps = self.checkpoint_dir is not None and stages[0].is_scheduled
         data = TrainingData(train, self.codec_, device)
         held_out_data = None if held_out is None else TrainingData(held_out, self.codec_, device)
         plan = Plan(
@@ -188,8 +190,8 @@ class FittingMixin(BuildingMixin):
             monitor=None if held_out is None else self._monitored(),
             patience=self.n_iter_no_change,
             shows_progress=bool(self.verbose),
-            checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
-            identity={} if self.checkpoint_dir is None else identity_of(self, data, held_out_data),
+            checkpoint_dir=Path(self.checkpoint_dir) if keeps else None,
+            identity=identity_of(self, data, held_out_data) if keeps else {},
         )
         return data, plan
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..bayes import joint_log_prob
 from ..density.model import ConditionalPixelCNN
-from ..pixelcnn import Execution
+from ..pixelcnn import Execution, Modulations
 
 __all__ = ["Scorer", "batch_shape"]
 
@@ -83,6 +83,34 @@ class Scorer:
             if candidates is None:
                 return self._of_all_classes(levels, n_rows)
             return self._of_candidates(levels, candidates)
+
+    def pixel_log_likelihood(self, levels: Tensor) -> Floats:
+        """Log q(pixel | pixels before it, class) for every class, by the network.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+
+        Returns
+        -------
+        ndarray of shape (P, N, K, H, W)
+            Nats, float64, for each of the P images in the orbit of an image, in the pixels of that image.
+            The sum over pixels is log q; the logarithm of the mean of q over the orbit is
+            :meth:`log_likelihood`.
+        """
+        model = self.model.eval()
+        n_images, _ = batch_shape(model)
+        with torch.inference_mode(), model.weights_resolved():
+            modulations = model.modulate_classes(torch.arange(model.n_classes, device=model.device))
+            tables = [self._table(batch.to(model.device), modulations) for batch in levels.split(n_images)]
+        return torch.cat(tables, dim=1).double().numpy()
+
+    def _table(self, levels: Tensor, modulations: Modulations) -> Tensor:
+        """Log q (P, N, K, H, W) of every pixel of the orbits of some images."""
+        orbit = self.model.symmetry.orbit(levels)
+        pixels = [self.model.pixel_log_prob(each, modulations, execution=self.execution) for each in orbit]
+        classes = [each.expand(self.model.n_classes, -1, -1, -1) for each in pixels]
+        return torch.stack(classes).transpose(1, 2).cpu()
 
     def _of_all_classes(self, levels: Tensor, n_rows: int | None) -> Floats:
         model = self.model
