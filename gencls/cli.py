@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0; 2 after an error, which is written to the standard error stream; or 130 after Ctrl-C.
+        The exit status: 0; 2 after an error, which is written to standard error; or 130 after Ctrl-C.
     """
     with _backslashes(sys.stdout), _backslashes(sys.stderr), _told_warnings():
         try:
