@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._common.validation import both_sides
 from ..augmentations import make_augmentation
+from ..backends.compute import Compute
 from ..bayes import class_prior
 from ..errors import InvalidInputError
 from ..images.codec import ImageCodec
@@ -168,7 +169,7 @@ class FittingMixin(BuildingMixin):
     ) -> tuple[TrainingData, Plan]:
         """The data and the plan of a training."""
         device = torch.device(self.net_.device) if hasattr(self, "net_") else self._device()
-        precision, compiled = self._compute().resolve(device, warn=True)
+        precision, compiled = self._compute().resolve(device, warn=isinstance(self.compute, Compute))
         keeps = self.checkpoint_dir is not None and stages[0].is_scheduled
         data = TrainingData(train, self.codec_, device)
         held_out_data = None if held_out is None else TrainingData(held_out, self.codec_, device)
