@@ -75,7 +75,7 @@ class GenerativeNet(NeuralNet):
     generator_: torch.Generator | None = None
     resumed_: dict[str, Any] | None = None
     stop_reason_ = "completed"
-    rows_before_ = stage_begin_ = n_finished_ = 0
+    stage_number_ = rows_before_ = stage_begin_ = n_finished_ = 0
     best_row_: int | None = None
     recorded_: tuple[str, ...] = ()
 
@@ -220,7 +220,7 @@ class GenerativeNet(NeuralNet):
     def _run_stages(self, plan: Plan, state: dict[str, Any] | None) -> None:
         first = 0 if state is None else state["stage"]
         for number, stage in enumerate(plan.stages[first:], start=first):
-            resumed = state if number == first else None
+            resumed, self.stage_number_ = state if number == first else None, number
             self._enter(plan, stage, resumed)
             if resumed is not None and resumed["finished"]:
                 return
@@ -324,7 +324,6 @@ def make_net(
         ("figures", Figures()),
         ("progress", Progress()),
         ("early_stopping", EarlyStopping()),
-        ("checkpoint", Checkpoint()),
     ]
     params: dict[str, Any] = {f"module__{name}": value for name, value in model.items()} | {
         "criterion": nn.Identity,  # the objective of the plan takes its place
@@ -341,5 +340,6 @@ def make_net(
     if not net_params.keys() & {"optimizer", "optimizer__foreach", "optimizer__differentiable"}:
         params["optimizer__fused"] = device.type in ("cpu", "cuda")  # one kernel instead of several a tensor
     params |= dict(net_params)
-    params["callbacks"] = callbacks + list(net_params.get("callbacks") or [])
+    given = list(net_params.get("callbacks") or [])
+    params["callbacks"] = [*callbacks, *given, ("checkpoint", Checkpoint())]
     return GenerativeNet(ConditionalPixelCNN, **params)
