@@ -200,10 +200,8 @@ class GenerativeNet(NeuralNet):
             super().fit_loop(X, y, epochs=epochs, **fit_params)
         except KeyboardInterrupt:
             if self.stop_reason_ == "completed":  # early stopping has set its own
-                whole = self.n_finished_ == len(
-                    self.history
-                )  # then a callback has ended it, as skorch allows
-                self.stop_reason_ = "callback" if whole else "interrupted"
+                # After a whole epoch a callback has ended the training, as skorch allows.
+                self.stop_reason_ = "callback" if self.n_finished_ == len(self.history) else "interrupted"
             if self.stop_reason_ == "interrupted":
                 self._forget_unfinished_epoch()
         except Exception:
