@@ -155,7 +155,9 @@ def test_parameters_of_a_pixel_change_only_with_earlier_pixels(conditioner, chan
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
-@pytest.mark.parametrize(("image_shape", "n_levels"), [((1, 2, 2), 2), ((2, 1, 2), 2), ((1, 1, 3), 3)], ids=str)
+@pytest.mark.parametrize(
+    ("image_shape", "n_levels"), [((1, 2, 2), 2), ((2, 1, 2), 2), ((1, 1, 3), 3)], ids=str
+)
 @torch.inference_mode()
 def test_with_a_symmetry_the_probabilities_sum_to_1_too(symmetry, image_shape, n_levels):
     model = make_model(image_shape, n_levels, symmetry=SYMMETRIES[symmetry](n_levels))
