@@ -167,7 +167,7 @@ class FittingMixin(BuildingMixin):
     ) -> tuple[TrainingData, Plan]:
         """The data and the plan of a training."""
         device = torch.device(self.net_.device) if hasattr(self, "net_") else self._device()
-        precision, compiled = self._compute().resolve(device, warn=True)
+        precision, compiled = self._compute().resolve(device, warn=self.compute != "auto")
         data = TrainingData(train, self.codec_, device)
         held_out_data = None if held_out is None else TrainingData(held_out, self.codec_, device)
         plan = Plan(
