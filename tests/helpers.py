@@ -6,12 +6,32 @@ import itertools
 
 import torch
 
-from gencls import ConditionalPixelCNN
+from gencls import ConditionalPixelCNN, Flip
+from gencls.augmentations import Augmentation
+
+# One shift at every block, one linear map, one map over positions: enough for properties of the network.
+# All conditioners go through `check_conditioner` in test_testing.py.
+REPRESENTATIVE = ("strong", "low-rank", "spatial-film")
+
+
+class Inverted(Augmentation):
+    """Images are as probable as their negatives."""
+
+    def __init__(self, n_levels=2):
+        self.n_levels = n_levels
+
+    def orbit(self, levels):
+        return [levels, self.n_levels - 1 - levels]
+
+
+def four_of_each(n_levels):
+    """A symmetry with four images in each orbit: flipped or not, inverted or not."""
+    return [Flip(), Inverted(n_levels)]
 
 
 def make_model(image_shape=(1, 4, 4), n_levels=4, n_classes=3, conditioner="mild", *, seed=0, **options):
     """A small model in float64 and evaluation mode whose every parameter is away from its start."""
-    defaults = {"n_layers": 1, "n_filters": 4, "n_mixtures": 2, "dropout": 0.0}
+    defaults = {"n_layers": 1, "n_filters": 4, "n_mixtures": 2}
     torch.manual_seed(seed)
     model = ConditionalPixelCNN(image_shape, n_levels, n_classes, conditioner, **(defaults | options))
     return disturb(model.double().eval())
