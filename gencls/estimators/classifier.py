@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..augmentations import Augmentation, make_augmentation
+from ..augmentations import AUGMENTATIONS, Augmentation
 from ..backends.compute import Compute, make_compute
 from ..conditioners import Conditioner, make_conditioner
 from ..errors import InvalidInputError
@@ -452,7 +452,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
 
 MAKERS: dict[str, Any] = {
-    "augmentation": make_augmentation,
+    "augmentation": AUGMENTATIONS.make,
     "compute": make_compute,
     "conditioner": make_conditioner,
     "objective": make_objective,
