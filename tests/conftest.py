@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from gencls.augmentations import AUGMENTATIONS
 from gencls.conditioners import CONDITIONERS
+from gencls.objectives import OBJECTIVES
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -24,6 +26,13 @@ def _seeded():
 def own_conditioners(monkeypatch):
     """A conditioner that a test registers is gone after it."""
     monkeypatch.setattr(CONDITIONERS, "_registered", {})
+
+
+@pytest.fixture
+def own_plugins(monkeypatch):
+    """A plug-in of any kind that a test registers is gone after it."""
+    for registry in (AUGMENTATIONS, CONDITIONERS, OBJECTIVES):
+        monkeypatch.setattr(registry, "_registered", {})
 
 
 @pytest.fixture

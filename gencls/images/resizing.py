@@ -49,7 +49,7 @@ def resize_images(
     whole = [(0.0, 0.0, float(images.shape[2]), float(images.shape[1]))] * len(images)
     is_bytes = images.dtype == np.uint8
     resize = _resize_plainly if is_bytes else _resize_numbers
-    # Pillow resizes three channels at once; two or four are for it colours and opacity, which it mixes.
+    # Three channels are resized at once. Pillow takes the last of two or four for opacity, and mixes it in.
     channels: Iterable[Any] = [slice(None)] if is_bytes and images.shape[3] == 3 else range(images.shape[3])
     for image, box, result in zip(images, whole if boxes is None else boxes, resized, strict=True):
         for channel in channels:
