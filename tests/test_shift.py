@@ -1,35 +1,37 @@
-"""Images moved in training: what is seen, that densities do not know of it, and that it can be changed."""
+"""Images that are shifted in training: which shifts there are, and that densities do not depend on them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from helpers import make_labels, make_levels, make_model
 from scipy.stats import chisquare
 
-from gencls import GenerativeBayesClassifier, InvalidParameterError
-from gencls.augmentations.shift import shift_at_random
+from gencls import GenerativeBayesClassifier, InvalidParameterError, Shift, Stage
 
 
-def moved(image, down, right):
-    """One image (C, H, W), moved, its edges repeated: by padding instead of by positions."""
+def shifted(image, down, right):
+    """One image (C, H, W), shifted, its edges repeated: by padding instead of by positions."""
     most = max(abs(down), abs(right))
     height, width = image.shape[1:]
     padded = np.pad(image, ((0, 0), (most, most), (most, most)), mode="edge")
     return padded[:, most - down :, most - right :][:, :height, :width]
 
 
-def which_move(image, found, most):
-    """The only move (down, right) that makes one image of the other."""
+def which_shift(image, found, most):
+    """The only shift (down, right) that makes one image of the other."""
     every = [(down, right) for down in range(-most, most + 1) for right in range(-most, most + 1)]
-    (move,) = [move for move in every if np.array_equal(moved(image, *move), found)]
-    return move
+    (shift,) = [each for each in every if np.array_equal(shifted(image, *each), found)]
+    return shift
 
 
 def random_levels(image_shape, n_images):
     generator = torch.Generator().manual_seed(0)
     return torch.randint(256, (n_images, *image_shape), generator=generator, dtype=torch.uint8)
+
+
+def seeded():
+    return torch.Generator().manual_seed(0)
 
 
 def grey_images(n=36):
@@ -38,87 +40,66 @@ def grey_images(n=36):
 
 
 def quick(**parameters):
-    options = {"n_filters": 4, "n_mixtures": 1, "batch_size": 8, "max_epochs": 1, "device": "cpu"}
+    options = {"n_filters": 4, "n_mixtures": 1, "batch_size": 8, "max_epochs": 1, "compute": "plain"}
     return GenerativeBayesClassifier(**(options | {"random_state": 0} | parameters))
 
 
 # Levels
 
 
-def test_every_image_is_moved_by_one_of_all_moves_and_its_edges_are_repeated():
+def test_all_shifts_are_equally_likely_and_edges_are_repeated():
     image = np.arange(40, dtype=np.uint8).reshape(2, 4, 5)
-    torch.manual_seed(0)
-    found = shift_at_random(torch.from_numpy(image).expand(2500, -1, -1, -1), 2).numpy()
+    found = Shift(2).per_batch(torch.from_numpy(image).expand(2500, -1, -1, -1), seeded()).numpy()
     assert found.dtype == np.uint8
-    moves = [which_move(image, each, 2) for each in found]
-    _, counts = np.unique(moves, axis=0, return_counts=True)
+    shifts = [which_shift(image, each, 2) for each in found]
+    _, counts = np.unique(shifts, axis=0, return_counts=True)
     assert len(counts) == 25
     assert chisquare(counts).pvalue > 1e-3
 
 
-def test_images_are_moved_independently_and_the_seed_decides():
+def test_images_are_shifted_independently():
     levels = random_levels((3, 6, 6), 50)
-    torch.manual_seed(0)
-    first = shift_at_random(levels, 3)
-    moves = {which_move(image.numpy(), each.numpy(), 3) for image, each in zip(levels, first, strict=True)}
-    assert len(moves) > 20
-    torch.manual_seed(0)
-    assert torch.equal(shift_at_random(levels, 3), first)
+    found = Shift(3).per_batch(levels, seeded())
+    shifts = {which_shift(image.numpy(), each.numpy(), 3) for image, each in zip(levels, found, strict=True)}
+    assert len(shifts) > 20
 
 
 @pytest.mark.parametrize("image_shape", [(1, 1, 4), (1, 4, 1), (3, 1, 1)], ids=str)
-def test_a_move_may_be_larger_than_the_image(image_shape):
+def test_a_shift_may_be_larger_than_a_side(image_shape):
     levels = random_levels(image_shape, 20)
-    found = shift_at_random(levels, 6)
+    found = Shift(6).per_batch(levels, seeded())
     assert found.shape == levels.shape
     for image, each in zip(levels, found, strict=True):
         assert set(each.flatten().tolist()) <= set(image.flatten().tolist())
 
 
-def test_without_moves_images_stay():
+def test_a_shift_of_0_changes_nothing():
     levels = random_levels((2, 3, 4), 5)
-    assert torch.equal(shift_at_random(levels, 0), levels)
-
-
-# The model
-
-
-def test_training_scores_moved_images_alike_for_all_their_classes():
-    model = make_model((1, 4, 4), 8).train()
-    levels, labels = make_levels(model), make_labels(model)
-    groups = torch.stack([labels, (labels + 1) % 3])
-    model.shift = 1
-    torch.manual_seed(3)
-    found = model(levels, groups)
-    model.shift = 0
-    torch.manual_seed(3)
-    expected = model(shift_at_random(levels, 1), groups)
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    assert (found != model(levels, groups)).any()
-
-
-def test_densities_are_those_of_the_images_as_they_are():
-    model = make_model((1, 4, 4), 8).eval()
-    levels, labels = make_levels(model), make_labels(model)
-    expected = model(levels, labels)
-    model.shift = 2
-    assert torch.equal(model(levels, labels), expected)
+    assert torch.equal(Shift(0).per_batch(levels, seeded()), levels)
 
 
 # The estimator
 
 
-def test_the_estimator_trains_on_moved_images():
+def test_training_sees_shifted_images():
     X, y = grey_images()
-    plain, one, other = (quick(shift=shift).fit(X, y) for shift in (0, 1, 1))
+    plain, one, other = (quick(augmentation=Shift(most)).fit(X, y) for most in (0, 1, 1))
     assert one.history_[0]["train_bpd"] != plain.history_[0]["train_bpd"]
     assert one.history_[0]["train_bpd"] == other.history_[0]["train_bpd"]
     np.testing.assert_array_equal(one.predict_joint_log_proba(X), other.predict_joint_log_proba(X))
-    assert one.net_.module_.shift == 1
 
 
-def test_moves_generalise_from_one_place_to_its_neighbours():
-    """A bright pixel in the middle in training, beside it in the test: what shifts are for."""
+def test_the_density_is_that_of_the_network():
+    X, y = grey_images()
+    model = quick(augmentation=Shift(1)).fit(X, y).net_.averaged_model
+    levels, labels = torch.from_numpy(X)[:, None], torch.from_numpy(y)
+    assert model.symmetry.parts == []
+    with torch.inference_mode():
+        assert torch.equal(model.log_prob(levels, labels), model(levels, labels))
+
+
+def test_what_is_learned_in_one_place_holds_for_its_neighbours():
+    """A bright pixel in the middle in training, beside it in the test: the purpose of shifts."""
     rng = np.random.RandomState(0)
     X = rng.randint(2, size=(64, 5, 5))
     X[:, 2, 2] = 7
@@ -127,28 +108,36 @@ def test_moves_generalise_from_one_place_to_its_neighbours():
     elsewhere[:, 2, 2] = 0
     elsewhere[:, 1, 3] = 7
     settings = {"max_epochs": 10, "lr": 0.01, "n_levels": 8, "pixel_range": (0, 7), "dropout": 0.0}
-    plain, shifted = (quick(shift=shift, **settings).fit(X, y) for shift in (0, 1))
-    assert shifted.bits_per_dim(elsewhere, y) < plain.bits_per_dim(elsewhere, y) - 0.1
+    plain, moved = (quick(augmentation=each, **settings).fit(X, y) for each in (None, "shift"))
+    assert moved.bits_per_dim(elsewhere, y) < plain.bits_per_dim(elsewhere, y) - 0.1
 
 
-def test_it_may_change_when_training_goes_on():
+def test_it_may_change_when_training_continues():
     X, y = grey_images()
-    clf = quick(shift=1, warm_start=True).fit(X, y)
-    clf.set_params(shift=0).fit(X, y)
-    assert clf.net_.module_.shift == 0
-    assert clf.n_iter_ == 2
+    clf = quick(augmentation=Shift(1), warm_start=True).fit(X, y)
+    assert clf.set_params(augmentation=None).fit(X, y).n_iter_ == 2
 
 
 def test_a_model_file_keeps_it(tmp_path):
-    clf = quick(shift=2).fit(*grey_images())
+    clf = quick(augmentation=Shift(2)).fit(*grey_images())
     clf.save(tmp_path / "model")
     again = GenerativeBayesClassifier.load(tmp_path / "model")
-    assert again.shift == 2
+    assert repr(again.augmentation) == repr(clf.augmentation)
     np.testing.assert_array_equal(again.predict_proba(grey_images()[0]), clf.predict_proba(grey_images()[0]))
 
 
-def test_images_are_not_moved_out_of_sight():
+@pytest.mark.parametrize("most", [-1, 1.5, True, None])
+def test_other_values_are_refused(most):
+    with pytest.raises(InvalidParameterError, match=f"'most' of Shift must be an int .*, got {most}"):
+        Shift(most).check((1, 3, 3))
+
+
+def test_images_are_not_shifted_out_of_sight():
     X, y = grey_images()
-    for learn in (lambda clf: clf.fit(X, y), lambda clf: clf.partial_fit(X, y, classes=[0, 1, 2])):
-        with pytest.raises(InvalidParameterError, match=r"'shift' .* below the sides.*\(3, 3\), got 3"):
-            learn(quick(shift=3))
+    for learn in (
+        lambda clf: clf.fit(X, y),
+        lambda clf: clf.set_params(stages=[Stage(1)]).fit(X, y),
+        lambda clf: clf.partial_fit(X, y, classes=[0, 1, 2]),
+    ):
+        with pytest.raises(InvalidParameterError, match=r"'most' of Shift must be below 3, .*, got 3"):
+            learn(quick(augmentation=Shift(3)))
