@@ -251,8 +251,8 @@ def tiny_images() -> Iterator[Tensor]:
 
 
 def distinct_levels() -> Tensor:
-    """An image (1, 1, 3, 4) in which all levels are different."""
-    return torch.arange(12).reshape(1, 1, 3, 4)
+    """An image (1, 3, 2, 4) in which all levels are different."""
+    return torch.arange(24).reshape(1, 3, 2, 4)
 
 
 def members(images: Any) -> list[bytes]:
