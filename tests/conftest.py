@@ -7,7 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from gencls.augmentations import AUGMENTATIONS
 from gencls.conditioners import CONDITIONERS
+from gencls.objectives import OBJECTIVES
 
 EXTRAS = all(find_spec(package) for package in ("matplotlib", "torchmetrics"))
 collect_ignore = [] if EXTRAS else ["test_baselines.py", "test_benchmarks.py", "test_stages.py"]
@@ -29,6 +31,13 @@ def _seeded():
 def own_conditioners(monkeypatch):
     """A conditioner that a test registers is gone after it."""
     monkeypatch.setattr(CONDITIONERS, "_registered", {})
+
+
+@pytest.fixture
+def own_plugins(monkeypatch):
+    """A plug-in of any kind that a test registers is gone after it."""
+    for registry in (AUGMENTATIONS, CONDITIONERS, OBJECTIVES):
+        monkeypatch.setattr(registry, "_registered", {})
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
-"""What several test files need: small models in float64, with conditioners that do something."""
+"""What several test files need: small models in float64 away from their start, and checks of contracts."""
 
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
+import pytest
 import torch
 
 from gencls import ConditionalPixelCNN, Flip
@@ -62,3 +65,23 @@ def all_images(image_shape, n_levels):
     return torch.tensor(list(itertools.product(range(n_levels), repeat=n_dimensions))).reshape(
         -1, *image_shape
     )
+
+
+def check_wrong(check, contract, plugin, broken):
+    """Check that a contract reports exactly these rules as broken by a class."""
+    with pytest.raises(contract.error) as caught:
+        check(plugin)
+    message = str(caught.value)
+    named = re.findall(r"^- (\w+): ", message, re.MULTILINE)
+    assert sorted(named) == sorted(broken)
+    n_rules = len(contract.foundations) + len(contract.rules)
+    place = f"{plugin.__module__}:{plugin.__name__}"
+    assert message.startswith(f"The {contract.kind} {place} breaks {len(named)} of the {n_rules} rules")
+    assert message.count("  Seen: ") == message.count("  What to do: ") == len(named)
+
+
+def check_page(name, contract):
+    """Check that the table of a page names all rules, in their order."""
+    page = Path(__file__).parent.parent / "docs" / name
+    named = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == [rule.name for rule in contract.foundations + contract.rules]
