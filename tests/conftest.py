@@ -3,9 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from gencls.conditioners import CONDITIONERS
+
+settings.register_profile("gencls", derandomize=True, max_examples=50, deadline=None)
+settings.load_profile("gencls")
 
 
 @pytest.fixture(autouse=True, scope="session")

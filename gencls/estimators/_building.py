@@ -64,7 +64,8 @@ class BuildingMixin(BaseEstimator):
         for number, stage in enumerate(self.stages if isinstance(self.stages, list | tuple) else ()):
             if hasattr(stage, "epochs"):
                 check_parameters(f"stage {number}", vars(stage), STAGE_RULES)
-                make_objective(stage.objective or self.objective).check()
+                if stage.objective is not None:
+                    make_objective(stage.objective).check()
                 make_augmentation(stage.augmentation)
 
     def _check_checkpoints(self) -> None:
@@ -141,7 +142,7 @@ class BuildingMixin(BaseEstimator):
     def _make_net(self, size: tuple[int, int] | None = None) -> GenerativeNet:
         own = {"train_split", *TRAINING_RULES}
         given = {name: value for name, value in (self.net_params or {}).items() if name not in own}
-        lr: float = (self.net_params or {}).get("lr", self.lr)
+        lr: Any = (self.net_params or {}).get("lr", self.lr)
         return make_net(self._model_params(size), device=self._device(), lr=lr, net_params=given)
 
     def _check_sizes(self, plan: Plan) -> None:

@@ -134,6 +134,10 @@ def _is_resolution(value: Any) -> bool:
     return type(value) is list and len(value) == 2 and all(type(side) is int and side > 0 for side in value)
 
 
+def _is_settings(value: Any) -> bool:
+    return type(value) is dict and all(name.isidentifier() and len(name) <= LONGEST_NAME for name in value)
+
+
 def _are_mappings(values: Any, most: int) -> bool:
     return type(values) is list and len(values) <= most and all(type(each) is dict for each in values)
 
@@ -185,7 +189,11 @@ DESCRIPTION = {
 
 PLUGIN = {"name": NAME, "given_by_name": flag(), "class": NAME, "parameters": MAPPING}
 
-STAGE = {"settings": MAPPING, "objective": OBJECTIVE, "augmentation": AUGMENTATION}
+STAGE = {
+    "settings": Rule("an object of parameters", _is_settings),
+    "objective": OBJECTIVE,
+    "augmentation": AUGMENTATION,
+}
 
 CODEC = {
     "image_shape": Rule(
