@@ -199,20 +199,19 @@ def test_whatever_a_description_says_loading_gives_a_model_that_works_or_an_erro
     rng = random.Random(0)
     loaded, messages = 0, []
     for place in list(leaves(description))[1:]:
-        for evil in rng.sample(EVIL, 2):
-            changed = copy.deepcopy(description)
-            inner = changed
-            for name in place[:-1]:
-                inner = inner[name]
-            inner[place[-1]] = evil
-            changed.pop("sha256", None)
-            write_model_file(path, changed, tensors)
-            try:
-                clf = load(path)
-            except (ModelFileError, PluginError) as error:
-                messages.append(str(error))
-            else:
-                loaded += works(clf, path)
+        changed = copy.deepcopy(description)
+        inner = changed
+        for name in place[:-1]:
+            inner = inner[name]
+        inner[place[-1]] = rng.choice(EVIL)
+        changed.pop("sha256", None)
+        write_model_file(path, changed, tensors)
+        try:
+            clf = load(path)
+        except (ModelFileError, PluginError) as error:
+            messages.append(str(error))
+        else:
+            loaded += works(clf, path)
     assert loaded > 5
     assert [message for message in messages if not (message.isprintable() and len(message) < 3_000)] == []
 
