@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from gencls.augmentations import AUGMENTATIONS
@@ -13,6 +14,9 @@ from gencls.objectives import OBJECTIVES
 
 EXTRAS = all(find_spec(package) for package in ("matplotlib", "torchmetrics"))
 collect_ignore = [] if EXTRAS else ["test_baselines.py", "test_benchmarks.py", "test_stages.py"]
+
+settings.register_profile("gencls", derandomize=True, max_examples=50, deadline=None)
+settings.load_profile("gencls")
 
 
 @pytest.fixture(autouse=True, scope="session")
