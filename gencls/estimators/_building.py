@@ -22,7 +22,7 @@ from ..model_files.snapshot import FITTED, Snapshot
 from ..model_files.weights import check_scores, check_weights
 from ..objectives import make_objective
 from ..training.net import GenerativeNet, make_net
-from ..training.plan import Plan
+from ..training.plan import Plan, Stage
 from ._net_parameters import check_net_params
 from ._parameters import RULES, STAGE_RULES, TRAINING_RULES
 
@@ -63,7 +63,8 @@ class BuildingMixin(BaseEstimator):
         for number, stage in enumerate(self.stages if isinstance(self.stages, list | tuple) else ()):
             if hasattr(stage, "epochs"):
                 check_parameters(f"stage {number}", vars(stage), STAGE_RULES)
-                make_objective(stage.objective or self.objective).check()
+                if stage.objective is not None:
+                    make_objective(stage.objective).check()
                 make_augmentation(stage.augmentation)
 
     def _check_checkpoints(self) -> None:
@@ -80,16 +81,24 @@ class BuildingMixin(BaseEstimator):
     def _device(self) -> torch.device:
         return resolve_device(self.device)
 
+    @property
+    def _last_stage(self) -> Stage:
+        """The stage of which the model is in the end."""
+        return self.stages[-1] if self.stages else Stage(1)
+
     def _resolution(self) -> tuple[int, int] | None:
         """Rows and columns of the images that the model has in the end; None as they are given."""
-        last = self.stages[-1].resolution if self.stages else None
-        size = last or self.resolution
+        size = self._last_stage.resolution or self.resolution
         return None if size is None else both_sides(size)
 
     def _symmetry(self) -> Composed:
         """The augmentations that make the density symmetric."""
-        last = self.stages[-1].augmentation if self.stages else None
-        return make_augmentation(self.augmentation if last is None else last).symmetric()
+        return make_augmentation(self._last_augmentation).symmetric()
+
+    @property
+    def _last_augmentation(self) -> Any:
+        last = self._last_stage.augmentation
+        return self.augmentation if last is None else last
 
     def _check_same_model(self) -> None:
         """Raise if the parameters that shape the network differ from those of the first fit."""
