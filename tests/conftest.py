@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from gencls.conditioners import CONDITIONERS
+from gencls.training import GenerativeNet
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -39,3 +40,16 @@ def small_cpen455(tmp_path):
             rows.append(f"{name},{label}\n")
         (tmp_path / f"{subset}.csv").write_text("".join(rows))
     return tmp_path
+
+
+@pytest.fixture
+def plans(monkeypatch):
+    """The plans of all trainings of a test."""
+    seen, learn = [], GenerativeNet.learn
+
+    def watched(net, data, plan):
+        seen.append(plan)
+        return learn(net, data, plan)
+
+    monkeypatch.setattr(GenerativeNet, "learn", watched)
+    return seen

@@ -1,4 +1,4 @@
-"""What the tests of the estimator share: images of a few shades, and classifiers that are trained in no time."""
+"""What the tests of the estimator share: images of a few shades, and small classifiers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def quick(**parameters):
 
 @cache
 def trained():
-    """A classifier that has learned something: strings for classes, whole numbers for pixels. Do not alter it."""
+    """A classifier that has learned something, of strings as classes. Copy it before you alter it."""
     X, y = shades(90)
     options = {"n_filters": 6, "max_epochs": 12, "batch_size": 16, "lr": 3e-3}
     clf = GenerativeBayesClassifier(**(SMALL | options), net_params={"gradient_clip": 1.0})

@@ -441,9 +441,9 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         """The joint log-probabilities of all views, averaged."""
         return self._mean_over_views(X) if self.views else self.predict_joint_log_proba(X)
 
-    def _calibration_table(self, X: ArrayLike) -> Floats:
-        self._encode_images(X, strict=True)
-        return self._decision_table(X)
+    def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
+        _, codes = self._encode_labelled(X, y, strict=True)  # before anything is scored
+        return self._decision_table(X), codes
 
     def _mean_over_views(self, X: ArrayLike) -> Floats:
         flat = self._validate_images(X)
