@@ -11,6 +11,7 @@ from PIL import Image
 from gencls.augmentations import AUGMENTATIONS
 from gencls.conditioners import CONDITIONERS
 from gencls.objectives import OBJECTIVES
+from gencls.training import GenerativeNet
 
 EXTRAS = all(find_spec(package) for package in ("matplotlib", "torchmetrics"))
 collect_ignore = [] if EXTRAS else ["test_baselines.py", "test_benchmarks.py", "test_stages.py"]
@@ -74,3 +75,16 @@ def photographs(monkeypatch):
     split = splits.Split(*make(24), *make(24))
     monkeypatch.setattr(splits, "cpen455", lambda size: split)
     return split
+
+
+@pytest.fixture
+def plans(monkeypatch):
+    """The plans of all trainings of a test."""
+    seen, learn = [], GenerativeNet.learn
+
+    def watched(net, data, plan):
+        seen.append(plan)
+        return learn(net, data, plan)
+
+    monkeypatch.setattr(GenerativeNet, "learn", watched)
+    return seen

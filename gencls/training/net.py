@@ -115,6 +115,7 @@ class GenerativeNet(NeuralNet):
         try:
             self._run_stages(plan, state)
         finally:
+            self._bring_to(plan.stages[-1].size)  # also after an interruption in an earlier stage
             self.plan_ = self.stage_ = self.data_ = self.held_out_ = self.resumed_ = None
         self._report(plan)
 
@@ -221,15 +222,15 @@ class GenerativeNet(NeuralNet):
             resumed, self.stage_number_ = state if number == first else None, number
             self._enter(plan, stage, resumed)
             if resumed is not None and resumed["finished"]:
-                return
+                continue
             done = len(self.history) - self.stage_begin_
             self.partial_fit(self.data_.at(stage.size), None, epochs=stage.epochs - done)  # type: ignore[union-attr]
             if self.best_row_ is None:
                 self.best_row_ = len(self.history) - 1
             if self.stop_reason_ == "interrupted":
                 return
-        if plan.checkpoint_dir is not None:
-            write_checkpoint(self, finished=True)
+            if plan.checkpoint_dir is not None:
+                write_checkpoint(self, finished=True)
 
     def _enter(self, plan: Plan, stage: PlannedStage, state: dict[str, Any] | None) -> None:
         """Prepare for a stage, or for what a checkpoint has left of it."""
@@ -238,17 +239,18 @@ class GenerativeNet(NeuralNet):
             self.lr = stage.lr
             for group in self.optimizer_.param_groups:
                 group["initial_lr"] = group["lr"] = stage.lr
-        if tuple(self.module_.image_shape[1:]) != tuple(stage.size):
-            self._resize(stage.size)
+        self._bring_to(stage.size)
         self.averaged_.multi_avg_fn.decay = plan.ema_decay  # type: ignore[union-attr]
         self.held_out_ = None if plan.held_out is None else plan.held_out.at(stage.size)
         self.stage_begin_, self.n_finished_, self.best_row_ = len(self.history), len(self.history), None
+        self.resumed_ = state
         if state is not None:
             restore(self, state)
-            self.resumed_ = state
 
-    def _resize(self, size: tuple[int, int]) -> None:
-        """Build the model for images of a different size, with the averaged weights and a fresh optimizer."""
+    def _bring_to(self, size: tuple[int, int]) -> None:
+        """For a different size, build the model again, with the averaged weights and a fresh optimizer."""
+        if tuple(self.module_.image_shape[1:]) == tuple(size):
+            return
         weights, n_averaged = self.averaged_model.state_dict(), int(self.averaged_.n_averaged)
         with DrawingFrom(seed=0):
             self.set_params(module__image_shape=(self.module_.image_shape[0], *size))

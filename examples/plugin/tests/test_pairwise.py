@@ -20,7 +20,7 @@ def test_the_name_leads_to_the_class() -> None:
     assert get_objective("pairwise") is Pairwise
 
 
-def test_equal_classes_cost_the_logarithm_of_2():
+def test_equal_classes_cost_the_logarithm_of_2() -> None:
     """Neither class is ahead, whatever the temperature."""
     candidates = torch.tensor([[0, 1], [1, 0]])
     scores = Scores(torch.full((2, 2), -5.0), candidates, torch.ones(2), np.full(2, 0.5), n_dimensions=5)
