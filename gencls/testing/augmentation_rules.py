@@ -267,4 +267,4 @@ def fits_into(values: NDArray[Any], lowest: Any, highest: Any) -> bool:
 
 def ends(values: NDArray[Any]) -> str:
     """The range of values in words."""
-    return f"from {values.min()} to {values.max()}"
+    return f"from {values.min():g} to {values.max():g}"
