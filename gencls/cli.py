@@ -25,6 +25,7 @@ from .conditioners import list_conditioners
 from .errors import GenclsError, InvalidInputError
 from .estimators.classifier import GenerativeBayesClassifier
 from .estimators.pretrained import list_pretrained, load_pretrained, model_card
+from .images.codec import ImageCodec
 from .images.reading import read_images, unreadable
 from .model_files.reading import read_card
 from .plotting.sample_grid import SampleGridDisplay
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0; 2 after an error, which is told on the standard error stream; or 130 after Ctrl-C.
+        The exit status: 0; 2 after an error, which is written to standard error; or 130 after Ctrl-C.
     """
     with _backslashes(sys.stdout), _backslashes(sys.stderr), _told_warnings():
         try:
@@ -153,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="gencls", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, _list, "list", "name the conditioners and the pretrained models")
-    _add(commands, _info, "info", "tell what a model is, and how good", model=True)
+    _add(commands, _info, "info", "describe a model, with its card", model=True)
     predict = _add(commands, _predict, "predict", "print path, class and probability of images", model=True)
     predict.add_argument(
         "images",
@@ -166,12 +167,12 @@ def _parser() -> argparse.ArgumentParser:
         "--on-error",
         choices=("raise", "skip"),
         default="raise",
-        help="what to do about images that cannot be read: end with an error, or leave them out and tell "
+        help="what to do about unreadable images: end with an error, or skip them with a message "
         "(default: raise)",
     )
     sample = _add(commands, _sample, "sample", "draw images of every class into a picture", model=True)
     sample.add_argument("--n", type=_count, default=8, help="images of each class, up to 1000 (default: 8)")
-    sample.add_argument("--seed", type=_seed, help="draw the same images again")
+    sample.add_argument("--seed", type=_seed, help="seed: the same number draws the same images")
     sample.add_argument("--out", type=_picture, required=True, help=f"file: {', '.join(PICTURES)}")
     return parser
 
@@ -237,7 +238,8 @@ def _info(options: argparse.Namespace) -> None:
     codec = clf.codec_
     facts = {
         "classes": ", ".join(map(str, clf.classes_)),
-        "images": f"{codec.image_shape_}, {codec.n_levels_} levels from {codec.low_:g} to {codec.high_:g}",
+        "images": f"{codec.image_shape_}{_reduced(codec)}, {codec.n_levels_} levels from {codec.low_:g} to "
+        f"{codec.high_:g}",
         "conditioner": clf.conditioner,
         "weights": sum(weight.numel() for weight in clf.net_.averaged_model.parameters()),
         "epochs": clf.n_iter_,
@@ -245,6 +247,12 @@ def _info(options: argparse.Namespace) -> None:
     for name, value in facts.items():
         _print(_cut(f"{name}: {value}"))
     _print_card(_card(options))
+
+
+def _reduced(codec: ImageCodec) -> str:
+    """The size to which a model reduces images, in words."""
+    size = codec.tensor_shape_[1:]
+    return "" if size == codec.native_size else f" reduced to {size}"
 
 
 def _print_card(card: Mapping[str, Any]) -> None:
@@ -313,12 +321,12 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
 def _read(
     clf: GenerativeBayesClassifier, paths: Sequence[str], on_error: str
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Image files in the size, the channels and the range of the model, and the paths that were read."""
+    """Image files in the size, the channels and the range of X in `fit`, and the paths that were read."""
     codec = clf.codec_
-    channels, height, width = codec.tensor_shape_
+    channels = codec.tensor_shape_[0]
     if channels not in MODES:
         raise InvalidInputError(f"Image files cannot be read for a model of images with {channels} channels.")
-    images, skipped = read_images(paths, size=(height, width), mode=MODES[channels])
+    images, skipped = read_images(paths, size=codec.native_size, mode=MODES[channels])
     if skipped and on_error == "raise":
         raise unreadable(skipped, len(paths))
     for mistake in skipped:

@@ -9,7 +9,27 @@ from pathlib import Path
 import pytest
 import torch
 
-from gencls import ConditionalPixelCNN
+from gencls import ConditionalPixelCNN, Flip
+from gencls.augmentations import Augmentation
+
+# One shift at every block, one linear map, one map over positions: enough for properties of the network.
+# All conditioners go through `check_conditioner` in test_testing.py.
+REPRESENTATIVE = ("strong", "low-rank", "spatial-film")
+
+
+class Inverted(Augmentation):
+    """Images are as probable as their negatives."""
+
+    def __init__(self, n_levels=2):
+        self.n_levels = n_levels
+
+    def orbit(self, levels):
+        return [levels, self.n_levels - 1 - levels]
+
+
+def four_of_each(n_levels):
+    """A symmetry with four images in each orbit: flipped or not, inverted or not."""
+    return [Flip(), Inverted(n_levels)]
 
 
 def make_model(image_shape=(1, 4, 4), n_levels=4, n_classes=3, conditioner="mild", *, seed=0, **options):
@@ -63,5 +83,6 @@ def check_wrong(check, contract, plugin, broken):
 def check_page(name, contract):
     """Check that the table of a page names all rules, in their order."""
     page = Path(__file__).parent.parent / "docs" / name
-    named = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    _, text = page.read_text(encoding="utf-8").split("\nThe rules:\n")
+    named = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert named == [rule.name for rule in contract.foundations + contract.rules]

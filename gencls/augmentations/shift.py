@@ -49,5 +49,6 @@ class Shift(Augmentation):
 
     def _origins(self, n_images: int, size: int, generator: torch.Generator | None) -> Tensor:
         """For each image (N, size), where the pixels along an axis come from."""
-        shifts = torch.randint(-self.most, self.most + 1, (n_images, 1), generator=generator)
-        return (torch.arange(size) + shifts).clamp(0, size - 1)
+        most = int(self.most)  # of NumPy, it might overflow
+        moves = torch.randint(-most, most + 1, (n_images, 1), generator=generator)
+        return (torch.arange(size) + moves).clamp(0, size - 1)

@@ -8,17 +8,17 @@ from gencls.pixelcnn import PixelCNN
 from gencls.testing import check_conditioner
 
 
-def test_the_contract_holds():
+def test_the_contract_holds() -> None:
     """All rules, for the class of the name."""
     check_conditioner("tilt")
 
 
-def test_the_name_leads_to_the_class():
+def test_the_name_leads_to_the_class() -> None:
     """The entry point leads here."""
     assert get_conditioner("tilt") is Tilt
 
 
-def test_the_bias_is_a_plane():
+def test_the_bias_is_a_plane() -> None:
     """Its second differences are 0."""
     tilt = Tilt()
     tilt.build(2, PixelCNN((1, 5, 7), n_outputs=1, n_layers=1, n_filters=4).sites)
