@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from baselines.textbook import Textbook
-from gencls import GenerativeBayesClassifier
+from gencls import Compute, GenerativeBayesClassifier
 from gencls.backends.device import resolve_precision
 from gencls.conditioners.late import Late
 from gencls.datasets import fetch_cpen455
@@ -125,9 +125,10 @@ def contestants(
 def options_of(kind: str, device: str, all_ways: bool) -> dict[str, dict[str, Any]]:
     """The ways of gencls that differ for a kind of work, and their parameters."""
     cuda = device.startswith("cuda")
+    plain: dict[str, dict[str, Any]] = {"gencls": {"compute": "plain"}}
     if kind == "sample":  # compiling changes nothing about sampling on a CPU
-        return {"gencls": {}} | ({"gencls, compiled": {"compile": True}} if cuda else {})
-    by_way: dict[str, dict[str, Any]] = {"gencls": {}}
+        return plain | ({"gencls, compiled": {"compute": Compute()}} if cuda else {})
+    by_way = plain
     by_way |= {f"gencls, {way}": options for way, options in ways(device, all_ways).items()}
     if kind == "train":
         return by_way
@@ -141,11 +142,11 @@ def options_of(kind: str, device: str, all_ways: bool) -> dict[str, dict[str, An
 
 def ways(device: str, all_ways: bool = False) -> dict[str, dict[str, Any]]:
     """How gencls can compute, besides float32 without a compiler: what this machine has."""
-    found: dict[str, dict[str, Any]] = {"compiled": {"compile": True}}
+    found: dict[str, dict[str, Any]] = {"compiled": {"compute": Compute()}}
     if resolve_precision("auto", torch.device(device)).training is not None:
-        found["bfloat16"] = {"precision": "bfloat16"}
+        found["bfloat16"] = {"compute": Compute("bfloat16", compile=False)}
         if all_ways and device.startswith("cuda"):  # our kernels for a CPU are for float32
-            found["bfloat16, compiled"] = {"precision": "bfloat16", "compile": True}
+            found["bfloat16, compiled"] = {"compute": Compute("bfloat16")}
     return found
 
 

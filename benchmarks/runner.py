@@ -166,7 +166,8 @@ def main(arguments: list[str] | None = None) -> None:
             print(name, *(f"    {cell}" for cell in load(name).cells), sep="\n")
         return
     path = file_of(args.experiment, args.results)
-    runs = missing(plan(args.experiment, args), read(path))
+    runs = plan(args.experiment, args)
+    runs = runs if args.again else missing(runs, read(path))
     if failed := run_all(runs, path, args.jobs):
         raise SystemExit(f"{failed} of {len(runs)} runs failed; the same command makes them again.")
     print(f"All is measured. Its tables: python benchmarks/report.py {args.experiment}")
@@ -184,6 +185,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--jobs", type=int, default=1, help="runs side by side, of one thread each (default: 1)"
     )
+    parser.add_argument("--again", action="store_true", help="also make runs that have a line")
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the raw lines")
     args = parser.parse_args(arguments)

@@ -60,7 +60,7 @@ def mean_log_loss(log_probabilities: Floats, labels: Labels) -> float:
 def density_scores(joint: Floats, labels: Labels, clf: GenerativeBayesClassifier) -> Row:
     """Bits per dimension of p(x | y)."""
     log_likelihood = joint[np.arange(len(labels)), labels] - np.log(clf.class_prior_[labels])
-    return {"bits_per_dim": bits_per_dim(log_likelihood, math.prod(clf.image_shape_))}
+    return {"bits_per_dim": bits_per_dim(log_likelihood, math.prod(clf.codec_.tensor_shape_))}
 
 
 def count(module: torch.nn.Module) -> int:

@@ -18,17 +18,14 @@ from gencls.datasets import load_image_folder
 
 
 def main(
-    folder: str, output: Path, size: int = 16, max_epochs: int = 20, **params: Any
+    folder: str, output: Path, recipe: str = "photographs", **overrides: Any
 ) -> GenerativeBayesClassifier:
     """Fit on three quarters of the photographs, report on the rest, and save the model."""
-    photographs = load_image_folder(folder, size=size, on_error="skip")
+    photographs = load_image_folder(folder, size=64, on_error="skip")
     y = np.array(photographs.target_names)[photographs.target]
-    indices = np.arange(len(y))
-    train, test = train_test_split(indices, test_size=0.25, stratify=y, random_state=0)
+    train, test = train_test_split(np.arange(len(y)), test_size=0.25, stratify=y, random_state=0)
 
-    clf = GenerativeBayesClassifier(
-        "low-rank", flip=True, max_epochs=max_epochs, lr=2e-3, random_state=0, verbose=1, **params
-    )
+    clf = GenerativeBayesClassifier.from_recipe(recipe, random_state=0, verbose=1, **overrides)
     clf.fit(photographs.data[train], y[train])
     print(classification_report(y[test], clf.predict(photographs.data[test]), zero_division=0))
 
@@ -42,6 +39,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Learn the photographs of a folder.")
     parser.add_argument("folder", help="with a sub-folder for each class")
     parser.add_argument("--output", type=Path, default=Path("photographs.safetensors"))
-    parser.add_argument("--size", type=int, default=16, help="rows and columns that the model sees")
-    parser.add_argument("--max-epochs", type=int, default=20)
     main(**vars(parser.parse_args()))

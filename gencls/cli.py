@@ -25,6 +25,7 @@ from .conditioners import list_conditioners
 from .errors import GenclsError, InvalidInputError
 from .estimators.classifier import GenerativeBayesClassifier
 from .estimators.pretrained import list_pretrained, load_pretrained, model_card
+from .images.codec import ImageCodec
 from .images.reading import read_images, unreadable
 from .model_files.reading import read_card
 from .plotting.sample_grid import SampleGridDisplay
@@ -237,7 +238,8 @@ def _info(options: argparse.Namespace) -> None:
     codec = clf.codec_
     facts = {
         "classes": ", ".join(map(str, clf.classes_)),
-        "images": f"{codec.image_shape_}, {codec.n_levels_} levels from {codec.low_:g} to {codec.high_:g}",
+        "images": f"{codec.image_shape_}{_reduced(codec)}, {codec.n_levels_} levels from {codec.low_:g} to "
+        f"{codec.high_:g}",
         "conditioner": clf.conditioner,
         "weights": sum(weight.numel() for weight in clf.net_.averaged_model.parameters()),
         "epochs": clf.n_iter_,
@@ -245,6 +247,12 @@ def _info(options: argparse.Namespace) -> None:
     for name, value in facts.items():
         _print(_cut(f"{name}: {value}"))
     _print_card(_card(options))
+
+
+def _reduced(codec: ImageCodec) -> str:
+    """The size to which a model reduces images, in words."""
+    size = codec.tensor_shape_[1:]
+    return "" if size == codec.native_size else f" reduced to {size}"
 
 
 def _print_card(card: Mapping[str, Any]) -> None:

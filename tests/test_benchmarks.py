@@ -22,6 +22,7 @@ import plots
 import report
 import runner
 import speed
+import splits
 import tables
 from experiments import DOCS, RESULTS, Run
 from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
@@ -92,6 +93,16 @@ def test_what_has_a_line_is_not_measured_again(start, tiny, monkeypatch):
     lines = start()
     monkeypatch.setattr(tiny, "EXPERIMENT", replace(tiny.EXPERIMENT, measure=None))
     assert start() == lines
+
+
+def test_runs_can_be_made_again(start, tmp_path):
+    run = Run("own.tiny", "two", seed=0, results=tmp_path)
+    with pytest.raises(LookupError, match="has not been measured"):
+        run.line()
+    start()
+    lines = start("--again", "--only", "two", "--seeds", "1")
+    assert len(lines) == 5
+    assert run.line() == lines[-1]
 
 
 def test_cells_can_be_chosen(start):
@@ -267,7 +278,7 @@ def few_digits(monkeypatch):
 @pytest.mark.usefixtures("few_digits")
 def test_a_fit_is_that_of_the_estimator():
     row = fits.fit(Run("figure_1", "tiny", seed=3), **DIGITS, max_epochs=1)
-    split = fits.load("digits", 8, flipped_copies=False)
+    split = splits.load("digits")
     clf = GenerativeBayesClassifier(**TINY_MODEL, max_epochs=1, device="cpu", random_state=3)
     clf.fit(split.X, split.y)
     assert row["bits_per_dim"] == pytest.approx(clf.bits_per_dim(split.X_val, split.y_val))
@@ -281,7 +292,7 @@ def test_a_fit_can_take_a_time(monkeypatch):
     seconds = itertools.count()
     monkeypatch.setattr(budget, "clock", lambda device: next(seconds))
     row = fits.fit_for_a_time(Run("conditioners", "tiny", seed=0), **DIGITS, seconds=6, flipped_copies=True)
-    n_images = 2 * len(fits.load("digits", 8, flipped_copies=False).X)
+    n_images = 2 * len(splits.load("digits").X)
     assert row["epochs_trained"] == 6 * 64 / n_images
 
 
@@ -305,7 +316,7 @@ def test_the_learning_rate_falls_to_0_when_the_time_is_up(monkeypatch):
         n_mixtures=1,
         max_epochs=1000,
         batch_size=30,
-        net_params={"callbacks": [("budget", callback)]},
+        net_params=callback.net_params,
     )
     with pytest.warns(TrainingInterruptedWarning):
         clf.fit(X[:90], y[:90])
@@ -366,7 +377,7 @@ def test_a_pretrained_model_is_made_with_its_card(tmp_path):
     assert (card["seed"], clf.n_filters, clf.n_iter_) == (0, 2, 1)
     assert card["command"] == "python benchmarks/runner.py pretrained --only digits"
     assert card["figures"] == card[f"figures_in_{card['precision']}_precision"]
-    split = fits.load("digits", 8, flipped_copies=False)
+    split = splits.load("digits")
     accuracy = clf.score(split.X_val.reshape(len(split.X_val), -1), split.y_val)
     assert accuracy == pytest.approx(card["figures"]["accuracy"], abs=1e-3)
 

@@ -9,6 +9,8 @@ from math import prod
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from gencls import (
@@ -128,6 +130,92 @@ def test_floats_on_the_grid_come_back(n_levels, dtype, low, high):
     np.testing.assert_allclose(grid[[0, -1], 0], np.array([low, high], dtype=dtype), rtol=1e-6)
     np.testing.assert_array_equal(codec.encode(grid).ravel(), levels.ravel())
     np.testing.assert_array_equal(codec.decode(codec.encode(grid)), grid)
+
+
+# Whatever the layout, the dtype, the range, the levels and the resolution
+
+DTYPES = (
+    "bool",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "int64",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+)
+
+
+@st.composite
+def ranges(draw, dtype):
+    """Low and high that images of a dtype can have."""
+    if dtype == "bool":
+        return 0, 1
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        values = st.integers(max(int(limits.min), -(2**53)), min(int(limits.max), 2**53))
+    else:
+        largest = min(float(np.finfo(dtype).max), 2.0**120)  # images are reduced in float32
+        values = st.floats(-largest, largest, width=8 * dtype.itemsize, allow_subnormal=False)
+    return tuple(sorted(draw(st.lists(values, min_size=2, max_size=2, unique=True))))
+
+
+@st.composite
+def fitted_codecs(draw):
+    """A codec of images of some layout, with rows of some of their values."""
+    size, channels = draw(st.tuples(*[st.integers(1, 5)] * 2)), draw(st.none() | st.integers(1, 4))
+    axis = draw(st.sampled_from([-1, 1]))
+    shape = size if channels is None else (*size, channels) if axis == -1 else (channels, *size)
+    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    low, high = draw(ranges(dtype))
+    resolution = draw(st.none() | st.tuples(*(st.integers(1, side) for side in size)))
+    codec = ImageCodec(shape, axis, (low, high), draw(st.integers(2, 256)), resolution)
+    flat = np.array([[low] * prod(shape)], dtype)
+    codec.fit(flat, draw(st.sampled_from([shape, (prod(shape),)])))
+    shares = np.random.default_rng(draw(st.integers(0, 2**32))).random((3, prod(shape)))
+    values = (1 - shares) * float(low) + shares * float(high)
+    if dtype.kind in "biu":
+        values = np.rint(values)
+    return codec, values.astype(dtype), size, channels or 1
+
+
+@pytest.mark.filterwarnings("ignore::gencls.PixelScaleWarning")
+@given(case=fitted_codecs())
+def test_images_become_levels_of_the_shape_of_the_model(case):
+    codec, flat, size, channels = case
+    levels = codec.encode(flat)
+    assert levels.dtype == np.uint8
+    assert levels.shape == (len(flat), channels, *(codec.resolution or size))
+    assert levels.shape[1:] == codec.tensor_shape_
+    assert levels.max() < codec.n_levels_
+    assert codec.native_size == size
+    np.testing.assert_array_equal(codec.encode_images(codec.to_images(flat)), levels)
+
+
+@pytest.mark.filterwarnings("ignore::gencls.PixelScaleWarning")
+@given(case=fitted_codecs())
+def test_decoded_images_come_back(case):
+    codec, flat, _, _ = case
+    images = codec.decode(codec.encode(flat))
+    assert images.dtype == flat.dtype
+    assert images.shape[1:] in (codec.drawn_shape_, (prod(codec.drawn_shape_),))
+    assert images.min() >= codec.low_
+    assert images.max() <= codec.high_
+    drawn = codec.resized(*codec.tensor_shape_[1:])
+    np.testing.assert_array_equal(drawn.decode(drawn.encode(images.reshape(len(flat), -1))), images)
+
+
+@given(case=fitted_codecs())
+def test_at_its_own_size_a_codec_reduces_nothing(case):
+    codec, flat, size, channels = case
+    same, none = codec.at(size), codec.resized(*size)
+    levels = same.encode_images(same.to_images(flat))
+    assert same.tensor_shape_ == (channels, *size)
+    assert same.resolution is None
+    np.testing.assert_array_equal(levels, none.encode_images(none.to_images(flat)))
 
 
 def comes_back(images, **parameters):

@@ -47,7 +47,7 @@ class FakeClassifier:
         self.image_shape_ = image_shape
         self.channel_axis = channel_axis
         self.classes_ = np.array(["ant", "bee", "cat"])
-        self.codec_ = SimpleNamespace(low_=pixel_range[0], high_=pixel_range[1])
+        self.codec_ = SimpleNamespace(low_=pixel_range[0], high_=pixel_range[1], drawn_shape_=image_shape)
         self.history_ = HISTORY
         self.calls = []
 
@@ -256,7 +256,7 @@ class Drawing(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         self.classes_, self.image_shape_, self.channel_axis = np.unique(y), (2, 3), -1
-        self.codec_ = SimpleNamespace(low_=0, high_=16)
+        self.codec_ = SimpleNamespace(low_=0, high_=16, drawn_shape_=(2, 3))
         self.history_ = [{"epoch": 1, "train_bpd": 3.0 + self.shade}]
         return self
 

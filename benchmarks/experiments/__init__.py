@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from records import Row, as_json
+from records import Row, as_json, read
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks/results"
@@ -69,6 +69,19 @@ class Run:
         words = (self.experiment, self.cell, self.seed, self.device)
         stem = "-".join(re.sub(r"[^\w.=]+", "-", str(word)).strip("-") for word in words)
         return self.results / "checkpoints" / (stem + ending)
+
+    def line(self) -> Row:
+        """Its latest line of results.
+
+        Raises
+        ------
+        LookupError
+            If it has not been measured.
+        """
+        lines = [line for line in read(file_of(self.experiment, self.results)) if self.belongs(line)]
+        if not lines:
+            raise LookupError(f"{self.cell}, seed {self.seed}, of {self.experiment} has not been measured.")
+        return lines[-1]
 
     def belongs(self, line: Row) -> bool:
         """Whether a line of results is of this run."""

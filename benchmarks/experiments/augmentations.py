@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from experiments import Experiment
-from experiments.classifiers import CROP, PARAMS
-from resumable import Stage, in_stages
+from experiments.classifiers import CROPS, PARAMS
+from gencls import Flip, Shift, Stage
+from measures.stages import in_stages
 from tables import OF_CLASSES, Table, parts
+
+COMMON = {**PARAMS, "resolution": 16}
 
 EXPERIMENT = Experiment(
     measure=in_stages,
     cells={
-        "flips": {**PARAMS, "stages": [Stage(8, lr=2e-3)]},
-        "flips and crops": {**PARAMS, "stages": [Stage(8, lr=2e-3, augmentation=CROP)]},
-        "flips and shifts": {**PARAMS, "shift": 2, "stages": [Stage(8, lr=2e-3)]},
+        "flips": {**COMMON, "stages": [Stage(8, lr=2e-3)]},
+        "flips and crops": {**COMMON, "stages": [Stage(8, lr=2e-3, augmentation=CROPS)]},
+        "flips and shifts": {**COMMON, "augmentation": [Flip(), Shift(2)], "stages": [Stage(8, lr=2e-3)]},
     },
     reports={
         "augmentations-table.md": Table(

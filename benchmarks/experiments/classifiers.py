@@ -8,27 +8,26 @@ from __future__ import annotations
 from typing import Any
 
 from experiments import Experiment
+from gencls import Flip, Hybrid, RandomCrop, Stage
+from gencls.augmentations import Augmentation
 from gencls.conditioners.low_rank import LowRank
+from measures.stages import in_stages
 from records import Row
-from resumable import Hybrid, RandomCrop, Stage, in_stages
 from tables import OF_CLASSES, Table, part_of
 
 PARAMS: dict[str, Any] = {
     "conditioner": LowRank(first_stage=3),
     "n_filters": 40,
     "dropout": 0.1,
-    "ema_decay": 0.999,
-    "flip": True,
+    "augmentation": Flip(),
     "batch_size": 16,
-    "precision": "auto",
-    "compile": True,
 }
-CROP = RandomCrop(smallest=0.8)
+CROPS: list[Augmentation] = [Flip(), RandomCrop(smallest=0.8)]
 
 
 def hybrid(epochs: int, temperature: float) -> Stage:
     """On crops; the distance of the classes, and so the temperature, grows with the number of pixels."""
-    return Stage(epochs, lr=7e-4, objective=Hybrid(weight=1.0, temperature=temperature), augmentation=CROP)
+    return Stage(epochs, lr=7e-4, objective=Hybrid(weight=1.0, temperature=temperature), augmentation=CROPS)
 
 
 def milder(epochs: int, temperature: float) -> Stage:
@@ -58,27 +57,27 @@ EXPERIMENT = Experiment(
     measure=in_stages,
     cells={
         "16×16": {
-            "size": 16,
+            "resolution": 16,
             "crops": True,
             **PARAMS,
             "stages": [Stage(80, lr=2e-3), hybrid(12, temperature=8.0), milder(4, temperature=8.0)],
         },
         "24×24": {
-            "size": 24,
+            "resolution": 24,
             "crops": True,
             "after": "16×16",
             **PARAMS,
             "stages": [hybrid(14, temperature=18.0), milder(2, temperature=18.0)],
         },
         "32×32": {
-            "size": 32,
+            "resolution": 32,
             "crops": True,
             "after": "24×24",
             **PARAMS,
             "stages": [hybrid(8, temperature=32.0)],
         },
         "32×32 from the start": {
-            "size": 32,
+            "resolution": 32,
             "crops": True,
             **PARAMS,
             "stages": [Stage(8, lr=2e-3), hybrid(4, temperature=32.0)],

@@ -6,8 +6,8 @@ Seconds, on the machine that keeps the models of `classifiers`.
 from __future__ import annotations
 
 from experiments import Experiment
+from measures.stages import together
 from records import Row
-from resumable import together
 from tables import OF_CLASSES, Table, part_of
 
 SIZES = {"16×16": ["16×16"], "24×24": ["24×24"], "32×32": ["32×32"]}

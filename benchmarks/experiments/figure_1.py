@@ -29,7 +29,6 @@ EXPERIMENT = Experiment(
         max_epochs=2,
         batch_size=16,
         lr=2e-3,
-        compile=True,
     ),
     seeds=1,
     reports={

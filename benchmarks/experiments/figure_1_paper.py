@@ -19,7 +19,7 @@ EXPERIMENT = Experiment(
         batch_size=64,
         lr=2e-4,
         dropout=0.5,
-        ema_decay=0.0,
+        net_params={"ema_decay": 0.0},
     ),
     seeds=1,
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from experiments import Experiment
+from measures.epochs import epoch_by_epoch
 from paper import epoch_rows, paper_epochs
 from plots import Curves
-from resumable import epoch_by_epoch
 from tables import Table
 
 NETWORK = "{n_layers}/{n_filters}/{n_mixtures}"
@@ -41,12 +41,11 @@ EXPERIMENT = Experiment(
             "n_mixtures": 5,
             "data": "cpen455",
             "size": 16,
-            "epochs": 10,
+            "max_epochs": 10,
             "quality_every": 1,
             "features": "residual",
             "batch_size": 16,
             "lr": 2e-3,
-            "compile": True,
         }
         for conditioner in ("mild", "strong")
     },

@@ -6,7 +6,7 @@ Learning rate, batch size and dropout are the defaults of the paper's code, whic
 from __future__ import annotations
 
 from experiments import Experiment
-from resumable import epoch_by_epoch
+from measures.epochs import epoch_by_epoch
 
 EXPERIMENT = Experiment(
     measure=epoch_by_epoch,
@@ -18,13 +18,13 @@ EXPERIMENT = Experiment(
             "n_mixtures": 10,
             "data": "cpen455",
             "size": 32,
-            "epochs": 250,
+            "max_epochs": 250,
             "quality_every": 25,
             "features": "inception",
             "batch_size": 64,
             "lr": 2e-4,
             "dropout": 0.5,
-            "ema_decay": 0.0,
+            "net_params": {"ema_decay": 0.0},
         }
         for conditioner in ("mild", "strong")
     },

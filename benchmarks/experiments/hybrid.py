@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from experiments import Experiment
-from resumable import Hybrid, Stage, in_stages
+from gencls import Hybrid, Stage
+from measures.stages import in_stages
 from tables import Table, parts
 
-PARAMS: dict[str, Any] = {"data": "digits", "size": 8, "n_filters": 16, "batch_size": 64}
-WEIGHTED, CONTRASTED = Hybrid(weight=0.05), Hybrid(weight=0.05, n_contrasted=3)
+PARAMS: dict[str, Any] = {"data": "digits", "n_filters": 16, "batch_size": 64}
+WEIGHTED, CONTRASTED = (Hybrid(weight=0.05, temperature=1.0, n_contrasted=m) for m in (None, 3))
 
 EXPERIMENT = Experiment(
     measure=in_stages,

@@ -12,8 +12,7 @@ import torch
 import splits
 from experiments import Run
 from gencls import GenerativeBayesClassifier, list_pretrained, load_pretrained
-from gencls.bayes import joint_log_prob
-from gencls.inference import class_log_likelihoods
+from gencls.inference import Scorer
 from records import Row
 
 
@@ -61,11 +60,11 @@ def compare(
     predicted = {}
     for _ in range(repeats):
         for margin in (None, *margins):
-            clf.set_params(early_exit=margin)
+            clf.set_params(compute__early_exit=margin)
             start = time.process_time()
             predicted[margin] = clf.predict(X)
             best[margin] = min(time.process_time() - start, best.get(margin, math.inf))
-    clf.set_params(early_exit=None)
+    clf.set_params(compute__early_exit=None)
     return [
         {
             "margin": "none: exact" if margin is None else f"{margin:g}",
@@ -80,12 +79,9 @@ def compare(
 
 def droppable(clf: GenerativeBayesClassifier, X: np.ndarray) -> Row:
     """Share of the pairs of an image and a class whose upper rows already decide that it cannot win."""
-    model, prior = clf.net_.averaged_model, clf.class_prior_
+    scorer = Scorer(clf.net_.averaged_model, clf.class_prior_)
     levels = torch.from_numpy(clf.codec_.encode(X.reshape(len(X), -1)))
     best = clf.predict_joint_log_proba(X).max(axis=1, keepdims=True)
     height = levels.shape[2]
     n_rows = {"half": height // 2, "three_quarters": 3 * height // 4, "all_but_one": height - 1}
-    return {
-        name: float(np.mean(joint_log_prob(class_log_likelihoods(model, levels, n), prior) < best))
-        for name, n in n_rows.items()
-    }
+    return {name: float(np.mean(scorer.joint(levels, n) < best)) for name, n in n_rows.items()}

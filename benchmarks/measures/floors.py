@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import Run
 from gencls import ConditionalPixelCNN
-from gencls.backends.device import Precision, resolve_precision
+from gencls.backends.device import resolve_precision
+from gencls.pixelcnn import Execution
 from records import Row
 
 BATCH = 16
@@ -104,19 +105,18 @@ def costs(size: tuple[int, int, int], work: str, dtype: torch.dtype) -> tuple[fl
     """Operations and bytes of an image, in training and in scoring one class."""
     torch.manual_seed(0)
     model = ConditionalPixelCNN(SHAPE, 256, 4, "mild", *size)
-    model.precision = Precision(dtype, dtype)
     flops, counted = FlopCounterMode(display=False), ByteCounter()
     for counter in (flops, counted):
         with counter:
-            once(model, train=work == "train")
+            once(model, dtype, train=work == "train")
     return flops.get_total_flops() / BATCH, counted.bytes / BATCH
 
 
-def once(model: ConditionalPixelCNN, *, train: bool) -> None:
+def once(model: ConditionalPixelCNN, dtype: torch.dtype, *, train: bool) -> None:
     """One batch."""
     levels = torch.randint(256, (BATCH, *SHAPE), dtype=torch.uint8)
     labels = torch.zeros(BATCH, dtype=torch.int64)
     with torch.set_grad_enabled(train):
-        log_prob = model.train(train)(levels, labels)
+        log_prob = model.train(train)(levels, labels, Execution(dtype=dtype))
         if train:
             log_prob.sum().backward()

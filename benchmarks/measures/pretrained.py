@@ -14,8 +14,8 @@ import splits
 from experiments import Run
 from gencls import GenerativeBayesClassifier, __version__
 from measures.fits import timed_fit
+from measures.stages import load, model_of
 from records import Row
-from resumable import n_epochs_of, train_in_stages
 from splits import Split
 
 COSTS_NOTHING = 0.001  # by how much half precision may change a figure
@@ -85,18 +85,17 @@ def flat(images: np.ndarray) -> np.ndarray:
 def of_classifiers(run: Run, cell: str, *, of_seed: int, of_seeds: str) -> Trained:
     """One of the best classifiers, with a temperature learned on the validation images."""
     source = Run("classifiers", cell, of_seed, run.device, run.results)
-    clf, rows = train_in_stages(source)
-    split = splits.load("cpen455", clf.image_shape_[0])
-    clf.set_params(compile=False)  # the user's machine may have no compiler
+    clf = GenerativeBayesClassifier.load(model_of(source), run.device)
+    split, (height, _) = load("cpen455"), clf.codec_.tensor_shape_[1:]
     clf.calibrate(split.X_val, split.y_val)
-    values = {"size": clf.image_shape_[0], "of_seeds": of_seeds}
+    last = source.line()["figures"]["stages"][-1]
     card = {
-        **{key: text.format(**values) for key, text in CPEN455.items()},
+        **{key: text.format(size=height, of_seeds=of_seeds) for key, text in CPEN455.items()},
         "seed": of_seed,
         "parameters": {key: str(value) for key, value in source.settings.items() if key != "stages"},
         "training": [str(stage) for stage in source.settings["stages"]],
-        "n_epochs": n_epochs_of(source),
-        "figures_on_six_crops": {name: round(rows[-1]["figures"]["six_crops"][name], 4) for name in ON_CROPS},
+        "n_epochs": clf.n_iter_,
+        "figures_on_six_crops": {name: round(last["six_crops"][name], 4) for name in ON_CROPS},
     }
     return Trained(clf, split, card)
 

@@ -10,7 +10,7 @@ import torch
 
 from experiments import Run
 from gencls import ConditionalPixelCNN
-from gencls.inference import class_log_likelihoods
+from gencls.inference import Scorer
 from gencls.inference.scoring import batch_shape
 from records import Row
 
@@ -52,7 +52,7 @@ def seconds_a_pair(model: ConditionalPixelCNN, image_shape: tuple[int, int, int]
     levels = torch.randint(256, (n_images, *image_shape), dtype=torch.uint8)
     clock = time.process_time if model.device.type == "cpu" else time.perf_counter
     start = clock()
-    class_log_likelihoods(model, levels)
+    Scorer(model).log_likelihood(levels)
     return (clock() - start) / (n_images * model.n_classes)
 
 

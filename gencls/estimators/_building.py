@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,14 +23,14 @@ from ..model_files.snapshot import FITTED, Snapshot
 from ..model_files.weights import check_scores, check_weights
 from ..objectives import make_objective
 from ..training.net import GenerativeNet, make_net
-from ..training.plan import Plan
+from ..training.plan import Plan, Stage
 from ._net_parameters import check_net_params
 from ._parameters import RULES, STAGE_RULES, TRAINING_RULES
 
 if TYPE_CHECKING:
     from .classifier import GenerativeBayesClassifier
 
-__all__ = ["BuildingMixin"]
+__all__ = ["BuildingMixin", "parameters_of"]
 
 
 class BuildingMixin(BaseEstimator):
@@ -63,7 +64,8 @@ class BuildingMixin(BaseEstimator):
         for number, stage in enumerate(self.stages if isinstance(self.stages, list | tuple) else ()):
             if hasattr(stage, "epochs"):
                 check_parameters(f"stage {number}", vars(stage), STAGE_RULES)
-                make_objective(stage.objective or self.objective).check()
+                if stage.objective is not None:
+                    make_objective(stage.objective).check()
                 make_augmentation(stage.augmentation)
 
     def _check_checkpoints(self) -> None:
@@ -80,16 +82,24 @@ class BuildingMixin(BaseEstimator):
     def _device(self) -> torch.device:
         return resolve_device(self.device)
 
+    @property
+    def _last_stage(self) -> Stage:
+        """The stage of which the model is in the end."""
+        return self.stages[-1] if self.stages else Stage(1)
+
     def _resolution(self) -> tuple[int, int] | None:
         """Rows and columns of the images that the model has in the end; None as they are given."""
-        last = self.stages[-1].resolution if self.stages else None
-        size = last or self.resolution
+        size = self._last_stage.resolution or self.resolution
         return None if size is None else both_sides(size)
 
     def _symmetry(self) -> Composed:
         """The augmentations that make the density symmetric."""
-        last = self.stages[-1].augmentation if self.stages else None
-        return make_augmentation(self.augmentation if last is None else last).symmetric()
+        return make_augmentation(self._last_augmentation).symmetric()
+
+    @property
+    def _last_augmentation(self) -> Any:
+        last = self._last_stage.augmentation
+        return self.augmentation if last is None else last
 
     def _check_same_model(self) -> None:
         """Raise if the parameters that shape the network differ from those of the first fit."""
@@ -107,16 +117,17 @@ class BuildingMixin(BaseEstimator):
             for name, value in self._model_params().items()
             if repr(value) != repr(built[name])
         ]
+        return _listed([*found, *self._changed_images()])
+
+    def _changed_images(self) -> Iterator[tuple[str, Any, Any]]:
+        """Parameters of the images that differ from what the codec has learned: names, learned, given."""
         for name, value in self.codec_.settled_.items():
             given = getattr(self, name)
             if given is not None and given != "auto" and not np.array_equal(given, value):
-                found.append((name, value, given))
+                yield name, value, given
         size, wanted = self.codec_.tensor_shape_[1:], self._resolution() or self.codec_.native_size
         if wanted != size:
-            found.append(("resolution", size, wanted))
-        return "; ".join(
-            f"{name} was {shortened(before)} and is {shortened(now)}" for name, before, now in found
-        )
+            yield "resolution", size, wanted
 
     def _model_params(self, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """The parameters of `ConditionalPixelCNN`."""
@@ -157,22 +168,27 @@ class BuildingMixin(BaseEstimator):
             check_weights(self._model_params(size), weights)
         except ModelFileError as mistake:
             raise ConditionerError(
-                f"A network with the conditioner {shortened(self.conditioner)} has weights for images of one "
-                f"size only. {mistake} Fit a new one on images of that size, or use a conditioner that is "
-                "the same in all places."
+                f"A network with the conditioner {shortened(self.conditioner)} has weights for images of "
+                f"one size only. {mistake} Fit a new one on images of that size, or use a conditioner that "
+                "is the same in all places."
             ) from mistake
 
     def _snapshot(self) -> Snapshot:
-        priors = priors_in_order(self.priors, self.classes_)  # a file cannot hold a Series
+        trained = self.net_.averaged_model
+        parameters = self.get_params(deep=False) | {
+            "conditioner": self.conditioner if isinstance(self.conditioner, str) else trained.conditioner,
+            "priors": priors_in_order(self.priors, self.classes_),  # a file cannot hold a Series
+            "stages": None if self.stages is None else [vars(stage) for stage in self.stages],
+        }
         return Snapshot(
-            parameters=self.get_params(deep=False) | {"priors": priors},
-            conditioner=self.net_.averaged_model.conditioner,
+            parameters=parameters,
+            symmetry=list(trained.symmetry.parts),
             codec=self.codec_,
             fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)}
             | {"class_prior_": self._prior},
             history=self.net_.history,
             n_steps=int(self.net_.averaged_.n_averaged),
-            weights=self.net_.averaged_model.state_dict(),
+            weights=trained.state_dict(),
         )
 
     def _restore(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
@@ -180,12 +196,20 @@ class BuildingMixin(BaseEstimator):
         self._check_parameters()
         self.codec_ = snapshot.codec
         self.__dict__.update(snapshot.fitted)
-        self.n_features_in_ = self.codec_.sample_shape_[0]
+        self._check_agreement(snapshot)
         check_weights(self._model_params(), snapshot.weights)
         self._random_state = check_random_state(self.random_state)
         self._build(snapshot)
         check_scores(self.net_.averaged_model)
         return self
+
+    def _check_agreement(self, snapshot: Snapshot) -> None:
+        """Raise unless the parameters are those of the model and the images of a snapshot."""
+        found = list(self._changed_images())
+        if repr(snapshot.symmetry) != repr(wanted := self._symmetry().parts):
+            found.append(("symmetry", snapshot.symmetry, wanted))
+        if found:
+            raise ModelFileError(f"The model does not fit its parameters: {_listed(found)}.")
 
     def _build(self, snapshot: Snapshot) -> None:
         """Build a net that continues from the weights and the history of a snapshot."""
@@ -201,3 +225,16 @@ class BuildingMixin(BaseEstimator):
         return class_prior(
             self.class_prior_, self.class_count_, self.classes_, name="attribute 'class_prior_'"
         )
+
+
+def parameters_of(snapshot: Snapshot) -> dict[str, Any]:
+    """The parameters of the constructor, of which some may be missing."""
+    stages = [Stage(**each) for each in snapshot.parameters.get("stages", ())]
+    return snapshot.parameters | ({"stages": stages} if stages else {})
+
+
+def _listed(changes: Iterable[tuple[str, Any, Any]]) -> str:
+    """Parameters that have changed, for a message."""
+    return "; ".join(
+        f"{name} was {shortened(before)} and is {shortened(now)}" for name, before, now in changes
+    )

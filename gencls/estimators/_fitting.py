@@ -23,6 +23,7 @@ from ..images.codec import ImageCodec
 from ..images.layout import as_input_errors, as_numbers, check_same_order, flatten_images
 from ..objectives import make_objective
 from ..pixelcnn import Execution
+from ..training.checkpoints import read_checkpoint
 from ..training.data import (
     Samples,
     TrainingData,
@@ -170,9 +171,9 @@ class FittingMixin(BuildingMixin):
         """The data and the plan of a training."""
         device = torch.device(self.net_.device) if hasattr(self, "net_") else self._device()
         precision, compiled = self._compute().resolve(device, warn=isinstance(self.compute, Compute))
-        keeps = self.checkpoint_dir is not None and stages[0].is_scheduled
         data = TrainingData(train, self.codec_, device)
         held_out_data = None if held_out is None else TrainingData(held_out, self.codec_, device)
+        keeps_checkpoints = self.checkpoint_dir is not None and stages[-1].is_scheduled
         plan = Plan(
             stages=tuple(stages),
             prior=self.class_prior_,
@@ -191,9 +192,10 @@ class FittingMixin(BuildingMixin):
             monitor=None if held_out is None else self._monitored(),
             patience=self.n_iter_no_change,
             shows_progress=bool(self.verbose),
-            checkpoint_dir=Path(self.checkpoint_dir) if keeps else None,
-            identity=identity_of(self, data, held_out_data) if keeps else {},
+            checkpoint_dir=Path(self.checkpoint_dir) if keeps_checkpoints else None,
+            identity=identity_of(self, data, held_out_data) if keeps_checkpoints else {},
         )
+        read_checkpoint(plan, device)  # which refuses one of a different training before anything is lost
         return data, plan
 
     def _prepare(

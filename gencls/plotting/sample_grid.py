@@ -98,7 +98,7 @@ class SampleGridDisplay:
             y,
             classes=clf.classes_,
             n_per_class=n_per_class,
-            image_shape=clf.image_shape_,
+            image_shape=clf.codec_.drawn_shape_,
             channel_axis=clf.channel_axis,
             pixel_range=(clf.codec_.low_, clf.codec_.high_),
             ax=ax,

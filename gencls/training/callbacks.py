@@ -90,6 +90,7 @@ class Figures(Callback):
         for name in net.recorded_:
             values = [batch[name] for batch in batches]
             net.history.record(name, float(np.average(values, weights=sizes)))
+        net.n_finished_ = len(net.history)
 
 
 def _scores(net: NeuralNet, plan: Plan, images: LabelledImages) -> dict[str, float]:
@@ -187,5 +188,5 @@ def _summary(net: NeuralNet) -> str:
 def _bar(net: NeuralNet) -> tqdm:
     layout = "{desc}{percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
     n_stages = len(net.plan_.stages)
-    name = f"stage {net.plan_.stages.index(net.stage_) + 1} of {n_stages} " if n_stages > 1 else ""
+    name = f"stage {net.stage_number_ + 1} of {n_stages} " if n_stages > 1 else ""
     return tqdm(total=net.stage_.epochs, desc=name, bar_format=layout)

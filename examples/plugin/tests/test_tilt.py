@@ -1,7 +1,7 @@
 """The contract of gencls, and what is special about this conditioner."""
 
 import torch
-from gencls_example_plugin import Tilt
+from gencls_example_plugin.tilt import Tilt
 
 from gencls import get_conditioner
 from gencls.pixelcnn import PixelCNN
@@ -9,11 +9,11 @@ from gencls.testing import check_conditioner
 
 
 def test_the_contract_holds() -> None:
-    """All rules, for the class that the name stands for."""
+    """All rules, for the class of the name."""
     check_conditioner("tilt")
 
 
-def test_the_name_stands_for_the_class() -> None:
+def test_the_name_leads_to_the_class() -> None:
     """The entry point leads here."""
     assert get_conditioner("tilt") is Tilt
 
