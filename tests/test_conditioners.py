@@ -74,7 +74,7 @@ def test_a_class_is_registered_and_found():
 
 
 def test_a_taken_name_is_an_error():
-    with pytest.raises(ConditionerError, match=r"'mild' .* cannot be registered"):
+    with pytest.raises(ConditionerError, match="'mild'"):
         register_conditioner("mild", Late)
     register_conditioner("mild", Late, replace=True)
     assert get_conditioner("mild") is Late
@@ -97,7 +97,7 @@ def test_a_conditioner_is_configured_like_an_estimator():
     assert clone(conditioner).first_stage == 4
     assert conditioner.set_params(first_stage=3).first_stage == 3
     assert repr(Late(3)) == "Late(first_stage=3)"
-    with pytest.raises(ValueError, match="Invalid parameter 'rank'"):
+    with pytest.raises(ValueError, match="'rank'"):
         conditioner.set_params(rank=3)
 
 

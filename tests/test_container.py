@@ -129,7 +129,7 @@ def test_a_newer_format_says_so(tmp_path, monkeypatch):
 def test_no_file_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_model_file(tmp_path / "model")
-    with pytest.raises(FileNotFoundError, match=r"There is no folder .*missing to write model into"):
+    with pytest.raises(FileNotFoundError, match=r"folder .*missing .*model cannot be written"):
         write_model_file(tmp_path / "missing/model", DESCRIPTION, TENSORS)
 
 

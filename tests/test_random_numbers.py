@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from gencls import GenerativeBayesClassifier
+from gencls import Compute, Flip, GenerativeBayesClassifier, Hybrid, RandomCrop, Shift
 from gencls.backends.random_numbers import DrawingFrom, draw_key, new_generator
 from gencls.conditioners import Conditioner, Modulation, per_site
 
@@ -55,7 +55,8 @@ def digits():
 
 def make(**params):
     small = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.2, "max_epochs": 2, "batch_size": 20, "lr": 0.01}
-    return GenerativeBayesClassifier(**small | {"device": "cpu", "random_state": 0} | params)
+    small |= {"device": "cpu", "compute": "plain", "random_state": 0}
+    return GenerativeBayesClassifier(**small | params)
 
 
 def drawn(seed, draw):
@@ -110,9 +111,13 @@ def test_keys_follow_from_the_generator():
     assert 0 <= min(keys) <= max(keys) < 2**32
 
 
-# Everything that training draws: order, dropout, flips, shifts, contrasted classes, initial weights, split.
-AUGMENTED = {"flip": True, "shift": 1}
-EVERYTHING = {"discriminative_weight": 0.1, "n_contrasted": 2, "early_stopping": True, **AUGMENTED}
+# Everything that training draws: order, dropout, crops, flips, shifts, contrasted classes, initial weights,
+# what is held out.
+EVERYTHING = {
+    "objective": Hybrid(weight=0.1, n_contrasted=2),
+    "augmentation": [RandomCrop(smallest=0.7), Flip(), Shift(1)],
+    "early_stopping": True,
+}
 
 
 @pytest.mark.parametrize(
@@ -120,10 +125,10 @@ EVERYTHING = {"discriminative_weight": 0.1, "n_contrasted": 2, "early_stopping":
     [
         {},
         EVERYTHING,
-        {"compile": True},
+        {"compute": "auto"},
         {"conditioner": "spatial"},
-        {"checkpoint": True, **EVERYTHING},
-        {"precision": "bfloat16"},
+        {"compute": Compute(compile=False, gradient_checkpointing=True), **EVERYTHING},
+        {"compute": Compute("bfloat16", compile=False)},
     ],
     ids=lambda params: " ".join(params) or "defaults",
 )
@@ -148,11 +153,11 @@ def test_threads_learn_what_one_after_another_learns(digits, params):
 def test_every_method_leaves_the_stream_of_torch(digits):
     X, y = digits
     before = torch.get_rng_state()
-    clf = make(flip=True).partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
+    clf = make(augmentation="flip").partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
     clf.set_params(warm_start=True).fit(X, y)
     clf.sample(2, random_state=0)
     clf.complete(X[:2], 2, random_state=0)
-    clf.resize(8)
+    clf.resized(8)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -181,7 +186,7 @@ class Dropped(Conditioner):
         }
 
 
-def test_a_conditioner_of_others_may_be_random(digits):
+def test_a_random_conditioner_follows_the_seed(digits):
     X, y = digits
     fits = [make(conditioner=Dropped, random_state=seed).fit(X, y) for seed in (0, 0, 1)]
     scores = [clf.predict_joint_log_proba(X[:9]) for clf in fits]
@@ -192,8 +197,8 @@ def test_a_conditioner_of_others_may_be_random(digits):
 def test_a_training_that_is_kept_after_each_epoch_ends_as_an_undisturbed_one(digits):
     """The recipe of the page on long trainings."""
     X, y = digits
-    kept = pickle.dumps(make(flip=True))
-    undisturbed = make(flip=True)
+    kept = pickle.dumps(make(augmentation="flip"))
+    undisturbed = make(augmentation="flip")
     for _ in range(3):
         clf = pickle.loads(kept).partial_fit(X, y, classes=[0, 1, 2])
         kept = pickle.dumps(clf)

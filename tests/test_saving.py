@@ -523,9 +523,7 @@ def test_a_conditioner_that_is_not_there_is_named(path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(CONDITIONERS, "_registered", {"mine": Late})
         quick("mine").fit(X, y).save(path)
-    with pytest.raises(
-        ConditionerError, match=f"no conditioner 'mine'; known are .* '{__name__}:Late': install"
-    ):
+    with pytest.raises(ConditionerError, match=f"no conditioner 'mine'; .* '{__name__}:Late': install"):
         load(path)
 
 

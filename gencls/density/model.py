@@ -196,8 +196,25 @@ class ConditionalPixelCNN(nn.Module):
         """Log q of images under modulations that are arranged already; see `log_prob_modulated`."""
         if n_rows == 0:
             return torch.zeros(1, len(levels), dtype=torch.float64, device=self.device)
+        found = self.pixel_log_prob(levels, modulations, n_rows, execution)
+        return found.sum((-2, -1), dtype=torch.float64)
+
+    def pixel_log_prob(
+        self,
+        levels: Tensor,
+        modulations: Modulations,
+        n_rows: int | None = None,
+        execution: Execution = PLAINLY,
+    ) -> Tensor:
+        """Log q of every pixel given the pixels before it; as in `network_log_prob`, which is its sum.
+
+        Returns
+        -------
+        Tensor of shape (G, N, H, W)
+            Nats.
+        """
         if n_rows is not None:  # no row depends on those below
             levels, modulations = levels[:, :, :n_rows], upper_left(modulations, n_rows)
         images = self.likelihood.scale(levels, self.dtype).to(execution.dtype or self.dtype)
         parameters = self.network(images, modulations, execution).to(self.dtype)
-        return self.likelihood.log_prob(parameters, levels).sum((-2, -1), dtype=torch.float64)
+        return self.likelihood.log_prob(parameters, levels)

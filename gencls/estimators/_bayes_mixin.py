@@ -132,10 +132,10 @@ class BayesMixin(ClassifierMixin):
         """
         check_is_fitted(self)
         check_same_order(X, y, "X and y")
-        table = self._calibration_table(X)
-        self.temperature_ = fit_temperature(table, encode_labels(y, self.classes_, len(table)))
+        self.temperature_ = fit_temperature(*self._labelled_table(X, y))
         return self
 
-    def _calibration_table(self, X: ArrayLike) -> Floats:
-        """As `_decision_table`, of images from which a temperature is learned."""
-        return self._decision_table(X)
+    def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
+        """As `_decision_table`, of images from which a temperature is learned, and positions of classes."""
+        table = self._decision_table(X)
+        return table, encode_labels(y, self.classes_, len(table))

@@ -82,19 +82,23 @@ class BuildingMixin(BaseEstimator):
     def _device(self) -> torch.device:
         return resolve_device(self.device)
 
+    @property
+    def _last_stage(self) -> Stage:
+        """The stage of which the model is in the end."""
+        return self.stages[-1] if self.stages else Stage(1)
+
     def _resolution(self) -> tuple[int, int] | None:
         """Rows and columns of the images that the model has in the end; None as they are given."""
-        last = self.stages[-1].resolution if self.stages else None
-        size = last or self.resolution
+        size = self._last_stage.resolution or self.resolution
         return None if size is None else both_sides(size)
 
     def _symmetry(self) -> Composed:
         """The augmentations that make the density symmetric."""
-        return make_augmentation(self._augmentation()).symmetric()
+        return make_augmentation(self._last_augmentation).symmetric()
 
-    def _augmentation(self) -> Any:
-        """The augmentation of the last stage, as it was given."""
-        last = self.stages[-1].augmentation if self.stages else None
+    @property
+    def _last_augmentation(self) -> Any:
+        last = self._last_stage.augmentation
         return self.augmentation if last is None else last
 
     def _check_same_model(self) -> None:
@@ -142,8 +146,12 @@ class BuildingMixin(BaseEstimator):
     def _make_net(self, size: tuple[int, int] | None = None) -> GenerativeNet:
         own = {"train_split", *TRAINING_RULES}
         given = {name: value for name, value in (self.net_params or {}).items() if name not in own}
-        lr: Any = (self.net_params or {}).get("lr", self.lr)
-        return make_net(self._model_params(size), device=self._device(), lr=lr, net_params=given)
+        model, device, lr = self._model_params(size), self._device(), float(self._setting("lr"))
+        return make_net(model, device=device, lr=lr, net_params=given)
+
+    def _setting(self, name: str, default: Any = None) -> Any:
+        """A setting of training: that of `net_params`, else the parameter, else the default."""
+        return (self.net_params or {}).get(name, getattr(self, name, default))
 
     def _check_sizes(self, plan: Plan) -> None:
         """Raise if the network has weights that fit images of one size only, and stages have several."""

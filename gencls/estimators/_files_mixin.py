@@ -64,7 +64,7 @@ class FilesMixin(BuildingMixin):
         reduces = self._resolution() is not None
         other = clone(self)
         other.stages, other.resolution = None, height_width if reduces else None
-        other.augmentation = self._augmentation()
+        other.augmentation = self._last_augmentation
         codec = self.codec_.at(height_width) if reduces else self.codec_.resized(*height_width)
         other.image_shape = codec.image_shape if self.image_shape is None else codec.image_shape_
         other.codec_ = codec

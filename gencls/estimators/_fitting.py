@@ -16,12 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._common.validation import both_sides
 from ..augmentations import make_augmentation
+from ..backends.compute import Compute
 from ..bayes import class_prior
 from ..errors import InvalidInputError
 from ..images.codec import ImageCodec
 from ..images.layout import as_input_errors, as_numbers, check_same_order, flatten_images
 from ..objectives import make_objective
 from ..pixelcnn import Execution
+from ..training.checkpoints import read_checkpoint
 from ..training.data import (
     Samples,
     TrainingData,
@@ -89,7 +91,8 @@ class FittingMixin(BuildingMixin):
     def _kept(self, flat: NDArray[Any]) -> NDArray[Any] | None:
         """The images as they were given, if training needs them."""
         size = self.codec_.tensor_shape_[1:]
-        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in self._stages())
+        stages = [*self._stages(), self._settled(Stage(1, resolution=size), is_scheduled=False)]
+        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in stages)
         return self.codec_.to_images(flat) if needed else None
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
@@ -167,9 +170,10 @@ class FittingMixin(BuildingMixin):
     ) -> tuple[TrainingData, Plan]:
         """The data and the plan of a training."""
         device = torch.device(self.net_.device) if hasattr(self, "net_") else self._device()
-        precision, compiled = self._compute().resolve(device, warn=True)
+        precision, compiled = self._compute().resolve(device, warn=isinstance(self.compute, Compute))
         data = TrainingData(train, self.codec_, device)
         held_out_data = None if held_out is None else TrainingData(held_out, self.codec_, device)
+        keeps_checkpoints = self.checkpoint_dir is not None and stages[-1].is_scheduled
         plan = Plan(
             stages=tuple(stages),
             prior=self.class_prior_,
@@ -188,9 +192,10 @@ class FittingMixin(BuildingMixin):
             monitor=None if held_out is None else self._monitored(),
             patience=self.n_iter_no_change,
             shows_progress=bool(self.verbose),
-            checkpoint_dir=None if self.checkpoint_dir is None else Path(self.checkpoint_dir),
-            identity={} if self.checkpoint_dir is None else identity_of(self, data, held_out_data),
+            checkpoint_dir=Path(self.checkpoint_dir) if keeps_checkpoints else None,
+            identity=identity_of(self, data, held_out_data) if keeps_checkpoints else {},
         )
+        read_checkpoint(plan, device)  # which refuses one of a different training before anything is lost
         return data, plan
 
     def _prepare(
@@ -219,14 +224,10 @@ class FittingMixin(BuildingMixin):
             self.temperature_ = float(self.temperature)
         elif plan.held_out is not None and best is not None and best >= 0:
             self.temperature_ = self.net_.history[best]["valid_temperature"]
-        return self  # type: ignore[return-value]
+        return self
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))
-
-    def _setting(self, name: str, default: Any = None) -> Any:
-        """A setting of training: that of `net_params`, else the parameter, else the default."""
-        return (self.net_params or {}).get(name, getattr(self, name, default))
 
     def _monitored(self) -> str | None:
         """The figure that early stopping watches: a key of `MONITORS`."""

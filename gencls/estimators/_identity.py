@@ -36,10 +36,14 @@ def identity_of(estimator: Any, data: TrainingData, held_out: TrainingData | Non
 
 def _words(value: Any) -> str:
     """A value in words that are the same in every process."""
+    if hasattr(value, "to_dict"):
+        value = value.to_dict()  # a Series, whose repr leaves out the middle
     if isinstance(value, dict):
         return repr({key: _words(each) for key, each in sorted(value.items(), key=str)})
     if isinstance(value, np.ndarray):
         return repr(value.tolist())
+    if isinstance(value, list | tuple):
+        return repr([_words(each) for each in value])
     return ADDRESS.sub("", repr(value))
 
 

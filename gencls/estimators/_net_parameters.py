@@ -31,7 +31,7 @@ MISTAKES = (AttributeError, IndexError, KeyError, TypeError, ValueError, SkorchE
 OWN = "it is a parameter of the estimator itself"
 ELSEWHERE = {  # what takes the place of skorch's parameters
     "module": "the estimator's own parameters shape the network",
-    "criterion": "the objective is the likelihood; see discriminative_weight",
+    "criterion": "set objective",
     "dataset": "the images are X of fit",
     "iterator_valid": "held-out images are scored without it",
     "iterator_train__batch_size": "set batch_size",

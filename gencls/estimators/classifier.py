@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..augmentations import Augmentation, make_augmentation
+from ..augmentations import AUGMENTATIONS, Augmentation
 from ..backends.compute import Compute, make_compute
 from ..conditioners import Conditioner, make_conditioner
 from ..errors import InvalidInputError
@@ -357,6 +358,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     ) -> GenerativeBayesClassifier:
         """Train for one epoch on these images, on from where the estimator is, at a constant learning rate.
 
+        With `stages`, the settings are those of the last one. There are no checkpoints.
+
         Parameters
         ----------
         X, y : array-like
@@ -390,7 +393,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
                 check_same_classes(classes, self.classes_)
             samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
             self._count_classes(samples, before=0.0 if first else self.class_count_)
-            stages = self._stages([Stage(1, resolution=self._resolution())], is_scheduled=False)
+            stages = self._stages([replace(self._last_stage, epochs=1)], is_scheduled=False)
             data, plan = self._prepare(merge_duplicates(samples), None, stages, not first)
         return self._learn(data, plan)
 
@@ -437,13 +440,13 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         """The joint log-probabilities of all views, averaged."""
         return self._mean_over_views(X) if self.views else self.predict_joint_log_proba(X)
 
-    def _calibration_table(self, X: ArrayLike) -> Floats:
-        self._encode_images(X, strict=True)
-        return self._decision_table(X)
+    def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
+        _, codes = self._encode_labelled(X, y, strict=True)  # before anything is scored
+        return self._decision_table(X), codes
 
     def _mean_over_views(self, X: ArrayLike) -> Floats:
         flat = self._validate_images(X)
-        self.codec_.encode(flat[:1])  # which warns of images on a different scale
+        self.codec_.encode(flat)  # which warns of images on a different scale
         images, scorer = self.codec_.to_images(flat), self._scorer
         views = views_of(images, self.views, self.codec_.tensor_shape_[1:])
         return np.mean(
@@ -452,7 +455,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
 
 MAKERS: dict[str, Any] = {
-    "augmentation": make_augmentation,
+    "augmentation": AUGMENTATIONS.make,
     "compute": make_compute,
     "conditioner": make_conditioner,
     "objective": make_objective,

@@ -79,11 +79,6 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         MeanJointClassifier
             This estimator.
         """
-        if not self.members:
-            raise InvalidParameterError(
-                "The parameter 'members' of MeanJointClassifier must be a non-empty list of estimators, got "
-                f"{shortened(self.members)}."
-            )
         return self._combine([clone(member).fit(X, y, **fit_params) for member in self.members])
 
     @classmethod
@@ -186,6 +181,11 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         return self.predict_joint_log_proba(X)
 
     def _combine(self, members: list[Any]) -> MeanJointClassifier:
+        if not members:
+            raise InvalidParameterError(
+                "The parameter 'members' of MeanJointClassifier must be a non-empty list of estimators, got "
+                f"{shortened(self.members)}."
+            )
         for member in members:
             check_is_fitted(member)
         first = members[0].classes_
@@ -205,4 +205,5 @@ def _table(member: Any, X: ArrayLike) -> Floats:
         return member._decision_table(X)
     if hasattr(member, "predict_joint_log_proba"):
         return np.asarray(member.predict_joint_log_proba(X))
-    return _table(member[-1], member[:-1].transform(X))  # a pipeline
+    steps = member[:-1]  # of a pipeline
+    return _table(member[-1], steps.transform(X) if len(steps) else X)

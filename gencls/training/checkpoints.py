@@ -7,9 +7,9 @@ state of the random numbers, and what early stopping remembers. It is read witho
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -20,6 +20,9 @@ from .._common.whole_file import whole_file
 from ..errors import InvalidParameterError
 from .plan import Plan
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["Checkpoint", "read_checkpoint", "restore", "write_checkpoint"]
 
 NAME = "training.checkpoint"
@@ -27,7 +30,7 @@ REMEMBERED = ("misses_", "dynamic_threshold_", "best_epoch_", "best_weights_")  
 
 
 class Checkpoint(Callback):
-    """Mark each epoch as finished, and write a checkpoint after it where the plan wants one."""
+    """Write a checkpoint after each epoch, if the plan has a folder for it."""
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         state, net.resumed_ = net.resumed_, None
@@ -35,40 +38,40 @@ class Checkpoint(Callback):
             return
         stopping, schedule = (dict(net.callbacks_).get(name) for name in ("early_stopping", "schedule"))
         if stopping is not None:
-            vars(stopping).update(state["early_stopping"])
-        if schedule is not None:
-            vars(schedule.lr_scheduler_).update(state["schedule"])
+            stopping.__dict__.update(state["early_stopping"])
+        if schedule is not None and state["schedule"]:
+            schedule.lr_scheduler_.__dict__.update(state["schedule"])
         net.optimizer_.load_state_dict(state["optimizer"])
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        net.n_finished_ = len(net.history)
         if net.plan_.checkpoint_dir is not None:
             write_checkpoint(net)
 
 
 def write_checkpoint(net: NeuralNet, *, finished: bool = False) -> None:
-    """Write all that the rest of a training depends on, in the place of the checkpoint before."""
+    """Write all that the rest of a training depends on; `finished` if no epoch of the stage is left."""
     plan = net.plan_
     stopping, schedule = (dict(net.callbacks_).get(name) for name in ("early_stopping", "schedule"))
     scheduler = getattr(schedule, "lr_scheduler_", None)
     rows = [{key: value for key, value in row.items() if key != "batches"} for row in net.history]
     state = {
         "identity": dict(plan.identity),
-        "stage": plan.stages.index(net.stage_),
+        "stage": net.stage_number_,
         "finished": finished,
         "rows_before": net.rows_before_,
         "stage_begin": net.stage_begin_,
         "best_row": net.best_row_,
         "stop_reason": net.stop_reason_,
-        "history": json.dumps(rows),
+        "history": json.dumps(rows, default=_plain),
         "module": net.module_.state_dict(),
         "averaged": net.averaged_.state_dict(),
         "optimizer": net.optimizer_.state_dict(),
         "generator": net.generator_.get_state(),
-        "early_stopping": {name: getattr(stopping, name) for name in REMEMBERED if hasattr(stopping, name)},
-        "schedule": {} if scheduler is None else _plain(scheduler.state_dict()),
+        "early_stopping": {
+            name: _plain(getattr(stopping, name)) for name in REMEMBERED if hasattr(stopping, name)
+        },
+        "schedule": {} if scheduler is None else _numbers_of(scheduler),
     }
-    plan.checkpoint_dir.mkdir(parents=True, exist_ok=True)
     with whole_file(plan.checkpoint_dir / NAME) as file:
         torch.save(state, file)
 
@@ -83,7 +86,11 @@ def read_checkpoint(plan: Plan, device: torch.device) -> dict[str, Any] | None:
     """
     if plan.checkpoint_dir is None:
         return None
-    path = Path(plan.checkpoint_dir) / NAME
+    path = plan.checkpoint_dir / NAME
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(f"cannot be made ({type(error).__name__})", path) from error
     if not path.exists():
         return None
     try:
@@ -102,6 +109,7 @@ def restore(net: NeuralNet, state: dict[str, Any]) -> None:
     """Set a net that has been initialised for its stage to a checkpoint; the rest when the stage begins."""
     net.module_.load_state_dict(state["module"])
     net.averaged_.load_state_dict(state["averaged"])
+    net.optimizer_.load_state_dict(state["optimizer"])
     net.history_ = History({"batches": []} | row for row in json.loads(state["history"]))
     net.generator_.set_state(state["generator"].cpu())
     for name in ("rows_before", "stage_begin", "best_row", "stop_reason"):
@@ -111,12 +119,17 @@ def restore(net: NeuralNet, state: dict[str, Any]) -> None:
 
 def _refused(reason: str, path: Path) -> InvalidParameterError:
     return InvalidParameterError(
-        "The parameter 'checkpoint_dir' of GenerativeBayesClassifier must be a folder for this training only, "
-        f"but {shortened(str(path.parent))} {reason}. Give a different folder, or remove {path.name} to begin "
-        "again."
+        "The parameter 'checkpoint_dir' of GenerativeBayesClassifier must be a folder for this training "
+        f"only, but {shortened(str(path.parent))} {reason}. Give a different folder, or remove {path.name} "
+        "to begin again."
     )
 
 
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
+def _numbers_of(scheduler: Any) -> dict[str, Any]:
     """The numbers that a scheduler remembers; its functions belong to the plan."""
-    return {name: value for name, value in state.items() if name != "lr_lambdas"}
+    return {name: value for name, value in scheduler.state_dict().items() if name != "lr_lambdas"}
+
+
+def _plain(value: Any) -> Any:
+    """Scalars of NumPy as those of Python, which can be written and read."""
+    return value.item() if isinstance(value, np.generic) else value

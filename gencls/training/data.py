@@ -73,7 +73,8 @@ class Samples(NamedTuple):
 
     def take(self, index: NDArray[Any]) -> Samples:
         """The samples at these positions."""
-        return Samples(*(None if values is None else values[index] for values in self))
+        images = None if self.images is None else self.images[index]
+        return Samples(self.levels[index], self.labels[index], self.weights[index], images)
 
     def to_torch(self, device: torch.device) -> LabelledImages:
         """On a device, with weights of mean 1."""
@@ -120,7 +121,7 @@ class TrainingData:
         for values in self.samples:
             if values is not None:
                 checksum.update(f"{values.dtype}{values.shape}".encode())
-                checksum.update(np.ascontiguousarray(values))
+                checksum.update(np.ascontiguousarray(values).tobytes())
         return checksum.hexdigest()
 
     def _levels(self, size: tuple[int, int]) -> NDArray[np.uint8]:

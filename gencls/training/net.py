@@ -75,7 +75,7 @@ class GenerativeNet(NeuralNet):
     generator_: torch.Generator | None = None
     resumed_: dict[str, Any] | None = None
     stop_reason_ = "completed"
-    rows_before_ = stage_begin_ = n_finished_ = 0
+    stage_number_ = rows_before_ = stage_begin_ = n_finished_ = 0
     best_row_: int | None = None
     recorded_: tuple[str, ...] = ()
 
@@ -115,6 +115,7 @@ class GenerativeNet(NeuralNet):
         try:
             self._run_stages(plan, state)
         finally:
+            self._bring_to(plan.stages[-1].size)  # also after an interruption in an earlier stage
             self.plan_ = self.stage_ = self.data_ = self.held_out_ = self.resumed_ = None
         self._report(plan)
 
@@ -200,10 +201,8 @@ class GenerativeNet(NeuralNet):
             super().fit_loop(X, y, epochs=epochs, **fit_params)
         except KeyboardInterrupt:
             if self.stop_reason_ == "completed":  # early stopping has set its own
-                whole = self.n_finished_ == len(
-                    self.history
-                )  # then a callback has ended it, as skorch allows
-                self.stop_reason_ = "callback" if whole else "interrupted"
+                # After a whole epoch a callback has ended the training, as skorch allows.
+                self.stop_reason_ = "callback" if self.n_finished_ == len(self.history) else "interrupted"
             if self.stop_reason_ == "interrupted":
                 self._forget_unfinished_epoch()
         except Exception:
@@ -220,18 +219,18 @@ class GenerativeNet(NeuralNet):
     def _run_stages(self, plan: Plan, state: dict[str, Any] | None) -> None:
         first = 0 if state is None else state["stage"]
         for number, stage in enumerate(plan.stages[first:], start=first):
-            resumed = state if number == first else None
+            resumed, self.stage_number_ = state if number == first else None, number
             self._enter(plan, stage, resumed)
             if resumed is not None and resumed["finished"]:
-                return
+                continue
             done = len(self.history) - self.stage_begin_
             self.partial_fit(self.data_.at(stage.size), None, epochs=stage.epochs - done)  # type: ignore[union-attr]
             if self.best_row_ is None:
                 self.best_row_ = len(self.history) - 1
             if self.stop_reason_ == "interrupted":
                 return
-        if plan.checkpoint_dir is not None:
-            write_checkpoint(self, finished=True)
+            if plan.checkpoint_dir is not None:
+                write_checkpoint(self, finished=True)
 
     def _enter(self, plan: Plan, stage: PlannedStage, state: dict[str, Any] | None) -> None:
         """Prepare for a stage, or for what a checkpoint has left of it."""
@@ -240,17 +239,18 @@ class GenerativeNet(NeuralNet):
             self.lr = stage.lr
             for group in self.optimizer_.param_groups:
                 group["initial_lr"] = group["lr"] = stage.lr
-        if tuple(self.module_.image_shape[1:]) != tuple(stage.size):
-            self._resize(stage.size)
+        self._bring_to(stage.size)
         self.averaged_.multi_avg_fn.decay = plan.ema_decay  # type: ignore[union-attr]
         self.held_out_ = None if plan.held_out is None else plan.held_out.at(stage.size)
         self.stage_begin_, self.n_finished_, self.best_row_ = len(self.history), len(self.history), None
+        self.resumed_ = state
         if state is not None:
             restore(self, state)
-            self.resumed_ = state
 
-    def _resize(self, size: tuple[int, int]) -> None:
-        """Build the model for images of a different size, with the averaged weights and a fresh optimizer."""
+    def _bring_to(self, size: tuple[int, int]) -> None:
+        """For a different size, build the model again, with the averaged weights and a fresh optimizer."""
+        if tuple(self.module_.image_shape[1:]) == tuple(size):
+            return
         weights, n_averaged = self.averaged_model.state_dict(), int(self.averaged_.n_averaged)
         with DrawingFrom(seed=0):
             self.set_params(module__image_shape=(self.module_.image_shape[0], *size))
@@ -264,7 +264,8 @@ class GenerativeNet(NeuralNet):
         """Raise or warn of what went wrong."""
         n_done = len(self.history) - self.rows_before_
         if self.stop_reason_ == "interrupted":
-            words = f"Training was interrupted after {n_done} of {plan.n_epochs} epochs; what was learned is kept."
+            words = f"Training was interrupted after {n_done} of {plan.n_epochs} epochs"
+            words += "; what was learned is kept."
             if not plan.stages[-1].is_scheduled or is_one_of_several():
                 raise KeyboardInterrupt(words)
             warnings.warn(words, TrainingInterruptedWarning, stacklevel=4)
@@ -323,7 +324,6 @@ def make_net(
         ("figures", Figures()),
         ("progress", Progress()),
         ("early_stopping", EarlyStopping()),
-        ("checkpoint", Checkpoint()),
     ]
     params: dict[str, Any] = {f"module__{name}": value for name, value in model.items()} | {
         "criterion": nn.Identity,  # the objective of the plan takes its place
@@ -340,5 +340,6 @@ def make_net(
     if not net_params.keys() & {"optimizer", "optimizer__foreach", "optimizer__differentiable"}:
         params["optimizer__fused"] = device.type in ("cpu", "cuda")  # one kernel instead of several a tensor
     params |= dict(net_params)
-    params["callbacks"] = callbacks + list(net_params.get("callbacks") or [])
+    given = list(net_params.get("callbacks") or [])
+    params["callbacks"] = [*callbacks, *given, ("checkpoint", Checkpoint())]
     return GenerativeNet(ConditionalPixelCNN, **params)
