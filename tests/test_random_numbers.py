@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,14 @@ def digits():
 
 
 def make(**params):
-    small = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.2, "max_epochs": 2, "batch_size": 20, "lr": 0.01}
+    small: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 1,
+        "dropout": 0.2,
+        "max_epochs": 2,
+        "batch_size": 20,
+        "lr": 0.01,
+    }
     small |= {"device": "cpu", "compute": "plain", "random_state": 0}
     return GenerativeBayesClassifier(**small | params)
 
@@ -209,9 +217,12 @@ def test_a_training_that_is_kept_after_each_epoch_ends_as_an_undisturbed_one(dig
 def test_masks_of_dropout_differ_between_blocks_and_steps(digits, monkeypatch):
     X, y = digits
     keys = []
-    monkeypatch.setattr(
-        "gencls.pixelcnn.blocks.draw_key", lambda generator: keys.append(draw_key(generator)) or keys[-1]
-    )
+
+    def note(generator):
+        keys.append(draw_key(generator))
+        return keys[-1]
+
+    monkeypatch.setattr("gencls.pixelcnn.blocks.draw_key", note)
     make().fit(X, y)
     assert len(keys) > 50
     assert all(one != two for one, two in pairwise(sorted(keys)))
