@@ -51,7 +51,7 @@ DRAWS = {
 def digits():
     """The middle of few of them, 4×4, as small fits are many here."""
     X, y = load_digits(n_class=3, return_X_y=True)
-    return X.reshape(-1, 8, 8)[:60, 2:6, 2:6], y[:60]
+    return X.reshape(-1, 8, 8)[:40, 2:6, 2:6], y[:40]
 
 
 def make(**params):
@@ -60,7 +60,7 @@ def make(**params):
         "n_mixtures": 1,
         "dropout": 0.2,
         "max_epochs": 2,
-        "batch_size": 20,
+        "batch_size": 10,
         "lr": 0.01,
     }
     small |= {"device": "cpu", "compute": "plain", "random_state": 0}
@@ -147,13 +147,12 @@ def test_threads_learn_what_one_after_another_learns(digits, params):
     def scores(seed):
         return make(**params, random_state=seed).fit(X, y).predict_joint_log_proba(X[:20])
 
-    expected = [scores(seed) for seed in (0, 1, 0, 1)]
+    expected = [scores(seed) for seed in (0, 1)]
     torch.manual_seed(123)
     before = torch.get_rng_state()
     with ThreadPoolExecutor(3) as threads:
         found = list(threads.map(scores, (0, 1, 0, 1)))
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(expected[0], expected[2])
+    np.testing.assert_array_equal(found, expected * 2)
     assert not np.array_equal(expected[0], expected[1])
     assert torch.equal(torch.get_rng_state(), before)
 
