@@ -17,8 +17,8 @@ class DiscretizedLogisticMixture:
 
     Levels 0 to L - 1 have the values :math:`x = 2\,\mathrm{level} / (L - 1) - 1`; the bin of a level reaches
     half-way to its neighbours, and the outermost bins are open. In mixture component m, channel c has the
-    mean :math:`\mu_{mc} + \sum_{j < c} \tanh(\gamma_{mcj}) x_j`. The bin from a to b, in units of the component's
-    scale, has
+    mean :math:`\mu_{mc} + \sum_{j < c} \tanh(\gamma_{mcj}) x_j`. The bin from a to b, in units of the
+    component's scale, has
 
     .. math::
         \log(\sigma(b) - \sigma(a)) = \log \sigma(b) + \log \sigma(-a) + \log(1 - e^{a - b}),
