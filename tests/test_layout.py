@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import io
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def dataset(images):
     return TensorDataset(torch.from_numpy(images), torch.arange(len(images)))
 
 
-CONTAINERS = {
+CONTAINERS: dict[str, Callable] = {
     "array": lambda images: images,
     "list of arrays": list,
     "tuple of arrays": tuple,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,11 +51,18 @@ DRAWS = {
 def digits():
     """The middle of few of them, 4×4, as small fits are many here."""
     X, y = load_digits(n_class=3, return_X_y=True)
-    return X.reshape(-1, 8, 8)[:60, 2:6, 2:6], y[:60]
+    return X.reshape(-1, 8, 8)[:40, 2:6, 2:6], y[:40]
 
 
 def make(**params):
-    small = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.2, "max_epochs": 2, "batch_size": 20, "lr": 0.01}
+    small: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 1,
+        "dropout": 0.2,
+        "max_epochs": 2,
+        "batch_size": 10,
+        "lr": 0.01,
+    }
     small |= {"device": "cpu", "compute": "plain", "random_state": 0}
     return GenerativeBayesClassifier(**small | params)
 
@@ -139,13 +147,12 @@ def test_threads_learn_what_one_after_another_learns(digits, params):
     def scores(seed):
         return make(**params, random_state=seed).fit(X, y).predict_joint_log_proba(X[:20])
 
-    expected = [scores(seed) for seed in (0, 1, 0, 1)]
+    expected = [scores(seed) for seed in (0, 1)]
     torch.manual_seed(123)
     before = torch.get_rng_state()
     with ThreadPoolExecutor(3) as threads:
         found = list(threads.map(scores, (0, 1, 0, 1)))
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(expected[0], expected[2])
+    np.testing.assert_array_equal(found, expected * 2)
     assert not np.array_equal(expected[0], expected[1])
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -209,9 +216,12 @@ def test_a_training_that_is_kept_after_each_epoch_ends_as_an_undisturbed_one(dig
 def test_masks_of_dropout_differ_between_blocks_and_steps(digits, monkeypatch):
     X, y = digits
     keys = []
-    monkeypatch.setattr(
-        "gencls.pixelcnn.blocks.draw_key", lambda generator: keys.append(draw_key(generator)) or keys[-1]
-    )
+
+    def note(generator):
+        keys.append(draw_key(generator))
+        return keys[-1]
+
+    monkeypatch.setattr("gencls.pixelcnn.blocks.draw_key", note)
     make().fit(X, y)
     assert len(keys) > 50
     assert all(one != two for one, two in pairwise(sorted(keys)))
