@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -32,7 +33,7 @@ __all__ = [
     "WeightAveraging",
 ]
 
-KNOWN = ("train_batch_count", "train_bpd", "train_loss", "train_nll")  # not repeated as terms of an objective
+KNOWN = ("train_bpd", "train_nll")  # not repeated as terms of an objective
 
 # Without these nothing is learned, or nothing recorded; the last two are skorch's own.
 NEEDED_CALLBACKS = ("augmentation", "averaging", "figures", "checkpoint", "train_loss", "epoch_timer")
@@ -154,7 +155,7 @@ class Progress(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         if not net.plan_.shows_progress:
             return
-        words = _summary(net.history[-1])
+        words = _summary(net.history[-1], net.recorded_)
         if self.bar_ is not None:
             self.bar_.set_postfix_str(words)
         else:
@@ -169,11 +170,11 @@ class Progress(Callback):
         self.bar_ = None
 
 
-def _summary(row: Any) -> str:
+def _summary(row: Any, recorded: Iterable[str]) -> str:
     """The figures of an epoch in words."""
     words = f"{row['train_bpd']:.4f} bits/dim"
-    for name in sorted(row):
-        if name.startswith("train_") and name not in KNOWN:
+    for name in recorded:
+        if name not in KNOWN:
             words += f", {name.removeprefix('train_').replace('_', '-')} {row[name]:.3f}"
     if "valid_bpd" in row:
         words += (
