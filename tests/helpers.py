@@ -13,7 +13,7 @@ from gencls import ConditionalPixelCNN, Flip
 from gencls.augmentations import Augmentation
 
 # One shift at every block, one linear map, one map over positions: enough for properties of the network.
-# All conditioners go through `check_conditioner` in test_testing.py.
+# All conditioners go through `check_conditioner` in test_zoo.py.
 REPRESENTATIVE = ("strong", "low-rank", "spatial-film")
 
 
