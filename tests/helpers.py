@@ -27,6 +27,13 @@ class Inverted(Augmentation):
         return [levels, self.n_levels - 1 - levels]
 
 
+class Swapped(Augmentation):
+    """The first two columns may be swapped, which does not commute with a flip."""
+
+    def orbit(self, levels):
+        return [levels, torch.cat([levels[..., [1, 0]], levels[..., 2:]], dim=-1)]
+
+
 def four_of_each(n_levels):
     """A symmetry with four images in each orbit: flipped or not, inverted or not."""
     return [Flip(), Inverted(n_levels)]
