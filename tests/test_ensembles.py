@@ -205,9 +205,9 @@ def test_an_ensemble_may_be_a_member(mean, members):
 
 @pytest.mark.parametrize("classes", [["dark", "grey"], [0, 1], ["dark", "light", "red"]], ids=str)
 def test_members_of_different_classes_are_refused(classes, members):
-    X, y = colours()
+    X, _ = colours()
     other = member(0).fit(X, np.resize(classes, 24))
-    with pytest.raises(InvalidParameterError, match="'members' of MeanJointClassifier .*same classes"):
+    with pytest.raises(InvalidParameterError, match=r"'members' of MeanJointClassifier .*same classes"):
         MeanJointClassifier.from_fitted([members[0], other])
 
 
@@ -219,12 +219,12 @@ def test_members_that_are_not_fitted_are_refused(members):
 
 
 def test_what_members_refuse_is_refused(mean):
-    X, y = colours()
+    X, _ = colours()
     with pytest.raises(InvalidInputError):
         mean.predict(X[:, :1])
     with pytest.raises(InvalidInputError, match="'dog'"):
         mean.calibrate(X[:2], ["dark", "dog"])
-    with pytest.raises(InvalidInputError, match="^y "):
+    with pytest.raises(InvalidInputError, match=r"^y "):
         mean.score(X, np.zeros(24))
 
 
