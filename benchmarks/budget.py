@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 from skorch.callbacks import Callback
 
 FOREVER = 10**6  # epochs; the time ends training
+WARMUP = 0.05  # share of the time in which the learning rate rises
 
 
 class TimeBudget(Callback):
     """End training when its time is up; the learning rate reaches 0 just then.
 
-    After each step the number of planned steps, which the schedule follows, is estimated anew. On a CPU the
-    time is that of the process, so that fits side by side do not take it from each other.
+    On a CPU the time is that of the process, so that fits side by side do not take it from each other.
 
     Parameters
     ----------
@@ -26,20 +27,36 @@ class TimeBudget(Callback):
         self.seconds = seconds
         self.device = device
 
+    @property
+    def net_params(self) -> dict[str, Any]:
+        """What an estimator needs to train for this time."""
+        return {"callbacks__schedule": None, "callbacks": [("budget", self)]}
+
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the clock."""
-        self.steps_, self.start_ = 0, clock(self.device)
+        self.steps_, self.start_, self.share_ = 0, clock(self.device), 0.0
+
+    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Set the learning rate: it rises, then falls on a cosine."""
+        for group in net.optimizer_.param_groups if training else ():
+            group["lr"] = net.lr * factor(self.share_)
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        """Count a step, and plan the others."""
+        """Count a step, and look at the clock."""
         if training:
             self.steps_ += 1
-            share = (clock(self.device) - self.start_) / self.seconds
-            net.planned_steps = max(self.steps_ + 1, round(self.steps_ / share))
-            if share >= 1:
+            self.share_ = (clock(self.device) - self.start_) / self.seconds
+            if self.share_ >= 1:
                 raise KeyboardInterrupt  # as skorch's own callbacks end training
 
 
+def factor(share: float) -> float:
+    """The learning rate after a share of the time, as a part of its peak."""
+    if share < WARMUP:
+        return max(share, WARMUP / 10) / WARMUP
+    return 0.5 * (1 + math.cos(math.pi * (share - WARMUP) / (1 - WARMUP)))
+
+
 def clock(device: str) -> float:
-    """Seconds of this process on a CPU, seconds that pass otherwise."""
+    """Seconds of this process on a CPU, seconds that pass elsewhere."""
     return time.process_time() if device == "cpu" else time.perf_counter()

@@ -1,9 +1,9 @@
-"""What the paper (Biswas) reports, read off its figures, and the two scales at which we repeat it."""
+"""What the paper (Biswas) reports, read off its figures, as rows beside ours."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from records import Row
+from tables import parts
 
 # Figure 1: validation bits/dim of the mild model after 100 epochs. What the other two parameters were is not
 # said; the values for the smallest of each (3.84, 3.86, 3.69) are not those of one model.
@@ -12,11 +12,11 @@ FIGURE_1 = {
     "n_filters": {40: 3.86, 60: 3.72, 80: 3.54},
     "n_mixtures": {5: 3.69, 10: 4.10, 15: 4.20},
 }
+SMALLEST = {name: min(values) for name, values in FIGURE_1.items()}
 
 # Figures 2 and 3: on the validation images, FID with 192 features of Inception.
 EPOCHS = (100, 200, 225, 250)
-N_HELD_OUT = 519
-RUNS = {
+FIGURES_2_3 = {
     "mild": {
         "bits_per_dim": (3.42, 3.11, 3.10, 3.08),
         "fid": (25.2, 32.0, 29.5, 31.3),
@@ -30,61 +30,42 @@ RUNS = {
 }
 
 
-def rows() -> list[dict[str, Any]]:
-    """Figures 2 and 3 in the form of our own results."""
+def own_panels(records: list[Row]) -> list[Row]:
+    """Our points of the three panels of Figure 1; the smallest model is in all of them."""
     return [
-        {"conditioner": name, "epoch": epoch, "n_held_out": N_HELD_OUT}
-        | {key: values[position] for key, values in figures.items()}
-        for name, figures in RUNS.items()
-        for position, epoch in enumerate(EPOCHS)
+        record | point(name, value) | {"paper": FIGURE_1[name][value]}
+        for name, values in FIGURE_1.items()
+        for value in values
+        for record in records
+        if (SMALLEST | {name: value}).items() <= record.items()
     ]
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How large everything is.
-
-    Parameters
-    ----------
-    size : int
-        Rows and columns of the images.
-    grid_epochs : int
-        Of each model of Figure 1.
-    epochs : int
-        Of the models of Figures 2 and 3.
-    quality_every : int
-        Epochs from one look at sample quality to the next.
-    training : dict
-        Parameters of the estimator that all models share.
-    network : dict
-        The size of the models of Figures 2 and 3.
-    """
-
-    size: int
-    grid_epochs: int
-    epochs: int
-    quality_every: int
-    training: dict[str, Any]
-    network: dict[str, Any]
+def paper_panels() -> list[Row]:
+    """The paper's points of Figure 1."""
+    return [
+        {"conditioner": "mild", "bits_per_dim": bits} | point(name, value)
+        for name, values in FIGURE_1.items()
+        for value, bits in values.items()
+    ]
 
 
-SCALES = {
-    "cpu": Scale(
-        size=16,
-        grid_epochs=2,
-        epochs=10,
-        quality_every=1,
-        training={"batch_size": 16, "lr": 2e-3, "compile": True},
-        network={"n_layers": 1, "n_filters": 40, "n_mixtures": 5},
-    ),
-    # The learning rate, the batch size and the dropout are the defaults of the paper's code; the paper itself
-    # gives none. It averages no weights.
-    "paper": Scale(
-        size=32,
-        grid_epochs=100,
-        epochs=250,
-        quality_every=25,
-        training={"batch_size": 64, "lr": 2e-4, "dropout": 0.5, "ema_decay": 0.0},
-        network={"n_layers": 5, "n_filters": 120, "n_mixtures": 10},
-    ),
-}
+def point(name: str, value: int) -> Row:
+    """The place of a point in its panel."""
+    panel = name.removeprefix("n_")
+    return {"panel": panel, "value": value, panel: value, "step": value}
+
+
+def epoch_rows(records: list[Row]) -> list[Row]:
+    """Our points of Figures 2 and 3."""
+    return [row | {"step": row["epoch"]} for row in parts("epochs")(records)]
+
+
+def paper_epochs() -> list[Row]:
+    """The paper's."""
+    return [
+        {"conditioner": name, "epoch": epoch, "step": epoch}
+        | {key: values[position] for key, values in figures.items()}
+        for name, figures in FIGURES_2_3.items()
+        for position, epoch in enumerate(EPOCHS)
+    ]

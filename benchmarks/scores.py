@@ -1,4 +1,4 @@
-"""What is measured of a fitted classifier."""
+"""Figures of predictions on held-out images."""
 
 from __future__ import annotations
 
@@ -7,48 +7,68 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from gencls import GenerativeBayesClassifier, bits_per_dim
 from gencls.bayes import fit_temperature, log_posterior
 from gencls.metrics import expected_calibration_error
+from records import Row
+from splits import Split
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 
-def class_scores(joint: Any, labels: Any) -> dict[str, float]:
-    """Accuracy, and log-loss in nats, from log p(x, c) of shape (N, K)."""
-    return {
-        "accuracy": float((joint.argmax(1) == labels).mean()),
-        "log_loss": float(-log_posterior(joint)[np.arange(len(labels)), labels].mean()),
-    }
+def all_scores(joint: Floats, clf: GenerativeBayesClassifier, split: Split) -> Row:
+    """All figures of a fitted classifier, from log p(x, c) of the held-out images."""
+    labels = np.searchsorted(clf.classes_, split.y_val)
+    return class_scores(joint, labels) | density_scores(joint, labels, clf) | {"n_held_out": len(labels)}
 
 
-def density_scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
-    """Bits per dimension of p(x | y), from the same."""
-    log_likelihood = joint[np.arange(len(labels)), labels] - np.log(clf.class_prior_[labels])
-    return {"bits_per_dim": bits_per_dim(log_likelihood, math.prod(clf.image_shape_))}
-
-
-def scores(joint: Any, labels: Any, clf: GenerativeBayesClassifier) -> dict[str, float]:
-    """Both."""
-    return class_scores(joint, labels) | density_scores(joint, labels, clf)
-
-
-def calibrated_scores(joint: Any, labels: Any) -> dict[str, float]:
-    """Log-loss in nats and expected calibration error, before and after learning a temperature.
+def class_scores(joint: Floats, labels: Labels) -> Row:
+    """Accuracy, log-loss in nats and expected calibration error, before and after learning a temperature.
 
     Each half of the images is judged at the temperature that was learned on the other.
+
+    Parameters
+    ----------
+    joint : array of shape (N, K)
+        Log p(x, c), or the logarithms of probabilities.
+    labels : array of shape (N,)
+        Columns of `joint`.
     """
-    after = np.empty_like(joint)
+    calibrated = np.empty_like(joint)
     for learn, judge in StratifiedKFold(2, shuffle=True, random_state=0).split(joint, labels):
-        after[judge] = log_posterior(joint[judge], fit_temperature(joint[learn], labels[learn]))
+        calibrated[judge] = log_posterior(joint[judge], fit_temperature(joint[learn], labels[learn]))
+    plain = log_posterior(joint)
     return {
-        "ece": expected_calibration_error(labels, np.exp(log_posterior(joint))),
-        "ece_calibrated": expected_calibration_error(labels, np.exp(after)),
-        "log_loss_calibrated": float(-after[np.arange(len(labels)), labels].mean()),
+        "accuracy": float((joint.argmax(axis=1) == labels).mean()),
+        "log_loss": mean_log_loss(plain, labels),
+        "log_loss_calibrated": mean_log_loss(calibrated, labels),
+        "ece": expected_calibration_error(labels, np.exp(plain)),
+        "ece_calibrated": expected_calibration_error(labels, np.exp(calibrated)),
         "temperature": fit_temperature(joint, labels),
     }
+
+
+def mean_log_loss(log_probabilities: Floats, labels: Labels) -> float:
+    """Nats an image."""
+    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
+
+
+def density_scores(joint: Floats, labels: Labels, clf: GenerativeBayesClassifier) -> Row:
+    """Bits per dimension of p(x | y)."""
+    log_likelihood = joint[np.arange(len(labels)), labels] - np.log(clf.class_prior_[labels])
+    return {"bits_per_dim": bits_per_dim(log_likelihood, math.prod(clf.codec_.tensor_shape_))}
 
 
 def count(module: torch.nn.Module) -> int:
     """Numbers that are learned."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def parameter_counts(clf: GenerativeBayesClassifier) -> Row:
+    """Those of the model, and of these those of its conditioner."""
+    model: Any = clf.net_.averaged_model
+    return {"n_parameters": count(model), "n_parameters_conditioner": count(model.conditioner)}

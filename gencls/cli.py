@@ -1,4 +1,4 @@
-"""The command line: model files and pretrained models at work, without writing Python."""
+"""The command line: inspect models, classify image files and draw samples."""
 
 from __future__ import annotations
 
@@ -25,36 +25,38 @@ from .conditioners import list_conditioners
 from .errors import GenclsError, InvalidInputError
 from .estimators.classifier import GenerativeBayesClassifier
 from .estimators.pretrained import list_pretrained, load_pretrained, model_card
+from .images.codec import ImageCodec
 from .images.reading import read_images, unreadable
 from .model_files.reading import read_card
 from .plotting.sample_grid import SampleGridDisplay
 
 __all__ = ["main"]
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # how to read an image of so many channels
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow mode by number of channels
 PICTURES = (".pdf", ".png", ".svg")
 MOST_SAMPLES = 1000  # of each class, in one picture
 LONGEST_TEXT, MOST_ENTRIES = 1000, 50  # characters of a value, and entries of a card, that `info` prints
-ERROR, INTERRUPTED = 2, 130  # exit statuses; the latter is that of shells
+ERROR, INTERRUPTED = 2, 130  # exit statuses; shells use the latter for Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    Characters that cannot be shown, or that would move the cursor, are written with a backslash. Where the
-    reader of a pipe has gone, the command ends quietly.
+    Unprintable characters are escaped with backslashes. If the reader of a pipe closes it, the command ends
+    without an error.
 
     Parameters
     ----------
     arguments : sequence of str, optional
-        Those of the process by default.
+        Command line arguments. If None, those of the process.
 
     Returns
     -------
     int
-        The exit status: 0; 2 after an error, which is told on the standard error stream; or 130 after Ctrl-C.
+        The exit status: 0 for success, 2 for an error, which is written to standard error, and 130 for
+        Ctrl-C.
     """
-    with _backslashes(sys.stdout), _backslashes(sys.stderr), _told_warnings():
+    with _backslashes(sys.stdout), _backslashes(sys.stderr), _reported_warnings():
         try:
             return _run(arguments)
         except KeyboardInterrupt:
@@ -62,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             return 0
         finally:
-            _discard_the_rest(sys.stdout)
-            _discard_the_rest(sys.stderr)
+            _discard_unwritten(sys.stdout)
+            _discard_unwritten(sys.stderr)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -74,10 +76,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except BrokenPipeError:  # of the standard output
+    except BrokenPipeError:  # standard output was closed
         raise
     except (GenclsError, OSError, ImportError, MemoryError) as error:
-        _tell("error", str(error) or type(error).__name__)
+        _report("error", str(error) or type(error).__name__)
         return ERROR
     return 0
 
@@ -87,7 +89,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 @contextmanager
 def _backslashes(stream: TextIO | None) -> Iterator[None]:
-    """Write what the encoding of a stream does not have with backslashes, as long as this lasts."""
+    """Escape characters that the encoding of a stream lacks, within this context."""
     if not isinstance(stream, TextIOWrapper):
         yield
         return
@@ -100,15 +102,15 @@ def _backslashes(stream: TextIO | None) -> Iterator[None]:
 
 
 @contextmanager
-def _told_warnings() -> Iterator[None]:
-    """Tell warnings as errors are told, as long as this lasts."""
+def _reported_warnings() -> Iterator[None]:
+    """Report warnings in the format of errors, within this context."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _tell("warning", str(message))
+        warnings.showwarning = lambda message, *_, **__: _report("warning", str(message))
         yield
 
 
-def _discard_the_rest(stream: TextIO | None) -> None:
-    """Let Python's own last flush succeed where nobody takes what is left."""
+def _discard_unwritten(stream: TextIO | None) -> None:
+    """Discard output that cannot be written, so that the final flush of Python succeeds."""
     if stream is None:
         return
     try:
@@ -120,12 +122,12 @@ def _discard_the_rest(stream: TextIO | None) -> None:
 
 
 def _print(*fields: object) -> None:
-    """Print fields with tabs between them, in one line."""
+    """Print one line of tab-separated fields."""
     print(*(_shown(str(field)) for field in fields), sep="\t")
 
 
-def _tell(kind: str, words: str) -> None:
-    """Tell something on the standard error stream, where anybody listens."""
+def _report(kind: str, words: str) -> None:
+    """Print a message to standard error, if that stream is open."""
     lines = [_shown(_cut(line)) for line in f"gencls: {kind}: {words}".split("\n")]
     if sys.stderr is not None:
         with suppress(OSError):
@@ -133,7 +135,7 @@ def _tell(kind: str, words: str) -> None:
 
 
 def _shown(text: str) -> str:
-    """Escape what is not printable: a terminal could take it for a command."""
+    """Escape unprintable characters, which a terminal could interpret."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -153,25 +155,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="gencls", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, _list, "list", "name the conditioners and the pretrained models")
-    _add(commands, _info, "info", "tell what a model is, and how good", model=True)
+    _add(commands, _info, "info", "describe a model, with its card", model=True)
     predict = _add(commands, _predict, "predict", "print path, class and probability of images", model=True)
     predict.add_argument(
         "images",
         nargs="+",
         type=os.path.expanduser,
         metavar="IMAGE",
-        help="file, or pattern such as '*.png'; black is the model's lowest value, white its highest",
+        help="file, or pattern such as '*.png'; black and white become the ends of the model's pixel range",
     )
     predict.add_argument(
         "--on-error",
         choices=("raise", "skip"),
         default="raise",
-        help="what to do about images that cannot be read: end with an error, or leave them out and tell "
-        "(default: raise)",
+        help="how to handle unreadable images: fail, or skip them with a message (default: raise)",
     )
-    sample = _add(commands, _sample, "sample", "draw images of every class into a picture", model=True)
-    sample.add_argument("--n", type=_count, default=8, help="images of each class, up to 1000 (default: 8)")
-    sample.add_argument("--seed", type=_seed, help="draw the same images again")
+    sample = _add(commands, _sample, "sample", "draw samples of every class to a picture", model=True)
+    sample.add_argument("--n", type=_count, default=8, help="images per class, up to 1000 (default: 8)")
+    sample.add_argument("--seed", type=_seed, help="random seed, for reproducible images")
     sample.add_argument("--out", type=_picture, required=True, help=f"file: {', '.join(PICTURES)}")
     return parser
 
@@ -203,7 +204,7 @@ def _seed(text: str) -> int:
 
 
 def _is_whole(text: str, minimum: int, maximum: int) -> bool:
-    """Say whether a text is a number in a range; Python refuses to read very long ones."""
+    """Return whether a text is an int in a range; Python refuses to parse very long ones."""
     return text.isdecimal() and len(text) <= 100 and minimum <= int(text) <= maximum
 
 
@@ -212,7 +213,7 @@ def _picture(text: str) -> Path:
     if path.suffix.lower() not in PICTURES:
         must = f"must end with {' or '.join(PICTURES)}"
     elif not os.path.isdir(path.parent):
-        must = "must be in a folder that is there"
+        must = "must be in an existing folder"
     elif os.path.isdir(path):
         must = "must not be a folder"
     else:
@@ -237,7 +238,8 @@ def _info(options: argparse.Namespace) -> None:
     codec = clf.codec_
     facts = {
         "classes": ", ".join(map(str, clf.classes_)),
-        "images": f"{codec.image_shape_}, {codec.n_levels_} levels from {codec.low_:g} to {codec.high_:g}",
+        "images": f"{codec.image_shape_}{_reduced(codec)}, {codec.n_levels_} levels from {codec.low_:g} to "
+        f"{codec.high_:g}",
         "conditioner": clf.conditioner,
         "weights": sum(weight.numel() for weight in clf.net_.averaged_model.parameters()),
         "epochs": clf.n_iter_,
@@ -247,8 +249,14 @@ def _info(options: argparse.Namespace) -> None:
     _print_card(_card(options))
 
 
+def _reduced(codec: ImageCodec) -> str:
+    """The size to which a model reduces images, in words."""
+    size = codec.tensor_shape_[1:]
+    return "" if size == codec.native_size else f" reduced to {size}"
+
+
 def _print_card(card: Mapping[str, Any]) -> None:
-    """Print what somebody has written about a model, apart from what it says itself."""
+    """Print the card of a model; its entries are prefixed, as they are not facts of the model."""
     for name, value in islice(card.items(), MOST_ENTRIES):
         words = value if isinstance(value, str) else _BOUNDED.repr(value)
         _print(f"card.{shortened(name)[1:-1]}: {_cut(words)}")
@@ -264,7 +272,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _expanded(paths: Iterable[str]) -> Iterator[str]:
-    """Put what a pattern matches in its place, which not every shell does."""
+    """Expand patterns, which some shells do not."""
     for path in paths:
         is_pattern = "*" in path and not os.path.lexists(path)
         yield from (sorted(glob(path), key=natural_key) if is_pattern else []) or [path]
@@ -290,13 +298,13 @@ def _load(options: argparse.Namespace) -> GenerativeBayesClassifier:
     if not _is_there(options.model):
         raise InvalidInputError(
             f"MODEL must be a model file or a pretrained model ({', '.join(list_pretrained())}), got "
-            f"{shortened(options.model)}: there is neither."
+            f"{shortened(options.model)}, which does not exist."
         )
     return GenerativeBayesClassifier.load(options.model, options.device)
 
 
 def _is_there(path: str) -> bool:
-    """Say whether there is something; if only its folder cannot be read, `load` will say so."""
+    """Return whether a path exists; an unreadable folder is left to the error of `load`."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -313,16 +321,16 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
 def _read(
     clf: GenerativeBayesClassifier, paths: Sequence[str], on_error: str
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Image files in the size, the channels and the range of the model, and the paths that were read."""
+    """Image files in the size, the channels and the range of X in `fit`, and the paths that were read."""
     codec = clf.codec_
-    channels, height, width = codec.tensor_shape_
+    channels = codec.tensor_shape_[0]
     if channels not in MODES:
         raise InvalidInputError(f"Image files cannot be read for a model of images with {channels} channels.")
-    images, skipped = read_images(paths, size=(height, width), mode=MODES[channels])
+    images, skipped = read_images(paths, size=codec.native_size, mode=MODES[channels])
     if skipped and on_error == "raise":
         raise unreadable(skipped, len(paths))
     for mistake in skipped:
-        _tell("skipped", mistake.message)
+        _report("skipped", mistake.message)
     values = np.interp(images, (0, 255), (codec.low_, codec.high_))
     if values.ndim == 4 and codec.channel_axis == 1:
         values = np.moveaxis(values, -1, 1)

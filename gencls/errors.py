@@ -1,4 +1,4 @@
-"""The exceptions of gencls: each also derives from the type that callers already catch."""
+"""Exceptions and warnings of gencls; each also derives from a type that callers already catch."""
 
 from __future__ import annotations
 
@@ -36,28 +36,30 @@ __all__ = [
 
 
 class GenclsError(Exception):
-    """The base of every exception that gencls raises on purpose."""
+    """Base class of all exceptions that gencls raises deliberately."""
 
 
 class InvalidParameterError(GenclsError, ValueError, TypeError):
-    """A constructor parameter has a wrong type or value (several are reported together)."""
+    """A parameter has a wrong type or value; all wrong parameters are reported together."""
 
 
 class InvalidInputError(GenclsError, ValueError, TypeError):
-    """X, y or another argument of a method does not fit."""
+    """X, y or another argument of a method is invalid."""
 
 
 class ImageFileError(InvalidInputError):
-    """Images cannot be read safely and rightly; the message names the first ones, the attributes name all.
+    """Images cannot be read safely and correctly.
+
+    The message names the first of these images, the attributes list all.
 
     Attributes
     ----------
     positions : list of int
-        Their positions among the images that were given, from 0.
+        Positions of the images in the input, from 0.
     sources : list
-        The images themselves, as they were given: mostly paths.
+        The images as they were passed, usually paths.
     messages : list of str
-        The mistake in each of them, and the remedy.
+        One message per image: the mistake and the remedy.
     """
 
     def __init__(
@@ -72,14 +74,14 @@ class ImageFileError(InvalidInputError):
 
 
 class DataSetError(GenclsError, OSError):
-    """A data set is missing, incomplete, or not the one that was expected.
+    """A data set is missing, incomplete, or differs from the expected one.
 
     Attributes
     ----------
     rows : list of int
-        The rows of the table that are wrong, from 1; empty if something else is.
+        Invalid rows of the table, from 1; empty if the error does not concern rows.
     messages : list of str
-        What is wrong with each of them.
+        One message per invalid row.
     """
 
     def __init__(self, message: str, rows: Iterable[int] = (), messages: Iterable[str] = ()) -> None:
@@ -88,76 +90,76 @@ class DataSetError(GenclsError, OSError):
 
 
 class PluginError(GenclsError, LookupError, ValueError):
-    """A plug-in is unknown, cannot be imported, or conflicts with a different one."""
+    """A plug-in is unknown, cannot be imported, or conflicts with another plug-in."""
 
 
 class ConditionerError(PluginError):
-    """A conditioner is unknown, cannot be imported, or conflicts with a different one."""
+    """A conditioner is unknown, cannot be imported, or conflicts with another conditioner."""
 
 
 class ObjectiveError(PluginError):
-    """An objective is unknown, cannot be imported, or conflicts with a different one."""
+    """An objective is unknown, cannot be imported, or conflicts with another objective."""
 
 
 class AugmentationError(PluginError):
-    """An augmentation is unknown, cannot be imported, or conflicts with a different one."""
+    """An augmentation is unknown, cannot be imported, or conflicts with another augmentation."""
 
 
 class PluginContractError(GenclsError, AssertionError):
-    """A plug-in breaks the contract of its kind."""
+    """A plug-in violates the contract of its kind."""
 
 
 class ConditionerContractError(PluginContractError):
-    """A conditioner breaks the contract that `gencls.testing.check_conditioner` checks."""
+    """A conditioner violates the contract that `gencls.testing.check_conditioner` checks."""
 
 
 class ObjectiveContractError(PluginContractError):
-    """An objective breaks the contract that `gencls.testing.check_objective` checks."""
+    """An objective violates the contract that `gencls.testing.check_objective` checks."""
 
 
 class AugmentationContractError(PluginContractError):
-    """An augmentation breaks the contract that `gencls.testing.check_augmentation` checks."""
+    """An augmentation violates the contract that `gencls.testing.check_augmentation` checks."""
 
 
 class MissingPackageError(GenclsError, ImportError):
-    """An optional package is not installed; the message says how to install it."""
+    """An optional dependency is not installed; the message contains the install command."""
 
 
 class ModelFileError(GenclsError, ValueError):
-    """A file holds no model that can be read safely, or a model cannot be written to one."""
+    """A model cannot be read safely from a file, or cannot be written to a file."""
 
 
 class NonFiniteLossError(GenclsError, ArithmeticError):
-    """Training met a loss that is NaN or infinite; the last good weights are kept."""
+    """The training loss is NaN or infinite; the last finite weights are kept."""
 
 
 class CompilationWarning(UserWarning):
-    """Compiling was asked for, but does not work here; all is computed as without."""
+    """Compilation was requested but is not available; computation continues without it."""
 
 
 class AmbiguousShapeWarning(UserWarning):
-    """Rows of X were taken for images of a shape that is probably not meant; `image_shape` settles it."""
+    """Rows of X were folded to an improbable image shape; set `image_shape` to be explicit."""
 
 
 class NarrowRangeWarning(UserWarning):
-    """Images of 16 bits use less than a sixteenth of their range: little of them is left at 8 bits."""
+    """16-bit images use less than a sixteenth of their range, so conversion to 8 bits loses most detail."""
 
 
 class PixelClippingWarning(UserWarning):
-    """Some values lay outside the range that ``fit`` saw, or that was given, and were clipped to it."""
+    """Values outside the range of ``fit``, or outside a given range, were clipped."""
 
 
 class SkippedFilesWarning(UserWarning):
-    """Files were left out of a data set; the message says how many, and why."""
+    """Files were excluded from a data set; the message reports how many, and why."""
 
 
 class TrainingDivergedWarning(ConvergenceWarning):
-    """Training ended with a density that is worse than none; predictions are of no use."""
+    """Training ended with a density worse than the uniform distribution; predictions are useless."""
 
 
 class PixelScaleWarning(UserWarning):
-    """Images are on another scale than those of ``fit``, or use so small a part of it that they may be."""
+    """The scale of the images differs, or seems to differ, from the scale in ``fit``."""
 
 
 class TrainingInterruptedWarning(UserWarning):
-    """Training was interrupted by the user; what was learned until then is kept."""
+    """The user interrupted training; the weights learned so far are kept."""

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
+from gencls.augmentations import AUGMENTATIONS
 from gencls.conditioners import CONDITIONERS
+from gencls.objectives import OBJECTIVES
 from gencls.training import GenerativeNet
+
+EXTRAS = all(find_spec(package) for package in ("matplotlib", "torchmetrics"))
+collect_ignore = [] if EXTRAS else ["test_baselines.py", "test_benchmarks.py", "test_benchmark_stages.py"]
+
+settings.register_profile("gencls", derandomize=True, max_examples=50, deadline=None)
+settings.load_profile("gencls")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,6 +39,13 @@ def own_conditioners(monkeypatch):
 
 
 @pytest.fixture
+def own_plugins(monkeypatch):
+    """A plug-in of any kind that a test registers is gone after it."""
+    for registry in (AUGMENTATIONS, CONDITIONERS, OBJECTIVES):
+        monkeypatch.setattr(registry, "_registered", {})
+
+
+@pytest.fixture
 def small_cpen455(tmp_path):
     """A folder with a few images of noise in the form of the CPEN455 data."""
     rng = np.random.default_rng(0)
@@ -40,6 +58,23 @@ def small_cpen455(tmp_path):
             rows.append(f"{name},{label}\n")
         (tmp_path / f"{subset}.csv").write_text("".join(rows))
     return tmp_path
+
+
+@pytest.fixture
+def photographs(monkeypatch):
+    """Dark and light images with a little noise, 6×6, in place of CPEN455 in the benchmarks."""
+    import splits
+
+    rng = np.random.default_rng(0)
+
+    def make(n_images):
+        labels = np.arange(n_images) % 2
+        X = rng.integers(0, 64, (n_images, 6, 6, 3)) + 128 * labels[:, None, None, None]
+        return X.astype(np.uint8), np.array(["dark", "light"])[labels]
+
+    split = splits.Split(*make(24), *make(24))
+    monkeypatch.setattr(splits, "cpen455", lambda size: split)
+    return split
 
 
 @pytest.fixture

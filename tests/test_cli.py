@@ -20,7 +20,7 @@ from gencls.cli import main
 
 @pytest.fixture
 def run(capsys):
-    """Run a command that succeeds; what it prints."""
+    """Run a command that succeeds, and return its output."""
 
     def run(*words):
         assert main([*map(str, words)]) == 0
@@ -31,7 +31,7 @@ def run(capsys):
 
 @pytest.fixture
 def fails(capsys):
-    """Run a command that fails; what it says."""
+    """Run a command that fails, and return its error message."""
 
     def fails(*words):
         try:
@@ -74,6 +74,16 @@ def test_the_module_is_a_command():
     assert set(list_conditioners() + list_pretrained()) <= set(printed.replace(",", " ").split())
 
 
+def test_image_files_have_the_original_size_if_the_model_has_a_resolution(tmp_path):
+    X = np.random.RandomState(0).randint(256, size=(8, 6, 6), dtype=np.uint8)
+    clf = GenerativeBayesClassifier(resolution=3, n_filters=2, n_mixtures=1, max_epochs=1, random_state=0)
+    clf.fit(X, np.tile([0, 1], 4))
+    Image.fromarray(X[0]).save(tmp_path / "first.png")
+    images, paths = cli._read(clf, [str(tmp_path / "first.png")], "raise")
+    assert len(paths) == 1
+    np.testing.assert_array_equal(images[0], X[0])
+
+
 def test_info(run, colours):
     printed = run("info", colours / "model")
     for line in ("classes: blue, green, red", "epochs: 5", "conditioner: mild", "card.made by: a test"):
@@ -82,7 +92,7 @@ def test_info(run, colours):
     assert "card.licence: data CC BY 4.0, model BSD-3-Clause\n" in run("info", "digits")
 
 
-def test_a_card_stands_apart_from_the_facts_and_has_an_end(run, colours, tmp_path):
+def test_the_entries_of_a_card_are_prefixed_and_limited(run, colours, tmp_path):
     card = {
         "classes": "cats",
         "a\nepochs": "9\nweights: 3",
@@ -110,7 +120,7 @@ def assert_predicts(printed, paths, clf, X):
     assert [float(row[2]) for row in rows] == pytest.approx(clf.predict_proba(X).max(axis=1), abs=1e-4)
 
 
-def test_predict_brings_colours_to_the_channels_and_the_range_of_the_model(run, colours):
+def test_predict_converts_colours_to_the_layout_and_range_of_the_model(run, colours):
     paths = [colours / f"{name}.png" for name in ("red", "green", "blue", "red")]
     X = np.array([np.asarray(Image.open(path), dtype=float).transpose(2, 0, 1) - 10 for path in paths])
     clf = GenerativeBayesClassifier.load(colours / "model")
@@ -125,7 +135,20 @@ def test_predict_reads_grey_images_of_few_levels(run, tmp_path):
     assert_predicts(run("predict", "digits", *paths), paths, load_pretrained("digits"), X[:5])
 
 
-def test_predict_replaces_patterns_by_what_they_match(run, colours, tmp_path):
+def test_a_model_that_reduces_images(run, colours, tmp_path):
+    X = np.random.RandomState(0).randint(256, size=(6, 8, 12, 3)).astype(np.uint8)
+    clf = GenerativeBayesClassifier(
+        n_filters=2, n_mixtures=1, max_epochs=1, resolution=(2, 3), random_state=0
+    )
+    clf.fit(X, [0, 1] * 3).save(tmp_path / "model")
+    paths = [tmp_path / f"{i}.png" for i in range(len(X))]
+    for path, image in zip(paths, X, strict=True):
+        Image.fromarray(image).save(path)
+    assert "images: (8, 12, 3) reduced to (2, 3), 256 levels" in run("info", tmp_path / "model")
+    assert_predicts(run("predict", tmp_path / "model", *paths), paths, clf, X)
+
+
+def test_predict_expands_patterns(run, colours, tmp_path):
     for name in ("10.png", "2.png", "3.txt"):
         (tmp_path / name).write_bytes((colours / "red.png").read_bytes())
     lines = run("predict", colours / "model", tmp_path / "*.png", colours / "blue.png").splitlines()
@@ -133,13 +156,11 @@ def test_predict_replaces_patterns_by_what_they_match(run, colours, tmp_path):
     assert [line.split("\t")[0] for line in lines] == [str(path) for path in paths]
 
 
-def test_a_pattern_that_matches_nothing_is_told(fails, colours, tmp_path):
-    assert "*.png' cannot be read as an image: there is no such file" in fails(
-        "predict", colours / "model", tmp_path / "*.png"
-    )
+def test_a_pattern_without_matches_is_an_error(fails, colours, tmp_path):
+    assert "*.png' cannot be read as an image" in fails("predict", colours / "model", tmp_path / "*.png")
 
 
-def test_predict_can_leave_out_what_is_no_image(colours, tmp_path, capsys):
+def test_predict_can_skip_unreadable_images(colours, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"no image")
     paths = [colours / "red.png", tmp_path / "a.png", tmp_path / "absent\x1b.png", colours / "blue.png"]
     words = ["predict", str(colours / "model"), *map(str, paths)]
@@ -179,7 +200,7 @@ def test_sample_draws_a_picture(run, colours):
         ("predict digits missing.png", "missing.png"),
         ("predict digits", "the following arguments are required: IMAGE"),
         ("sample digits --out samples.txt", "must end with .pdf or .png or .svg, got 'samples.txt'"),
-        ("sample digits --out missing/samples.png", "must be in a folder that is there"),
+        ("sample digits --out missing/samples.png", "must be in an existing folder"),
         ("sample digits --n 0 --out samples.png", "must be a whole number from 1 to 1000, got '0'"),
         ("sample digits --n 1001 --out samples.png", "must be a whole number from 1 to 1000, got '1001'"),
         ("sample digits --seed -1 --out samples.png", "must be a whole number from 0 to 2**32 - 1, got '-1'"),
@@ -187,7 +208,7 @@ def test_sample_draws_a_picture(run, colours):
         ("", "the following arguments are required: COMMAND"),
     ],
 )
-def test_mistakes_are_told(words, message, fails, colours):
+def test_mistakes_are_reported(words, message, fails, colours):
     assert message in fails(*words.format(colours=colours).split())
 
 
@@ -196,7 +217,7 @@ def test_mistakes_are_told(words, message, fails, colours):
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory):
-    """A model file whose classes have names in several scripts, and one with a command to the terminal."""
+    """A model file with class names in several scripts, one of them with an escape sequence."""
     path = tmp_path_factory.mktemp("scripts") / "model"
     X = np.arange(6 * 4).reshape(6, 2, 2) % 4
     clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1)
@@ -207,7 +228,7 @@ def scripts(tmp_path_factory):
 @pytest.mark.parametrize(
     ("encoding", "cat"), [("utf-8", "猫"), ("cp1252", r"\u732b"), ("ascii", r"\u732b"), ("gbk", "猫")]
 )
-def test_every_encoding_will_do(encoding, cat, scripts, tmp_path, monkeypatch):
+def test_every_encoding_is_supported(encoding, cat, scripts, tmp_path, monkeypatch):
     path = tmp_path / "猫\x1b[31m\udcff.png"
     Image.new("L", (2, 2)).save(path)
     monkeypatch.chdir(tmp_path)
@@ -239,7 +260,7 @@ def test_control_characters_of_arguments_are_not_printed(fails, tmp_path):
 
 @pytest.fixture
 def closed_pipe():
-    """A stream whose reader has gone."""
+    """A stream whose reader is closed."""
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stream:
@@ -267,7 +288,7 @@ def test_a_closed_pipe_is_no_error_for_the_process():
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
-def test_a_full_disk_is_told(monkeypatch, capsys):
+def test_a_full_disk_is_reported(monkeypatch, capsys):
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert main(["list"]) == 2
@@ -282,7 +303,7 @@ def test_a_stream_may_be_missing(closed, monkeypatch):
     assert main(["info", "missing"]) == 2
 
 
-def test_an_error_needs_no_reader(closed_pipe, monkeypatch):
+def test_the_exit_status_of_an_error_without_a_reader(closed_pipe, monkeypatch):
     monkeypatch.setattr(sys, "stdout", closed_pipe)
     monkeypatch.setattr(sys, "stderr", closed_pipe)
     assert main(["info", "missing"]) == 2
@@ -290,7 +311,7 @@ def test_an_error_needs_no_reader(closed_pipe, monkeypatch):
         main(["sample", "digits", "--n", "none"])
 
 
-def test_warnings_are_told_as_errors_are(monkeypatch, capsys):
+def test_warnings_have_the_format_of_errors(monkeypatch, capsys):
     def warn():
         warnings.warn("of \x1b[31m\nmuch" + "!" * 10**6, UserWarning, stacklevel=2)
         return ["digits"]
@@ -322,7 +343,7 @@ def test_the_home_of_the_user(run, fails, colours, monkeypatch):
     monkeypatch.setenv("HOME", str(colours))
     monkeypatch.setenv("USERPROFILE", str(colours))
     assert run("predict", "~/model", "~/red.png").startswith(str(colours / "red.png"))
-    assert "must be in a folder that is there" in fails("sample", "digits", "--out", "~/missing/a.png")
+    assert "must be in an existing folder" in fails("sample", "digits", "--out", "~/missing/a.png")
 
 
 def test_names_of_classes_are_no_formulas(run, tmp_path):
@@ -362,7 +383,7 @@ def test_a_picture_keeps_links_and_permissions(run, colours, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_the_work(fails, tmp_path, monkeypatch):
+def test_a_read_only_folder_is_reported_before_sampling(fails, tmp_path, monkeypatch):
     open_file = os.open
 
     def refuse(path, *arguments, **options):
@@ -378,7 +399,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(fails, tmp_path
     assert "must not be a folder" in fails("sample", "digits", "--out", tmp_path / "folder.png")
 
 
-def test_two_channels_are_no_image_file(fails, colours, tmp_path):
+def test_models_of_two_channels_do_not_read_image_files(fails, colours, tmp_path):
     X = np.arange(4 * 4 * 2).reshape(4, 2, 2, 2)
     clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1).fit(X, [0, 1, 0, 1])
     clf.save(tmp_path / "model")

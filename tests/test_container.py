@@ -119,17 +119,17 @@ def test_other_files_are_refused_and_never_executed(write, reason, tmp_path, mon
 
 
 def test_a_newer_format_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("gencls.model_files.container.FORMAT_VERSION", 2)
+    monkeypatch.setattr("gencls.model_files.container.FORMAT_VERSION", 3)
     write_model_file(tmp_path / "model", DESCRIPTION, TENSORS)
     monkeypatch.undo()
-    with pytest.raises(ModelFileError, match=r"has the format version 2, but .* Upgrade gencls"):
+    with pytest.raises(ModelFileError, match=r"has the format version 3, but .* Upgrade gencls"):
         read_model_file(tmp_path / "model")
 
 
 def test_no_file_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_model_file(tmp_path / "model")
-    with pytest.raises(FileNotFoundError, match=r"There is no folder .*missing to write model into"):
+    with pytest.raises(FileNotFoundError, match=r"folder .*missing .*model cannot be written"):
         write_model_file(tmp_path / "missing/model", DESCRIPTION, TENSORS)
 
 
@@ -214,7 +214,7 @@ def test_control_characters_of_a_path_are_not_printed(path):
 
 def forge(path, description="{}", tensors=None, padding=b""):
     """A file with a right checksum, of a description as text and tensors as the header has them."""
-    text = f'{{"sha256": "{"0" * 64}", "format_version": 1, "more": {description}}}'
+    text = f'{{"sha256": "{"0" * 64}", "format_version": 2, "more": {description}}}'
     listed = ", ".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in tensors or [])
     metadata = json.dumps({"gencls": text})
     header = f'{{"__metadata__": {metadata}{", " * bool(listed)}{listed}}}'.encode() + padding

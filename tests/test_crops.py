@@ -1,4 +1,4 @@
-"""Windows: where they lie, what they show, and what is refused."""
+"""Crops: where they lie, what they show, and what is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gencls.images import CropImages, ReadImages, crop_at_random, six_crops
 
 
 def ramp(height=40, width=60):
-    """An image that tells where it was cut: its channels grow to 240 along rows and columns."""
+    """An image that shows where it was cut: its channels grow to 240 along rows and columns."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([rows * (240 // height), columns * (240 // width)], axis=-1).astype(np.uint8)
 
@@ -31,8 +31,8 @@ def noise(*shape):
     return np.random.RandomState(0).randint(256, size=shape).astype(np.uint8)
 
 
-def windows(n_images, smallest, channel):
-    """Where windows of ramps begin along one axis, and how long they are, in parts of the side."""
+def crops_of_ramps(n_images, smallest, channel):
+    """Where crops of ramps begin along one axis, and their length, as parts of the side."""
     ramps = np.repeat(ramp()[None], n_images, axis=0)
     cropped = crop_at_random(ramps, 10, smallest=smallest, random_state=0)
     inside = cropped[:, 1:-1, 1:-1, channel]  # what lies at the border is filtered otherwise
@@ -46,7 +46,7 @@ def windows(n_images, smallest, channel):
     "shape", [(3, 20, 30), (3, 20, 30, 1), (3, 20, 30, 2), (3, 20, 30, 3), (3, 20, 30, 4)]
 )
 @pytest.mark.parametrize("resample", ["bilinear", "box", "nearest"])
-def test_whole_windows_are_what_is_read(shape, resample):
+def test_whole_crops_are_images_as_they_are_read(shape, resample):
     images = noise(*shape)
     found = crop_at_random(images, (5, 6), smallest=1, resample=resample, random_state=0)
     assert found.shape == (3, 5, 6, *shape[3:])
@@ -60,7 +60,7 @@ def test_whole_windows_are_what_is_read(shape, resample):
 
 @pytest.mark.parametrize("channel", [0, 1])
 def test_sizes_and_positions_are_uniform(channel):
-    begin, length = windows(2000, 0.5, channel)
+    begin, length = crops_of_ramps(2000, 0.5, channel)
     assert kstest((length - 0.5) / 0.5, "uniform").pvalue > 1e-3
     has_room = length < 0.8
     assert kstest(begin[has_room] / (1 - length[has_room]), "uniform").pvalue > 1e-3
@@ -68,12 +68,12 @@ def test_sizes_and_positions_are_uniform(channel):
     assert (begin + length).max() < 1.01
 
 
-def test_windows_keep_the_ratio_of_the_sides():
-    (_, rows), (_, columns) = windows(200, 0.5, 0), windows(200, 0.5, 1)
+def test_crops_keep_the_aspect_ratio():
+    (_, rows), (_, columns) = crops_of_ramps(200, 0.5, 0), crops_of_ramps(200, 0.5, 1)
     np.testing.assert_allclose(rows, columns, atol=0.02)
 
 
-def test_no_pixel_is_made_up():
+def test_nothing_is_padded():
     flat = np.full((50, 16, 16, 3), 77, dtype=np.uint8)
     assert np.unique(crop_at_random(flat, 8, smallest=0.3, random_state=0)) == [77]
 
@@ -86,7 +86,7 @@ def test_images_are_cropped_independently_and_the_seed_decides():
     assert len(np.unique(first, axis=0)) == 20
 
 
-def test_images_are_left_as_they_are_and_may_be_read_only():
+def test_images_are_not_changed_and_may_be_read_only():
     images = noise(4, 20, 20, 3)
     copy = images.copy()
     images.setflags(write=False)
@@ -94,11 +94,11 @@ def test_images_are_left_as_they_are_and_may_be_read_only():
     np.testing.assert_array_equal(images, copy)
 
 
-def test_none_gives_none():
+def test_an_empty_array():
     assert crop_at_random(np.empty((0, 20, 20, 3), dtype=np.uint8), 8).shape == (0, 8, 8, 3)
 
 
-def test_a_window_that_needs_no_filter_is_a_slice():
+def test_a_crop_that_needs_no_filter_is_a_slice():
     images = noise(3, 20, 40, 3)
     found = CropImages((10, 20), factor=0.5, row=0.2, column=1).transform(images)
     np.testing.assert_array_equal(found, images[:, 2:12, 20:])
@@ -159,7 +159,7 @@ def test_six_crops_of_one_classifier_vote():
         (None, "Got None"),
     ],
 )
-def test_what_is_no_images_is_refused(images, what):
+def test_other_values_are_refused(images, what):
     with pytest.raises(InvalidInputError, match=f"images of crop_at_random must be .*uint8.*{what}"):
         crop_at_random(images, 8)
     with pytest.raises(InvalidInputError, match=f"X of CropImages must be an array of uint8.*{what}"):
@@ -187,7 +187,7 @@ def test_images_in_lists_and_columns_are_stacked():
         assert crop_at_random(X, 8).shape == (4, 8, 8, 3)
 
 
-def test_all_wrong_parameters_are_told_at_once():
+def test_all_wrong_parameters_are_reported_together():
     with pytest.raises(InvalidParameterError) as caught:
         crop_at_random(noise(1, 8, 8), (4, 0), smallest=1.5, resample="spline")
     for name in ("size", "smallest", "resample"):
@@ -203,6 +203,6 @@ def test_all_wrong_parameters_are_told_at_once():
 
 
 @pytest.mark.parametrize("random_state", ["one", -1, np.random.default_rng(0)], ids=str)
-def test_windows_are_drawn_with_what_numpy_takes(random_state):
+def test_crops_are_drawn_with_random_states_of_numpy(random_state):
     with pytest.raises(InvalidParameterError, match="'random_state' of crop_at_random must be"):
         crop_at_random(np.zeros((2, 4, 5), np.uint8), 2, random_state=random_state)

@@ -7,13 +7,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from helpers import make_labels, make_model
+from helpers import REPRESENTATIVE, make_labels, make_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gencls import CompilationWarning, list_conditioners
+from gencls import CompilationWarning
 from gencls.backends.cuda_graphs import CudaCapture, ReplayedCalls
 from gencls.inference import ancestral_sample, cached_sample, sampling
 from gencls.inference.sampling import draw_noise
+from gencls.pixelcnn import Execution
 
 aten = torch.ops.aten
 # Such operations wait for the GPU, or bring numbers of Python's there.
@@ -62,7 +63,7 @@ def tapes(monkeypatch):
         made.append(Tape(function))
         return made[-1]
 
-    monkeypatch.setattr(sampling, "_capture_for", lambda model: capture)
+    monkeypatch.setattr(sampling, "_capture_for", lambda model, execution: capture)
     return made
 
 
@@ -72,7 +73,7 @@ def draw_both(model, n_images=3, **options):
     return ancestral_sample(model, labels, noise), cached_sample(model, labels, noise, **options)
 
 
-@pytest.mark.parametrize("conditioner", list_conditioners())
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
 def test_every_conditioner(conditioner, tapes):
     plain, replayed = draw_both(make_model((2, 10, 3), 16, conditioner=conditioner))
     assert torch.equal(plain, replayed)
@@ -103,7 +104,7 @@ def test_known_rows(n_known, tapes):
     assert torch.equal(completed[:, :, :n_known], 15 - known)
     tapes.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "_capture_for", lambda model: None)
+        patch.setattr(sampling, "_capture_for", lambda model, execution: None)
         assert torch.equal(cached_sample(model, labels, noise, known=15 - known), completed)
     assert not tapes
 
@@ -115,7 +116,7 @@ def test_batches_have_captures_of_their_own(tapes):
 
 
 def test_the_tape_is_as_strict_as_a_graph():
-    """A control: what is rebound, read or made from Python's numbers is noticed."""
+    """A control: it notices tensors that are rebound, read, or made from numbers of Python."""
     kept = {"sum": torch.zeros(1)}
 
     def rebind(kind):
@@ -169,12 +170,10 @@ def fails_after(n_captures):
 
 
 @pytest.mark.parametrize("n_captures", [0, 2])
-def test_a_capture_that_fails_is_told_once_and_the_images_are_right(n_captures, monkeypatch):
+def test_a_capture_that_fails_warns_once_and_the_images_are_right(n_captures, monkeypatch):
     capture, made = fails_after(n_captures)
-    monkeypatch.setattr(sampling, "_capture_for", lambda model: capture)
-    with pytest.warns(
-        CompilationWarning, match=r"no effect on sampling.*\(operation not permitted\)\. "
-    ) as found:
+    monkeypatch.setattr(sampling, "_capture_for", lambda model, execution: capture)
+    with pytest.warns(CompilationWarning, match=r"sampling.*\(operation not permitted\)") as found:
         plain, drawn = draw_both(make_model((2, 10, 3), 16, conditioner="spatial"))
     assert len(found) == 1
     assert torch.equal(plain, drawn)
@@ -183,9 +182,7 @@ def test_a_capture_that_fails_is_told_once_and_the_images_are_right(n_captures, 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_without_a_gpu_nothing_is_captured(compiled):
-    model = make_model((1, 3, 3))
-    model.network.compiled = compiled
-    assert sampling._capture_for(model) is None
+    assert sampling._capture_for(make_model((1, 3, 3)), Execution(compiled=compiled)) is None
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -193,17 +190,15 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 @pytest.mark.gpu
 @needs_gpu
-@pytest.mark.parametrize("conditioner", ["strong", "spatial-film", "low-rank"])
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
 def test_on_a_gpu_the_images_are_the_same(conditioner):
     model = make_model((3, 11, 6), 256, conditioner=conditioner).cuda()
     noise = draw_noise(model, 5, np.random.RandomState(0))
     labels = make_labels(model)
-    plain = cached_sample(model, labels, noise)
-    model.network.compiled = True
-    assert torch.equal(cached_sample(model, labels, noise, batch_size=3), plain)
+    plain, compiled = cached_sample(model, labels, noise), Execution(compiled=True)
+    assert torch.equal(cached_sample(model, labels, noise, execution=compiled, batch_size=3), plain)
     known = 255 - plain[:, :, :7]
-    completed = cached_sample(model, labels, noise, known=known)
-    model.network.compiled = False
+    completed = cached_sample(model, labels, noise, known=known, execution=compiled)
     assert torch.equal(cached_sample(model, labels, noise, known=known), completed)
 
 
@@ -219,7 +214,7 @@ def test_on_a_gpu_a_capture_that_fails_leaves_all_as_it_was():
 
     call = ReplayedCalls(add, CudaCapture(device))
     call(0)
-    with pytest.warns(CompilationWarning, match="no effect on sampling"):
+    with pytest.warns(CompilationWarning, match="sampling"):
         call(1)
     call(1)
     assert total.item() == 3

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from copy import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers import make_levels, make_model
+from helpers import REPRESENTATIVE, make_levels, make_model
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from gencls import GenerativeBayesClassifier, InvalidParameterError, list_conditioners
+from gencls import Compute, GenerativeBayesClassifier, InvalidParameterError
 from gencls.bayes import joint_log_prob
 from gencls.density import ConditionalPixelCNN
-from gencls.inference import class_log_likelihoods, early_exit, most_probable, scoring
-from gencls.inference.scoring import candidate_log_likelihoods
+from gencls.inference import Scorer, most_probable, scoring
 
 PRIOR = np.array([0.5, 0.1, 0.0, 0.2, 0.2])
 
@@ -42,17 +43,17 @@ def by_hand(model, levels, prior, margin):
     return np.array(found)
 
 
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("conditioner", list_conditioners())
-def test_the_best_of_the_classes_that_are_left_half_way(conditioner, flip):
-    model = make((1, 5, 3), conditioner=conditioner, flip=flip)
+@pytest.mark.parametrize("symmetry", [None, "flip"])
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
+def test_the_best_of_the_classes_that_are_left_half_way(conditioner, symmetry):
+    model = make((1, 5, 3), conditioner=conditioner, symmetry=symmetry)
     levels = make_levels(model, 20)
-    exact = most_probable(model, levels, PRIOR)
+    exact = most_probable(Scorer(model, PRIOR), levels)
     for margin in (1e-9, 0.5, 2.0):
-        found = most_probable(model, levels, PRIOR, margin)
+        found = most_probable(Scorer(model, PRIOR), levels, margin)
         np.testing.assert_array_equal(found, by_hand(model, levels, PRIOR, margin))
     for margin in (math.inf, 1e6):
-        np.testing.assert_array_equal(most_probable(model, levels, PRIOR, margin), exact)
+        np.testing.assert_array_equal(most_probable(Scorer(model, PRIOR), levels, margin), exact)
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 3, 100])
@@ -64,10 +65,10 @@ def test_the_best_of_the_classes_that_are_left_half_way(conditioner, flip):
 def test_images_of_any_size_and_any_number_of_classes(image_shape, n_levels, n_classes):
     model = make(image_shape, n_levels, n_classes)
     levels, prior = make_levels(model, 8), np.full(n_classes, 1 / n_classes)
-    exact = joint_log_prob(class_log_likelihoods(model, levels), prior).argmax(axis=1)
-    np.testing.assert_array_equal(most_probable(model, levels, prior), exact)
-    np.testing.assert_array_equal(most_probable(model, levels, prior, 1e6), exact)
-    found = most_probable(model, levels, prior, 0.5)
+    exact = Scorer(model, prior).joint(levels).argmax(axis=1)
+    np.testing.assert_array_equal(most_probable(Scorer(model, prior), levels), exact)
+    np.testing.assert_array_equal(most_probable(Scorer(model, prior), levels, 1e6), exact)
+    found = most_probable(Scorer(model, prior), levels, 0.5)
     if image_shape[1] == 1:  # there is no upper half
         np.testing.assert_array_equal(found, exact)
     else:
@@ -78,7 +79,7 @@ def test_a_class_without_prior_is_never_chosen():
     model, prior = make(), np.array([0, 0, 0, 1.0, 0])
     levels = make_levels(model, 10)
     for margin in (None, 1e-3, 5, math.inf):
-        assert (most_probable(model, levels, prior, margin) == 3).all()
+        assert (most_probable(Scorer(model, prior), levels, margin) == 3).all()
 
 
 @pytest.mark.parametrize("margin", [0.3, 2.0])
@@ -86,21 +87,21 @@ def test_a_class_without_prior_is_never_chosen():
 def test_it_does_not_depend_on_what_else_is_predicted(margin, budget, monkeypatch):
     monkeypatch.setitem(scoring.FEATURES_IN_FLIGHT, "cpu", budget * 4 * 4 * 4)
     model = make((3, 4, 4), 256)
-    levels = make_levels(model, 30)
-    found = most_probable(model, levels, PRIOR, margin)
-    order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_array_equal(most_probable(model, levels[order], PRIOR, margin), found[order])
-    alone = [most_probable(model, each, PRIOR, margin)[0] for each in levels.split(1)]
+    levels = make_levels(model, 12)
+    found = most_probable(Scorer(model, PRIOR), levels, margin)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(most_probable(Scorer(model, PRIOR), levels[order], margin), found[order])
+    alone = [most_probable(Scorer(model, PRIOR), each, margin)[0] for each in levels.split(1)]
     np.testing.assert_array_equal(alone, found)
 
 
 def rows_scored(model, levels, margin):
     """Image and class pairs of each pass, by the rows that it has."""
-    pairs = {}
+    pairs: dict[int, list[int]] = {}
     hook = model.network.head.register_forward_hook(
         lambda _, inputs, out: pairs.setdefault(out.shape[-2], []).append(out.shape[:2].numel())
     )
-    most_probable(model, levels, PRIOR, margin)
+    most_probable(Scorer(model, PRIOR), levels, margin)
     hook.remove()
     return pairs
 
@@ -108,7 +109,7 @@ def rows_scored(model, levels, margin):
 def test_only_the_upper_half_is_computed_for_what_is_dropped():
     model = make()
     levels = make_levels(model, 1)
-    joint = joint_log_prob(class_log_likelihoods(model, levels, 2), PRIOR)[0]
+    joint = Scorer(model, PRIOR).joint(levels, 2)[0]
     best, second, *_ = sorted(joint, reverse=True)
     [n_filled] = rows_scored(model, levels, None)[4]
     assert set(rows_scored(model, levels, (best - second) / 2)) == {2}
@@ -124,17 +125,6 @@ def test_batches_stay_within_the_budget(monkeypatch):
     assert 6 < max(pairs[2]) <= 12  # half an image takes half the room
 
 
-@pytest.mark.parametrize("budget", [1, 3, 100])
-@pytest.mark.parametrize("conditioner", list_conditioners())
-def test_candidates_are_scored_as_all_classes_are(conditioner, budget, monkeypatch):
-    model = make((3, 3, 5), conditioner=conditioner)
-    monkeypatch.setitem(scoring.FEATURES_IN_FLIGHT, "cpu", budget * 4 * 3 * 5)
-    levels = make_levels(model, 7)
-    candidates = np.stack([np.random.RandomState(i).permutation(5)[:4] for i in range(7)])
-    expected = np.take_along_axis(class_log_likelihoods(model, levels), candidates, axis=1)
-    np.testing.assert_allclose(candidate_log_likelihoods(model, levels, candidates), expected, rtol=1e-12)
-
-
 # The estimator
 
 
@@ -148,18 +138,30 @@ def images(n=60):
 
 
 def quick(**parameters):
-    small = {"n_filters": 4, "n_mixtures": 2, "max_epochs": 3, "lr": 0.01, "random_state": 0, "device": "cpu"}
+    small: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 2,
+        "max_epochs": 3,
+        "lr": 0.01,
+        "random_state": 0,
+        "device": "cpu",
+    }
     return GenerativeBayesClassifier(**(small | parameters))
+
+
+def with_margin(clf, margin):
+    """The same classifier, fitted, with this margin."""
+    return copy(clf).set_params(compute=Compute(compile=False, early_exit=margin))
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return quick().fit(*images())
+    return quick(compute="plain").fit(*images())
 
 
 def test_it_changes_predicted_classes_and_nothing_else(fitted):
     X, y = images()
-    hasty = copy(fitted).set_params(early_exit=1e-3)
+    hasty = with_margin(fitted, 1e-3)
     exact = fitted.predict_joint_log_proba(X)
     np.testing.assert_array_equal(fitted.predict(X), fitted.classes_[exact.argmax(axis=1)])
     assert (hasty.predict(X) != fitted.predict(X)).any()
@@ -172,59 +174,60 @@ def test_it_changes_predicted_classes_and_nothing_else(fitted):
 
 def test_an_infinite_margin_is_exact(fitted):
     X, _ = images()
-    endless = copy(fitted).set_params(early_exit=math.inf)
-    np.testing.assert_array_equal(endless.predict(X), fitted.predict(X))
+    np.testing.assert_array_equal(with_margin(fitted, math.inf).predict(X), fitted.predict(X))
 
 
-def test_it_is_off_unless_asked_for(fitted, monkeypatch):
-    asked = []
-    monkeypatch.setattr(early_exit, "class_log_likelihoods", lambda *args: asked.append(args) or np.eye(4))
+def rows_asked_for(monkeypatch):
+    """The rows of each pass through the network, from now on."""
+    seen, score = [], ConditionalPixelCNN.network_log_prob
+
+    def note(self, levels, modulations, n_rows=None, execution=None):
+        seen.append(n_rows)
+        return score(self, levels, modulations, n_rows, execution)
+
+    monkeypatch.setattr(ConditionalPixelCNN, "network_log_prob", note)
+    return seen
+
+
+def test_it_is_off_by_default(fitted, monkeypatch):
+    assert Compute().early_exit is None
+    seen = rows_asked_for(monkeypatch)
     fitted.predict(images(4)[0])
-    assert [len(args) for args in asked] == [2]  # all rows
-    assert quick().early_exit is None
+    assert seen == [None]  # all rows
+    with_margin(fitted, 1e-3).predict(images(4)[0])
+    assert seen[1] == 2
 
 
-def test_it_is_a_parameter_as_others_are():
+def test_it_is_searched_as_a_parameter_of_compute():
     X, y = images()
-    clf = clone(quick(early_exit=2.5))
-    assert clf.get_params()["early_exit"] == 2.5
+    clf = clone(quick(compute=Compute(early_exit=2.5)))
+    assert clf.get_params()["compute__early_exit"] == 2.5
     pipeline = make_pipeline(FunctionTransformer(), clf).fit(X, y)
-    name = "generativebayesclassifier__early_exit"
+    name = "generativebayesclassifier__compute__early_exit"
     found = pipeline.set_params(**{name: 1e-3}).predict(X)
     assert (pipeline.set_params(**{name: None}).predict(X) != found).any()
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, "7", True, [7]])
 def test_a_margin_that_is_none(value, fitted):
-    message = (
-        "The parameter 'early_exit' of GenerativeBayesClassifier must be None or a number above 0, in nats, "
-        "got "
-    )
     X, y = images()
+    message = rf"'early_exit' of Compute .* above 0.* got {re.escape(repr(value))}"
     with pytest.raises(InvalidParameterError, match=message):
-        quick(early_exit=value).fit(X, y)
+        quick(compute=Compute(early_exit=value)).fit(X, y)
     with pytest.raises(InvalidParameterError, match=message):
-        copy(fitted).set_params(early_exit=value).predict(X)
+        with_margin(fitted, value).predict(X)
 
 
-@pytest.mark.parametrize("value", [None, 7, 2.5, math.inf])
-def test_it_is_kept_in_model_files(value, fitted, tmp_path):
+def test_a_model_from_a_file_takes_a_margin(fitted, tmp_path):
+    """The margin belongs to the computation, not to the model."""
     X, _ = images()
-    copy(fitted).set_params(early_exit=value).save(tmp_path / "model")
-    loaded = GenerativeBayesClassifier.load(tmp_path / "model", device="cpu")
-    assert loaded.early_exit == value
-    np.testing.assert_array_equal(loaded.predict(X), copy(fitted).set_params(early_exit=value).predict(X))
+    with_margin(fitted, 1e-3).save(tmp_path / "model")
+    loaded = GenerativeBayesClassifier.load(tmp_path / "model", device="cpu").set_params(compute="plain")
+    np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
+    np.testing.assert_array_equal(with_margin(loaded, 1e-3).predict(X), with_margin(fitted, 1e-3).predict(X))
 
 
 def test_completing_scores_the_rows_that_are_given(fitted, monkeypatch):
-    seen = []
-    score = ConditionalPixelCNN.log_prob_as_is
-    monkeypatch.setattr(
-        ConditionalPixelCNN,
-        "log_prob_as_is",
-        lambda self, levels, modulations, n_rows=None: (
-            seen.append(n_rows) or score(self, levels, modulations, n_rows)
-        ),
-    )
+    seen = rows_asked_for(monkeypatch)
     fitted.complete(images(2)[0], n_rows=2, random_state=0)
     assert seen == [2]

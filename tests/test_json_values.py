@@ -8,6 +8,9 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from gencls.model_files.json_values import NUMBERS, from_json, parse_json, to_json
 
@@ -50,6 +53,55 @@ def same(one, other):
 )
 def test_values_come_back(value):
     assert same(there_and_back(value), value)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+ARRAYS = st.sampled_from(NUMBERS).flatmap(lambda dtype: npst.arrays(dtype, npst.array_shapes(max_side=4)))
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+JSON = st.recursive(
+    SCALARS | st.sampled_from((*NUMBERS, "str", "object")),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["tuple", "dict", "array", "dtype"]) | st.text(), inner)
+        | st.fixed_dictionaries({"array": st.lists(inner), "dtype": st.sampled_from((*NUMBERS, "str"))})
+    ),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_every_value_comes_back(value):
+    assert repr(there_and_back(value)) == repr(value)
+    assert parse_json(json.dumps(to_json(value))) == to_json(value)
+
+
+@given(ARRAYS)
+def test_every_array_comes_back(values):
+    back = there_and_back(values)
+    assert back.dtype == values.dtype
+    np.testing.assert_array_equal(back, values)
+
+
+@given(JSON)
+def test_whatever_is_read_is_written_alike_or_refused(written):
+    try:
+        value = from_json(written)
+    except (ValueError, TypeError, OverflowError):
+        return
+    assert json.dumps(to_json(value), sort_keys=True) == json.dumps(written, sort_keys=True)
+
+
+@given(st.text() | JSON.map(json.dumps))
+def test_every_text_is_parsed_or_refused(text):
+    try:
+        value = parse_json(text)
+    except ValueError:
+        return
+    assert repr(json.loads(text)) == repr(value)
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)

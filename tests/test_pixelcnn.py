@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any, Literal
 
 import plain
 import pytest
 import torch
-from helpers import disturb, make_labels, make_levels, make_model
+from helpers import REPRESENTATIVE, disturb, make_labels, make_levels, make_model
 from torch import nn
 
-from gencls import Modulation, list_conditioners
-from gencls.pixelcnn import PixelCNN
+from gencls import Modulation
+from gencls.pixelcnn import Execution, PixelCNN
 from gencls.pixelcnn.blocks import GatedResidualBlock
-from gencls.pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
+from gencls.pixelcnn.layers import (
+    ShiftedConv2d,
+    Stream,
+    UpsamplingConv2d,
+    WeightNormConv2d,
+    data_dependent_init,
+)
 from gencls.pixelcnn.pointwise import activate, channels_first, channels_last, concat_elu, dropout_mask
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (5, 3), (7, 7), (8, 8), (1, 9)]
@@ -59,7 +66,7 @@ def assert_causal(function, image_shape):
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("conditioner", list_conditioners())
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
 def test_no_pixel_depends_on_itself_or_a_later_one(conditioner, channels, size):
     model = make_model((channels, *size), conditioner=conditioner)
     n_copies = size[0] * size[1]
@@ -131,21 +138,13 @@ def test_the_log_likelihood_is_that_of_a_plain_implementation(size, channels, n_
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("conditioner", list_conditioners())
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
 def test_every_parameter_gets_a_gradient(conditioner):
     model = make_model((3, 8, 8), 8, conditioner=conditioner, n_layers=2).train()
     loss = -model(make_levels(model, 6), make_labels(model, 6)).mean()
     loss.backward()
     without = [name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()]
     assert without == []
-
-
-def test_dropout_is_on_in_training_only():
-    model = make_model(dropout=0.5)
-    levels, labels = make_levels(model), make_labels(model)
-    assert torch.equal(model(levels, labels), model(levels, labels))
-    model.train()
-    assert not torch.equal(model(levels, labels), model(levels, labels))
 
 
 def test_concat_elu_doubles_the_channels():
@@ -181,7 +180,8 @@ def test_what_shifted_convolutions_see(size, stride):
     """A vertical one the rows up to its own; a horizontal one the columns up to its own too."""
     height, width = size
     out = (-(-height // stride), -(-width // stride))
-    for stream, kernel_size in (("vertical", (2, 3)), ("horizontal", (2, 2))):
+    kernels: dict[Stream, tuple[int, int]] = {"vertical": (2, 3), "horizontal": (2, 2)}
+    for stream, kernel_size in kernels.items():
         layer = ShiftedConv2d(stream, 1, 2, kernel_size, stride=stride).double()
         seen = influence(lambda x, layer=layer: layer(x[None])[0], (1, *size), out)[:, 0]
         for index, (row, column) in enumerate(itertools.product(range(out[0]), range(out[1]))):
@@ -213,7 +213,11 @@ def test_upsampling_sees_no_future(size, stream):
 
 
 def test_shifts_move_zeros_in():
-    for shift, first in (("down", (..., 0, slice(None))), ("right", (..., slice(None), 0))):
+    firsts: dict[Literal["down", "right"], Any] = {
+        "down": (..., 0, slice(None)),
+        "right": (..., slice(None), 0),
+    }
+    for shift, first in firsts.items():
         layer = ShiftedConv2d("horizontal", 1, 2, (2, 2), shift=shift).double()
         disturb(layer)
         out = layer(noise(1, 1, 1, 4, 4))
@@ -420,16 +424,35 @@ def test_features_keep_their_channels_last_in_memory():
     assert set(strides) == {1}
 
 
-def test_checkpointing_changes_neither_loss_nor_gradients():
-    gradients = []
-    for wanted in (False, True):
-        model = make_model((3, 6, 5), dropout=0.3).train()
-        model.network.checkpoint(wanted)
-        torch.manual_seed(1)
-        model(make_levels(model), make_labels(model)).sum().backward()
-        gradients.append([parameter.grad for parameter in model.parameters()])
-    for kept, computed_again in zip(*gradients, strict=True):
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_checkpointing_changes_neither_scores_nor_gradients(dropout):
+    model = make_model((3, 6, 5))
+    found = []
+    for checkpointed in (False, True):
+        generator = torch.Generator().manual_seed(1)
+        execution = Execution(dropout=dropout, checkpointed=checkpointed, generator=generator)
+        model.zero_grad()
+        log_prob = model(make_levels(model), make_labels(model), execution)
+        log_prob.sum().backward()
+        found.append([log_prob, *(parameter.grad for parameter in model.parameters())])
+    for kept, computed_again in zip(*found, strict=True):
         torch.testing.assert_close(kept, computed_again, rtol=1e-12, atol=1e-12)
+
+
+def test_checkpointed_blocks_compute_their_convolutions_twice():
+    model = make_model((1, 4, 4))
+    calls = []
+    block = model.network.down[0].vertical[0]
+    hook = block.first.conv.register_forward_hook(lambda *_: calls.append(1))
+    for checkpointed, expected in ((False, 1), (True, 2)):
+        calls.clear()
+        model(make_levels(model), make_labels(model), Execution(checkpointed=checkpointed)).sum().backward()
+        assert len(calls) == expected
+    calls.clear()
+    with torch.no_grad():  # nothing to compute again
+        model(make_levels(model), make_labels(model), Execution(checkpointed=True))
+    assert len(calls) == 1
+    hook.remove()
 
 
 def test_resolved_weights_give_the_same_and_are_forgotten():

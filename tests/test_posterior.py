@@ -43,8 +43,8 @@ def test_posteriors_sum_to_1(scale):
 
 
 @pytest.mark.parametrize("shift", [-1e5, -5e3, 5e3])
-def test_thousands_of_nats_do_no_harm(shift):
-    """What all classes have in common cancels, where probabilities themselves would be 0 or infinite."""
+def test_a_common_shift_of_thousands_of_nats_cancels(shift):
+    """Without the log space, the probabilities would be 0 or infinite."""
     log_likelihood, p = likelihoods(5.0), prior()
     expected = log_posterior(joint_log_prob(log_likelihood, p))
     found = log_posterior(joint_log_prob(log_likelihood + shift, p))

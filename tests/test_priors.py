@@ -1,8 +1,6 @@
-"""The prior: frequencies, or what a user gives, in order or by class."""
+"""Class priors: frequencies, or values given in order or by class."""
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 import pandas as pd
@@ -12,7 +10,7 @@ from gencls.bayes import class_prior, joint_log_prob, log_posterior
 from gencls.errors import InvalidParameterError
 
 
-def test_without_priors_frequencies_count():
+def test_frequencies_are_the_default():
     np.testing.assert_array_equal(class_prior(None, [1, 3, 4], [0, 1, 2]), [0.125, 0.375, 0.5])
     np.testing.assert_array_equal(class_prior(None, [0, 2.5], [0, 1]), [0, 1])
 
@@ -20,34 +18,34 @@ def test_without_priors_frequencies_count():
 @pytest.mark.parametrize(
     "priors", [[0.25, 0.75], (0.0, 1.0), np.array([0.5, 0.5], dtype=np.float32)], ids=str
 )
-def test_given_priors_are_taken_as_they_are(priors):
+def test_given_priors_are_unchanged(priors):
     found = class_prior(priors, [1, 1], [0, 1])
     np.testing.assert_array_equal(found, priors)
     assert found.dtype == np.float64
 
 
-OWNER = "The parameter 'priors' of GenerativeBayesClassifier must "
-SHARES = "Give shares, such as counts divided by their sum."
+OWNER = "'priors' of GenerativeBayesClassifier must "
 
 
 @pytest.mark.parametrize(
-    ("priors", "message"),
+    ("priors", "words"),
     [
-        ([0.5, 0.3, 0.2], "have a number for each of the 2 classes, got an array of shape (3,)."),
-        ([[0.5, 0.5]], "have a number for each of the 2 classes, got an array of shape (1, 2)."),
-        (0.5, "have a number for each of the 2 classes, got an array of shape ()."),
-        ("even", "have a number for each of the 2 classes, got 'even'."),
-        ([0.5, "a"], "have a number for each of the 2 classes, got [0.5, 'a']."),
-        ([0.5, 0.4], "be non-negative and sum to 1, got [0.5, 0.4], which sums to 0.9. " + SHARES),
-        ([1.5, -0.5], "be non-negative and sum to 1, got [1.5, -0.5], which sums to 1. " + SHARES),
-        ([2, 2], "be non-negative and sum to 1, got [2.0, 2.0], which sums to 4. " + SHARES),
-        ([np.nan, 1], "be non-negative and sum to 1, got [nan, 1.0], which sums to nan. " + SHARES),
+        ([0.5, 0.3, 0.2], ("each of the 2 classes", "(3,)")),
+        ([[0.5, 0.5]], ("each of the 2 classes", "(1, 2)")),
+        (0.5, ("each of the 2 classes", "()")),
+        ("even", ("each of the 2 classes", "'even'")),
+        ([0.5, "a"], ("each of the 2 classes", "[0.5, 'a']")),
+        ([0.5, 0.4], ("sum to 1", "[0.5, 0.4]", "0.9")),
+        ([1.5, -0.5], ("non-negative", "[1.5, -0.5]")),
+        ([2, 2], ("sum to 1", "[2.0, 2.0]", "4")),
+        ([np.nan, 1], ("sum to 1", "[nan, 1.0]")),
     ],
     ids=str,
 )
-def test_priors_that_do_not_fit(priors, message):
-    with pytest.raises(InvalidParameterError, match=f"^{re.escape(OWNER + message)}$"):
+def test_invalid_priors(priors, words):
+    with pytest.raises(InvalidParameterError, match=OWNER) as caught:
         class_prior(priors, [3, 5], [0, 1])
+    assert [word for word in words if word not in str(caught.value)] == []
 
 
 # Priors by class
@@ -64,7 +62,7 @@ BY_CLASS = {
 
 
 @pytest.mark.parametrize("given", BY_CLASS)
-def test_labelled_priors_go_to_their_classes(given):
+def test_labelled_priors_are_matched_to_the_classes(given):
     found = class_prior(BY_CLASS[given], [1, 1, 1], np.array(["a", "m", "z"]))
     np.testing.assert_array_equal(found, [0.3, 0.2, 0.5])
 
@@ -90,29 +88,29 @@ def test_labels_of_priors_are_compared_as_values(dtype):
     ids=str,
 )
 def test_missing_and_unknown_classes_of_priors_are_named(priors, named):
-    with pytest.raises(InvalidParameterError, match=re.escape(OWNER)) as caught:
+    with pytest.raises(InvalidParameterError, match=OWNER) as caught:
         class_prior(priors, [1, 1, 1], np.array(["a", "m", "z"]))
     assert named in str(caught.value)
 
 
-def test_a_class_is_named_once_by_priors():
-    with pytest.raises(InvalidParameterError, match=re.escape(OWNER + "name each class once")):
+def test_priors_must_not_repeat_a_class():
+    with pytest.raises(InvalidParameterError, match=rf"{OWNER}.* once, got .*\[0, 1, 1\]"):
         class_prior(pd.Series([0.5, 0.25, 0.25], index=[0, 1, 1]), [1, 1], [0, 1])
 
 
 @pytest.mark.parametrize("priors", [["0.5", "0.5"], [0.5 + 0j, 0.5], {0: "0.5", 1: 0.5}, {0.5}, [None, 1]])
-def test_priors_that_are_no_numbers(priors):
-    with pytest.raises(InvalidParameterError, match=re.escape(OWNER)):
+def test_priors_must_be_numbers(priors):
+    with pytest.raises(InvalidParameterError, match=OWNER):
         class_prior(priors, [1, 1], [0, 1])
 
 
-def test_what_is_said_of_many_priors_is_short():
+def test_messages_about_many_priors_are_short():
     for priors in (np.ones(10**5), {f"class {i}": 1.0 for i in range(10**5)}):
         with pytest.raises(InvalidParameterError) as caught:
             class_prior(priors, np.ones(10**5), np.arange(10**5))
         assert len(str(caught.value)) < 1000
 
 
-def test_the_smallest_prior_is_still_a_number():
+def test_the_smallest_positive_prior_is_kept():
     joint = joint_log_prob(np.zeros((1, 2)), class_prior([5e-324, 1.0], [1, 1], [0, 1]))
     np.testing.assert_allclose(log_posterior(joint), [[np.log(5e-324), 0]], atol=1e-12)

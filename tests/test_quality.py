@@ -1,4 +1,4 @@
-"""Sample quality, with small networks in the place of Inception."""
+"""Sample quality, with small networks instead of Inception."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MeanColours(nn.Module):
 
 @pytest.fixture
 def images():
-    """Real and generated ones, 40 and 50 of 6 × 4 pixels in colour."""
+    """40 real and 50 generated colour images of 6 × 4 pixels."""
     rng = np.random.default_rng(0)
     real = rng.integers(0, 200, (40, 6, 4, 3), dtype=np.uint8)
     generated = rng.integers(40, 256, (50, 6, 4, 3), dtype=np.uint8)
@@ -107,12 +107,12 @@ def test_grey_images_are_repeated(images):
     only_rows = nn.Sequential(MeanColours(), nn.Linear(6, 2))
     expected = frechet_inception_distance(*colour, only_rows)
     assert frechet_inception_distance(*grey, only_rows) == expected
-    flat = [each[:, :4].reshape(-1, 16) for each in grey]  # squares, as scikit-learn's digits come
+    flat = [each[:, :4].reshape(-1, 16) for each in grey]  # flat squares, like scikit-learn's digits
     square = [each[:, :4] for each in grey]
     assert frechet_inception_distance(*flat, only_rows) == frechet_inception_distance(*square, only_rows)
 
 
-def test_the_network_is_used_in_evaluation_mode_and_left_as_it_was(images):
+def test_the_network_is_used_in_evaluation_mode_and_restored(images):
     network = nn.Sequential(MeanColours(), nn.Dropout(0.5)).train()
     without = frechet_inception_distance(*images, MeanColours())
     assert frechet_inception_distance(*images, network) == without
@@ -128,7 +128,7 @@ def test_too_few_images_for_the_covariance_are_refused(images):
         kernel_inception_distance(images[0][:1], images[1], MeanColours())
 
 
-def test_images_that_do_not_fit_are_refused(images):
+def test_invalid_images_are_refused(images):
     real, generated = images
     distance = frechet_inception_distance
     with pytest.raises(InvalidInputError, match=r"one shape, got \(6, 4, 3\) and \(5, 4, 3\)"):
@@ -141,19 +141,19 @@ def test_images_that_do_not_fit_are_refused(images):
         distance(real / 255, np.full(generated.shape, np.nan), MeanColours())
 
 
-def test_the_parts_of_a_network_are_left_in_their_modes(images):
+def test_the_modes_of_submodules_are_restored(images):
     network = nn.Sequential(MeanColours(), nn.BatchNorm1d(6).eval())
     frechet_inception_distance(*images, network)
     assert [module.training for module in network.modules()] == [True, True, False]
 
 
 @pytest.mark.parametrize("size", ["3", 2.5, True, 1])
-def test_a_subset_of_another_size_is_refused(size, images):
+def test_invalid_subset_sizes_are_refused(size, images):
     with pytest.raises(InvalidParameterError, match="'subset_size' must be an int from 2 to 40"):
         kernel_inception_distance(*images, MeanColours(), subset_size=size)
 
 
-def test_a_network_of_another_kind_is_refused(images):
+def test_invalid_networks_are_refused(images):
     class Maps(nn.Module):
         def forward(self, images):
             return images.float()
@@ -167,7 +167,7 @@ def test_a_network_of_another_kind_is_refused(images):
         kernel_inception_distance(*images, MeanColours(), subset_size=41)
 
 
-def test_what_is_not_installed_is_told(images, monkeypatch):
+def test_missing_packages_are_named(images, monkeypatch):
     original = builtins.__import__
 
     def without(name, *args, **kwargs):
@@ -182,9 +182,9 @@ def test_what_is_not_installed_is_told(images, monkeypatch):
         assert isinstance(caught.value, ImportError)
 
 
-def test_a_number_of_features_is_that_of_inception(images, monkeypatch):
+def test_a_number_of_features_selects_inception(images, monkeypatch):
     class Inception(nn.Module):
-        """In the place of the real one, whose weights are not at hand."""
+        """A substitute for the real network, whose weights are not available in tests."""
 
         def __init__(self, name, features_list, **options):
             super().__init__()
@@ -228,8 +228,8 @@ def test_wrong_options_of_subsets_are_named(option, value, images):
 def test_the_wrong_images_are_named(images):
     real, generated = images
     for given, name in (((["a.png"], generated), "real"), ((real, None), "generated")):
-        with pytest.raises(InvalidInputError, match=f"^{name} does not fit, which is called X here: X must"):
+        with pytest.raises(InvalidInputError, match=rf"^{name} .*\bX must"):
             frechet_inception_distance(*given, torch.nn.Flatten())
     photograph = np.zeros((20, 8, 3), np.uint8)
-    with pytest.raises(InvalidInputError, match=r"^real does not fit.*X\[\.\.\., None\]"):
+    with pytest.raises(InvalidInputError, match=r"^real .*X\[\.\.\., None\]"):
         frechet_inception_distance(photograph, photograph, torch.nn.Flatten())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import all_images, disturb, make_model
+from helpers import REPRESENTATIVE, all_images, disturb, four_of_each, make_levels, make_model
 from scipy.stats import chisquare
 
-from gencls import list_conditioners
-from gencls.inference import ancestral_sample
+from gencls.inference import ancestral_sample, draw_images
 from gencls.inference.sampling import draw_noise
 
 
@@ -19,7 +18,7 @@ def draw(model, labels, seed=0, **options):
     return ancestral_sample(model, labels, noise, **options)
 
 
-@pytest.mark.parametrize("conditioner", list_conditioners())
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
 @pytest.mark.parametrize(
     ("image_shape", "n_levels"), [((1, 3, 3), 5), ((3, 2, 3), 256), ((1, 1, 1), 2)], ids=str
 )
@@ -32,7 +31,7 @@ def test_levels_are_whole_numbers_in_range(conditioner, image_shape, n_levels):
     assert len(levels.unique()) > 1
 
 
-@pytest.mark.parametrize("conditioner", list_conditioners())
+@pytest.mark.parametrize("conditioner", REPRESENTATIVE)
 def test_classes_mixed_in_a_batch_give_what_each_gives_alone(conditioner):
     model = make_model((1, 3, 3), 5, conditioner=conditioner)
     labels = torch.tensor([2, 0, 1, 1, 0])
@@ -71,8 +70,8 @@ def test_noise_has_a_stream_for_each_image_and_is_never_0_or_1():
     assert noise.shape == (500, 2, 4, 2 + 3)
     np.testing.assert_array_equal(draw_noise(model, 9, np.random.RandomState(0)), noise[:9])
 
-    class Edges:
-        def random_sample(self, shape):
+    class Edges(np.random.RandomState):
+        def random_sample(self, shape):  # type: ignore[override]
             return np.linspace(0, 1, int(np.prod(shape))).reshape(shape)
 
     edges = draw_noise(model, 1, Edges()).astype(np.float32)
@@ -100,7 +99,7 @@ def test_images_are_as_frequent_as_the_model_says(image_shape, n_levels, label):
 
 
 def test_every_pixel_depends_on_those_drawn_before_it():
-    """The picture drawn is the one that the model, given its own first pixels, would go on with."""
+    """Given the pixels before, the same noise draws each pixel again."""
     model = make_model((1, 2, 3), 17)
     noise = draw_noise(model, 1, np.random.RandomState(0))
     levels = ancestral_sample(model, torch.tensor([1]), noise)
@@ -117,3 +116,66 @@ def test_progress_is_shown_on_request(capsys):
     assert capsys.readouterr().err == ""
     draw(model, [0], verbose=1)
     assert "4/4" in capsys.readouterr().err
+
+
+# Symmetry: the density that is drawn from is the mean over the orbit
+
+
+def frequencies(drawn, images):
+    """How often each of all images was drawn."""
+    matches = (drawn.flatten(1)[:, None].long() == images.flatten(1)).all(2)
+    return matches.sum(0).double().numpy()
+
+
+def twins(image_shape, n_levels, symmetry):
+    """A model far from symmetric with a symmetry, and the same network without."""
+    models = [
+        make_model(image_shape, n_levels, conditioner="strong", symmetry=each) for each in (symmetry, None)
+    ]
+    for each in models:
+        torch.manual_seed(0)
+        disturb(each, 0.7)
+    return models
+
+
+@pytest.mark.parametrize("n_rows", [0, 1])
+@pytest.mark.parametrize("n_levels", [2, 3])
+@pytest.mark.parametrize("symmetry", ["flip", "four"])
+@torch.inference_mode()
+def test_images_are_drawn_as_often_as_the_symmetric_density_says(symmetry, n_levels, n_rows):
+    """Given the upper row too, which says something about the place in the orbit."""
+    shape, n = (1, 2, 2), 2000
+    model, network = twins(shape, n_levels, four_of_each(n_levels) if symmetry == "four" else symmetry)
+    images = all_images(shape, n_levels)
+    known = torch.tensor([[[[0, 1]]]], dtype=torch.uint8)[:, :, :n_rows].expand(n, -1, -1, -1)
+    drawn = draw_images(model, torch.ones(n, dtype=torch.long), np.random.RandomState(0), known=known)
+    assert torch.equal(drawn[:, :, :n_rows], known)
+    fits = (images[:, :, :n_rows] == known[0, 0]).flatten(1).all(1).numpy()
+    observed = frequencies(drawn, images)[fits]
+    for each, passes in ((model, True), (network, False)):  # a control: the network would not pass
+        expected = each.log_prob_per_class(images, torch.arange(3)).exp()[:, 1].numpy()[fits]
+        assert (chisquare(observed, n * expected / expected.sum()).pvalue > 1e-3) == passes
+
+
+@pytest.mark.parametrize("symmetry", [None, "flip", "four"])
+def test_completions_keep_the_known_rows_of_each_image(symmetry):
+    model = make_model((2, 4, 3), 5, symmetry=four_of_each(5) if symmetry == "four" else symmetry)
+    levels, labels = make_levels(model, 12).to(torch.uint8), torch.arange(12) % 3
+    for n_rows in (0, 1, 3, 4):
+        known = levels[:, :, :n_rows]
+        drawn = draw_images(model, labels, np.random.RandomState(0), known=known)
+        assert drawn.dtype == torch.uint8
+        assert drawn.shape == levels.shape
+        assert torch.equal(drawn[:, :, :n_rows], known)
+        assert int(drawn.max()) < 5
+
+
+@pytest.mark.parametrize("n_rows", [None, 1])
+def test_with_a_symmetry_the_first_images_are_the_same_when_more_are_drawn(n_rows):
+    model = make_model((1, 3, 4), 4, symmetry=four_of_each(4))
+    labels = torch.arange(9) % 3
+    known = None if n_rows is None else make_levels(model, 9)[:, :, :n_rows].to(torch.uint8)
+    many = draw_images(model, labels, np.random.RandomState(0), known=known)
+    few = draw_images(model, labels[:4], np.random.RandomState(0), known=None if known is None else known[:4])
+    assert torch.equal(many[:4], few)
+    assert not torch.equal(many, draw_images(model, labels, np.random.RandomState(1), known=known))

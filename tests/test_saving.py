@@ -9,24 +9,38 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from torch import nn
 
 from gencls import (
+    AugmentationError,
+    Compute,
     Conditioner,
     ConditionerError,
+    Flip,
     GenerativeBayesClassifier,
+    Hybrid,
     InvalidParameterError,
+    Likelihood,
     ModelFileError,
     Modulation,
+    RandomCrop,
+    Shift,
+    Stage,
     list_conditioners,
     per_site,
     register_conditioner,
 )
+from gencls.augmentations import Augmentation, Composed, register_augmentation
+from gencls.augmentations.registry import AUGMENTATIONS
 from gencls.conditioners import CONDITIONERS, zero_embedding
 from gencls.conditioners.low_rank import LowRank
 from gencls.model_files import read_card
-from gencls.model_files.snapshot import FITTED
+from gencls.model_files.snapshot import FITTED, NOT_KEPT
+from gencls.objectives import register_objective
+from gencls.objectives.registry import OBJECTIVES
 
 load = GenerativeBayesClassifier.load
 
@@ -46,6 +60,11 @@ def quick(conditioner="mild", **parameters):
 def fitted():
     X, y = shades()
     return quick(max_epochs=2).fit(X, np.array(["ant", "bee", "cat"])[y])
+
+
+@pytest.fixture(scope="module")
+def shared_path(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared") / "model"
 
 
 @pytest.fixture
@@ -128,6 +147,7 @@ def test_what_was_learned_and_the_parameters(path):
     X, y = shades()
     frame = pd.DataFrame(X.reshape(len(X), -1), columns=[f"pixel {i}" for i in range(9)])
     parameters = {"priors": (0.2, 0.3, 0.5), "pixel_range": (0, 8), "early_stopping": "accuracy"}
+    parameters |= {"views": ["flips"], "dropout": 0.2, "verbose": False, "n_iter_no_change": 3}
     clf = quick(**parameters, validation_fraction=0.25).fit(frame, y, sample_weight=1 + y / 2)
     loaded = again(clf, path)
     for name in FITTED:
@@ -168,10 +188,19 @@ def test_half_precision(fitted, path):
 def test_parameters_that_a_file_cannot_hold_are_at_their_defaults(path):
     X, y = shades()
     net_params = {"optimizer": torch.optim.SGD, "batch_size": 4}
-    clf = quick(random_state=np.random.RandomState(0), net_params=net_params, device="cpu").fit(X, y)
+    clf = quick(random_state=np.random.RandomState(0), net_params=net_params).fit(X, y)
     loaded = again(clf, path)
-    assert (loaded.random_state, loaded.net_params, loaded.device) == (None, None, "auto")
+    assert (loaded.random_state, loaded.net_params) == (None, None)
     assert_same(clf, loaded, X)
+
+
+def test_a_file_says_nothing_of_a_machine_or_a_run(path, tmp_path):
+    X, y = shades()
+    machine = {"device": "cpu", "compute": "plain", "checkpoint_dir": tmp_path / "run"}
+    clf = quick(net_params={"ema_decay": 0.9}, **machine).fit(X, y)
+    loaded, defaults = again(clf, path), GenerativeBayesClassifier()
+    assert all(getattr(loaded, name) == getattr(defaults, name) for name in NOT_KEPT)
+    assert str(tmp_path).encode() not in path.read_bytes()
 
 
 def test_the_device_is_chosen_anew(fitted, path):
@@ -201,6 +230,199 @@ def test_nobody_elses_random_numbers_are_touched(fitted, path):
     before = torch.get_rng_state()
     again(fitted, path)
     assert torch.get_rng_state().equal(before)
+
+
+@settings(max_examples=20)
+@given(
+    card=st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+            lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+            max_leaves=20,
+        ),
+    )
+)
+def test_every_card_comes_back(card, fitted, shared_path):
+    fitted.save(shared_path, card=card)
+    assert read_card(shared_path) == card
+
+
+# Images of a different size
+
+
+def reduced(**parameters):
+    X, y = shades(size=(4, 6, 3))
+    return quick(**({"resolution": (2, 3)} | parameters)).fit(X, y), X
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"resolution": 2},
+        {"resolution": (4, 6)},
+        {"views": ["flips", "six-crops"]},
+        {"stages": [Stage(1, resolution=2), Stage(1, lr=1e-4, batch_size=8)]},
+        {"resolution": None, "stages": [Stage(1), Stage(1, resolution=(3, 2))]},
+    ],
+    ids=repr,
+)
+def test_a_model_that_reduces_images(parameters, path):
+    clf, X = reduced(**parameters)
+    loaded = again(clf, path)
+    assert_same(clf, loaded, X)
+    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    assert loaded.codec_.tensor_shape_ == clf.codec_.tensor_shape_
+    assert loaded.codec_.native_size == (4, 6)
+    assert loaded.stages == clf.stages
+    assert (loaded.resolution, loaded.views) == (clf.resolution, clf.views)
+    assert_same(clone(clf).fit(X, shades()[1]), clone(loaded).fit(X, shades()[1]), X)
+
+
+@pytest.mark.parametrize("resolution", [(2, 3), None])
+def test_a_resized_model(resolution, path):
+    clf, X = reduced(resolution=resolution, augmentation=Shift(), stages=[Stage(1, augmentation="flip")])
+    other = clf.resized((3, 2))
+    loaded = again(other, path)
+    assert_same(other, loaded, X if resolution else X[:, :3, :2])
+    assert repr(loaded.net_.averaged_model.symmetry) == repr(Composed([Flip()]))
+
+
+# Objectives, augmentations and stages
+
+
+class Half(Likelihood):
+    """The likelihood, with a factor."""
+
+    def __init__(self, factor=0.5):
+        self.factor = factor
+
+    def loss(self, terms):
+        return self.factor * terms["nll"]
+
+
+class Darken(Augmentation):
+    def __init__(self, by=1):
+        self.by = by
+
+    def per_batch(self, levels, generator=None):
+        return levels.clamp(min=self.by) - self.by
+
+
+class UpsideUp(Flip):
+    """A flip under a name of its own."""
+
+
+@pytest.fixture
+def own_plugins(monkeypatch):
+    """A plug-in that a test registers is gone after it."""
+    for registry in (AUGMENTATIONS, CONDITIONERS, OBJECTIVES):
+        monkeypatch.setattr(registry, "_registered", {})
+
+
+HYBRID = Hybrid(weight=0.1, temperature=2.0, n_contrasted=2)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"objective": "hybrid"},
+        {"objective": HYBRID},
+        {"augmentation": "flip"},
+        {"augmentation": Shift(2)},
+        {"augmentation": [Flip(), RandomCrop(smallest=0.5), "shift"]},
+        {"augmentation": []},
+        {"stages": [Stage(1, objective="hybrid", augmentation=[]), Stage(1, augmentation=[Flip()])]},
+        {"augmentation": Flip(), "stages": [Stage(1), Stage(1, objective=HYBRID, augmentation=Shift())]},
+    ],
+    ids=repr,
+)
+def test_how_a_model_was_trained(parameters, path):
+    X, y = shades()
+    clf = quick(**parameters).fit(X, y)
+    loaded = again(clf, path)
+    assert_same(clf, loaded, X)
+    assert repr(loaded.get_params(deep=False)) == repr(clf.get_params(deep=False))
+    assert repr(loaded.net_.averaged_model.symmetry) == repr(clf.net_.averaged_model.symmetry)
+    assert_same(clone(clf).fit(X, y), clone(loaded).fit(X, y), X)
+
+
+def test_classes_become_instances(path):
+    X, y = shades()
+    parts = Composed([Flip(), Shift()])
+    loaded = again(quick(objective=Hybrid, augmentation=parts).fit(X, y), path)
+    assert repr((loaded.objective, loaded.augmentation)) == repr((Hybrid(), [Flip(), Shift()]))
+
+
+@pytest.mark.usefixtures("own_plugins")
+def test_plug_ins_by_their_names(path):
+    X, y = shades()
+    register_objective("half", Half)
+    register_augmentation("darken", Darken)
+    register_augmentation("upside-up", UpsideUp)
+    stages = [Stage(1, objective="half"), Stage(1, augmentation=["upside-up", Darken(2)])]
+    loaded = again(quick(objective=Half(0.25), augmentation="darken", stages=stages).fit(X, y), path)
+    assert repr((loaded.objective, loaded.augmentation)) == repr((Half(0.25), "darken"))
+    assert repr(loaded.stages) == repr(stages)
+    assert repr(loaded.net_.averaged_model.symmetry.parts) == repr([UpsideUp()])
+
+
+TRAINED = {"objective": Half(), "augmentation": [Flip(), Darken()]}
+TRAINED |= {
+    "stages": [Stage(1, objective=Half, augmentation=Darken), Stage(1, augmentation=[Darken(), "flip"])]
+}
+
+
+def assert_left_out(loaded):
+    assert (loaded.objective, [type(each) for each in loaded.augmentation]) == ("likelihood", [Flip])
+    assert repr(loaded.stages) == repr([Stage(1, augmentation=[]), Stage(1, augmentation=["flip"])])
+
+
+@pytest.mark.usefixtures("own_plugins")
+def test_what_only_trains_may_be_without_a_name(path):
+    X, y = shades()
+    clf = quick(**TRAINED).fit(X, y)
+    loaded = again(clf, path)
+    assert_left_out(loaded)
+    assert_same(clf, loaded, X)
+    loaded.set_params(warm_start=True).fit(X, y)
+
+
+def test_what_only_trained_need_not_be_installed(path, monkeypatch):
+    X, y = shades()
+    with monkeypatch.context() as patch:
+        patch.setattr(OBJECTIVES, "_registered", {"half": Half})
+        patch.setattr(AUGMENTATIONS, "_registered", {"darken": Darken})
+        clf = quick(**TRAINED).fit(X, y)
+        clf.save(path)
+        assert repr(load(path).objective) == repr(Half())
+    assert_left_out(load(path))
+    assert_same(clf, load(path), X)
+
+
+@pytest.mark.usefixtures("own_plugins")
+def test_what_only_trains_may_have_parameters_that_a_file_cannot_hold(path):
+    X, y = shades()
+    register_augmentation("darken", Darken)
+    clf = quick(augmentation=Darken(torch.tensor(1))).fit(X, y)
+    loaded = again(clf, path)
+    assert loaded.augmentation == []
+    assert_same(clf, loaded, X)
+
+
+def test_a_symmetry_must_have_a_name(path, monkeypatch):
+    X, y = shades()
+    clf = quick(augmentation=[UpsideUp()]).fit(X, y)
+    with pytest.raises(AugmentationError, match=r"UpsideUp has no name .*register_augmentation\("):
+        clf.save(path)
+    assert not path.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(AUGMENTATIONS, "_registered", {"upside-up": UpsideUp})
+        clf.save(path)
+        assert_same(clf, load(path), X)
+    with pytest.raises(AugmentationError, match=f"no augmentation 'upside-up'.* '{__name__}:UpsideUp'"):
+        load(path)
 
 
 # Training goes on
@@ -301,9 +523,7 @@ def test_a_conditioner_that_is_not_there_is_named(path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(CONDITIONERS, "_registered", {"mine": Late})
         quick("mine").fit(X, y).save(path)
-    with pytest.raises(
-        ConditionerError, match=f"no conditioner 'mine'; known are .* '{__name__}:Late': install"
-    ):
+    with pytest.raises(ConditionerError, match=f"no conditioner 'mine'; .* '{__name__}:Late': install"):
         load(path)
 
 
@@ -364,8 +584,8 @@ def test_weights_that_could_not_be_loaded_are_not_saved(spoil, half, message, mi
 def test_parameters_that_could_not_be_loaded_leave_the_file_as_it_was(mine, path):
     mine.save(path)
     before = path.read_bytes()
-    with pytest.raises(InvalidParameterError, match="'early_exit'"):
-        mine.set_params(early_exit=0).save(path)
+    with pytest.raises(InvalidParameterError, match="'early_exit' of Compute"):
+        mine.set_params(compute=Compute(early_exit=0)).save(path)
     assert path.read_bytes() == before
 
 

@@ -16,7 +16,7 @@ from gencls.inference.sampling import draw_noise
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
-from textbook import Textbook
+from baselines.textbook import Textbook
 
 
 def pair(image_shape, n_levels, n_classes):

@@ -1,4 +1,4 @@
-"""What messages say of values."""
+"""Values in messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gencls._common.validation import LONGEST_VALUE, listed, shortened, whole
 
 
 @pytest.mark.parametrize("value", [None, 3, "mild", (1, 2), ["a", 3.5], {"weight": 1.0}, {1, 2}])
-def test_small_values_are_repeated_whole(value):
+def test_small_values_are_shown_in_full(value):
     assert shortened(value) == repr(value)
 
 
@@ -33,20 +33,20 @@ def test_large_values_are_shortened(value):
     assert 0 < len(shortened(value)) <= LONGEST_VALUE
 
 
-def test_an_int_that_python_does_not_write_is_named_by_its_type():
+def test_an_int_that_python_cannot_print_is_named_by_its_type():
     assert "int" in shortened(10**5000)
 
 
-def test_whole_numbers_have_64_bits():
+def test_ints_have_at_most_64_bits():
     assert whole(1).accepts(2**63 - 1)
     assert not whole(1).accepts(2**63)
 
 
-def test_a_list_of_values_is_cut():
+def test_a_list_of_values_is_shortened():
     assert listed(np.arange(3)) == "0, 1, 2"
     assert listed(np.arange(12)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …"
     assert len(listed(np.array(["x" * 10**5] * 12))) < 700
 
 
-def test_bytes_are_counted():
+def test_long_bytes_are_shown_by_their_size():
     assert shortened(bytes(5000)) == "5,000 bytes of type bytes"

@@ -1,139 +1,80 @@
-"""Views of an image: predictions average its joint log-probability over them, densities do not."""
+"""Views of images over which predictions are averaged."""
 
 from __future__ import annotations
 
-from copy import copy
-
 import numpy as np
 import pytest
-from small import NAMES, photographs, quick
+import torch
 
-from gencls import Compute, InvalidInputError, PixelClippingWarning
-from gencls.bayes import fit_temperature, log_posterior
-from gencls.images.crops import POSITIONS, boxes_of
+from gencls import GenerativeBayesClassifier
+from gencls.images import six_crops
 from gencls.images.resizing import resize_images
+from gencls.images.views import VIEWS, views_of
+from gencls.inference import Scorer
+
+SIZE = (8, 8)
+
+
+def noise(*shape):
+    return np.random.RandomState(0).randint(256, size=shape).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    X, y = photographs(36, size=(10, 10))
-    return quick(resolution=5, max_epochs=3, lr=0.01).fit(X, NAMES[y])
+    X, y = noise(24, 20, 20, 3), np.arange(24) % 2
+    options = {"n_filters": 4, "n_mixtures": 1, "max_epochs": 1, "compute": "plain", "random_state": 0}
+    return GenerativeBayesClassifier(resolution=8, **options).fit(X, y)
 
 
-@pytest.fixture
-def unseen():
-    X, y = photographs(20, seed=1, size=(10, 10))
-    return X, NAMES[y]
+def test_without_views_images_are_their_only_view():
+    images = noise(2, 20, 20, 3)
+    for names in (None, []):
+        (view,) = views_of(images, names, SIZE)
+        assert view is images
 
 
-def by(fitted, views):
-    """A copy that predicts by these views."""
-    return copy(fitted).set_params(views=views)
+def test_flips():
+    images = noise(2, 20, 20, 3)
+    one, other = views_of(images, "flips", SIZE)
+    np.testing.assert_array_equal(one, images)
+    np.testing.assert_array_equal(other, images[:, :, ::-1])
 
 
-def flips(X):
-    return [X, X[:, :, ::-1]]
+def test_six_crops_are_those_of_the_transformers():
+    images = noise(2, 20, 30, 3)
+    found = list(views_of(images, "six-crops", SIZE))
+    expected = [crop.transform(images) for _, crop in six_crops(8)]
+    assert len(found) == 6
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def crops(X):
-    """The whole images, and boxes of nine tenths of their sides, at the resolution of the model."""
-    found = [resize_images(X, (5, 5))]
-    for row, column in POSITIONS.values():
-        boxes = boxes_of((10, 10), *np.repeat([[0.9], [row], [column]], len(X), axis=1))
-        found.append(resize_images(X, (5, 5), boxes=boxes))
-    return found
+@pytest.mark.parametrize("names", [["flips", "six-crops"], ("six-crops", "flips")])
+def test_several_give_all_combinations(names):
+    images = noise(2, 20, 20, 3)
+    found = {view.tobytes() for view in views_of(images, names, SIZE)}
+    expected = {
+        crop.transform(each).tobytes() for each in (images, images[:, :, ::-1]) for _, crop in six_crops(8)
+    }
+    if names[0] == "flips":
+        assert found == expected
+    assert len(found) == 12
 
 
-BY_HAND = {
-    "flips": flips,
-    "six-crops": crops,
-    ("flips", "six-crops"): lambda X: [crop for flip in flips(X) for crop in crops(flip)],
-    ("six-crops", "flips"): lambda X: [flip for crop in crops(X) for flip in flips(crop)],
-    ("flips",): flips,
-}
-
-
-@pytest.mark.parametrize("views", BY_HAND, ids=str)
-def test_predictions_average_the_joint_log_probability_over_the_views(views, fitted, unseen):
-    X, y = unseen
-    clf = by(fitted, views if isinstance(views, str) else list(views))
-    small = copy(fitted)
-    small.codec_ = fitted.codec_.resized(5, 5)  # of images at the size of the model
-    tables = [
-        (fitted if view.shape[1] == 10 else small).predict_joint_log_proba(view) for view in BY_HAND[views](X)
-    ]
-    assert len(tables) == {"flips": 2, "six-crops": 6, ("flips",): 2}.get(views, 12)
-    table = np.mean(tables, axis=0)
-    np.testing.assert_allclose(clf.predict_log_proba(X), log_posterior(table), rtol=1e-9, atol=1e-12)
-    np.testing.assert_array_equal(clf.predict(X), clf.classes_[table.argmax(1)])
-    assert clf.score(X, y) == (clf.predict(X) == y).mean()
-    assert not np.allclose(clf.predict_proba(X), fitted.predict_proba(X))
-
-
-@pytest.mark.parametrize("views", ["flips", "six-crops"])
-def test_densities_are_those_of_the_image_itself(views, fitted, unseen):
-    X, y = unseen
-    clf = by(fitted, views)
-    np.testing.assert_array_equal(clf.predict_joint_log_proba(X), fitted.predict_joint_log_proba(X))
-    np.testing.assert_array_equal(clf.score_samples(X), fitted.score_samples(X))
-    np.testing.assert_array_equal(clf.log_likelihood(X, y), fitted.log_likelihood(X, y))
-    assert clf.bits_per_dim(X) == fitted.bits_per_dim(X)
-    np.testing.assert_array_equal(clf.sample(2, random_state=0)[0], fitted.sample(2, random_state=0)[0])
-
-
-@pytest.mark.parametrize("views", ["flips", "six-crops"])
-def test_the_temperature_is_learned_by_the_views(views, fitted, unseen):
-    X, y = unseen
-    clf, codes = by(fitted, views), np.searchsorted(fitted.classes_, y)
-    table = clf.predict_log_proba(X)  # up to a constant of each image
-    codes[:5] = (codes[:5] + 1) % 3  # such that no temperature makes all of them right
-    y = NAMES[codes]
-    clf.calibrate(X, y)
-    assert clf.temperature_ == pytest.approx(fit_temperature(table, codes), rel=1e-6)
-    assert clf.temperature_ != copy(fitted).calibrate(X, y).temperature_
-    np.testing.assert_allclose(clf.predict_log_proba(X), log_posterior(table, clf.temperature_), rtol=1e-5)
-
-
-def test_a_symmetric_density_gains_nothing_by_flips(unseen):
-    X, y = photographs(24)
-    clf = quick(augmentation="flip").fit(X, y)
-    np.testing.assert_allclose(by(clf, "flips").predict_proba(X), clf.predict_proba(X), rtol=1e-4)
-
-
-def test_all_views_are_scored_in_full(fitted, unseen):
-    """Even where an early exit is wanted."""
-    X, _ = unseen
-    clf = by(fitted, "flips").set_params(compute=Compute(early_exit=1e-9))
-    np.testing.assert_array_equal(clf.predict(X), by(fitted, "flips").predict(X))
-
-
-@pytest.mark.parametrize("axis", [-1, 1])
-@pytest.mark.parametrize("views", ["flips", "six-crops"])
-def test_views_of_every_layout(views, axis):
-    X, y = photographs(12)
-    moved = np.moveaxis(X, -1, axis)
-    clf = quick(views=views, channel_axis=axis).fit(moved, y)
-    expected = quick(views=views).fit(X, y).predict_proba(X)
-    np.testing.assert_array_equal(clf.predict_proba(moved), expected)
-    np.testing.assert_array_equal(clf.predict_proba(moved.reshape(12, -1)), expected)
-
-
-def test_images_that_do_not_fit(fitted, unseen):
-    X, y = unseen
-    clf = by(fitted, "flips")
-    with pytest.raises(InvalidInputError, match=r"\(10, 10, 3\) as in fit"):
-        clf.predict(X[:, :9])
-    with pytest.raises(InvalidInputError, match="'dog'"):
-        clf.calibrate(X[:2], ["ant", "dog"])
-    with pytest.raises(InvalidInputError, match="another scale"):
-        clf.calibrate(X / 255, y)
-
-
-def test_values_outside_the_range_are_warned_of_once():
-    X, y = photographs(12)
-    clf = quick(views="six-crops").fit(X / 1.0, y)
-    outside = X / 1.0
-    outside[7] += 100  # not the first image
-    with pytest.warns(PixelClippingWarning) as caught:
-        clf.predict(outside)
-    assert len(caught) == 1
+@pytest.mark.parametrize("views", [*VIEWS, ["flips", "six-crops"]], ids=str)
+def test_predictions_are_those_of_the_mean_of_joint_log_probabilities(fitted, views):
+    X = noise(5, 20, 20, 3)
+    scorer = Scorer(fitted.net_.averaged_model, fitted.class_prior_)
+    small = [np.moveaxis(resize_images(view, SIZE), -1, 1) for view in views_of(X, views, SIZE)]
+    joint = np.mean([scorer.joint(torch.from_numpy(np.ascontiguousarray(each))) for each in small], axis=0)
+    expected = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
+    plain, density = fitted.predict_proba(X), fitted.score_samples(X)
+    fitted.set_params(views=views)
+    try:
+        np.testing.assert_allclose(fitted.predict_proba(X), expected, rtol=1e-6)
+        np.testing.assert_array_equal(fitted.predict(X), fitted.classes_[expected.argmax(1)])
+        np.testing.assert_array_equal(fitted.score_samples(X), density)
+    finally:
+        fitted.set_params(views=None)
+    np.testing.assert_array_equal(fitted.predict_proba(X), plain)
+    assert not np.allclose(plain, expected)

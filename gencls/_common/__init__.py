@@ -1,1 +1,1 @@
-"""What every room uses: checks of parameters, files written whole, natural order, pipelines unwrapped."""
+"""Shared helpers: parameter checks, atomic file writing, natural sort order, registries, unwrapping."""

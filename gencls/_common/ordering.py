@@ -1,4 +1,4 @@
-"""The natural order of names, in which numbers count by their value: 2 before 10, and img2 before img10."""
+"""Natural sort order, which compares numbers by value: 2 before 10, and img2 before img10."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from unicodedata import normalize
 
 __all__ = ["natural_key"]
 
-NUMBER = re.compile(r"[-−+]?(\d+(\.\d*)?|\.\d+)")  # hyphen or minus sign, and the digits of any script
+NUMBER = re.compile(r"[-−+]?(\d+(\.\d*)?|\.\d+)")  # hyphen or minus sign, digits of any script
 DIGITS = re.compile(r"(\d+)")
 
 NaturalKey = tuple[int, Decimal | tuple[str | Decimal, ...], str]
 
 
 def natural_key(name: str) -> NaturalKey:
-    """Return the key that sorts names of classes and files, from folders and from tables.
+    """Return the sort key of a class name or file name.
 
-    Names that are numbers stand first, in the order of their values. The others follow as texts in which
-    every run of digits is a number; letters have the order of `sorted`, with capitals first. Names of one
-    value, such as "1" and "01", have that order, too: different names never have the same key.
+    Numeric names are sorted first, by value. All other names are compared as text in which each run of
+    digits is a number; letters compare as in `sorted`, capitals first. Ties, such as "1" and "01", are
+    resolved by the text: different names never share a key.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def natural_key(name: str) -> NaturalKey:
     >>> sorted(["img10", "Img2", "img2", "b", "10", "02", "-1", "2.5"], key=natural_key)
     ['-1', '02', '2.5', '10', 'Img2', 'b', 'img2', 'img10']
     """
-    text = normalize("NFC", name)  # as file systems differ in how they write accents
+    text = normalize("NFC", name)  # file systems encode accents differently
     if NUMBER.fullmatch(text):
         return 0, Decimal(text.replace("−", "-")), name
     parts = DIGITS.split(text)

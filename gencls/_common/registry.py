@@ -1,4 +1,4 @@
-"""A registry: from the name that users type to the class, in this package or any other."""
+"""A registry that maps names to classes of this package and of plug-ins."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ __all__ = ["Registry"]
 T = TypeVar("T")
 
 Names: TypeAlias = list[str]
-Target: TypeAlias = type | metadata.EntryPoint  # a class, or the place to import it from
-Known: TypeAlias = dict[str, list[Target]]  # several targets of one name are in conflict
+Target: TypeAlias = type | metadata.EntryPoint  # a class, or where to import it from
+Known: TypeAlias = dict[str, list[Target]]  # several targets for one name are a conflict
 
 PLACE = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 
 
 class Registry(Generic[T]):
-    """The plug-ins of one kind, by their names.
+    """Plug-ins of one kind by name.
 
-    A name stands for a class of this package, for one that an installed package provides by an entry point,
-    or for one that was registered in this process. Entry points are read once, when a name is first needed,
-    and a class is imported when it is first used.
+    A name refers to a class of this package, to a class that an installed package provides through an entry
+    point, or to a class registered in this process. Entry points are read once, at the first lookup; a class
+    is imported at its first use.
 
     Parameters
     ----------
     kind : str
-        The word for one of them in messages, such as ``"conditioner"``. Users call the method `register` as
+        The kind in messages, such as ``"conditioner"``. Users call the method `register` as
         ``register_conditioner``.
     group : str
-        The group of their entry points.
+        The entry point group.
     built_in : mapping of str to str
-        The names of this package, each with the place of its class: ``"package.module:Class"``.
+        The names in this package, each with the location of its class, ``"package.module:Class"``.
     base : type
-        The class that all of them derive from.
+        The base class of all plug-ins of this kind.
     error : type
-        The `PluginError` that all methods raise.
+        The `PluginError` subclass that the methods raise.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Registry(Generic[T]):
         self._registered: dict[str, Target] = {}
 
     def register(self, name: str, target: type[T] | str, *, replace: bool = False) -> None:
-        """Give a class, or ``"package.module:Class"``, a name for this process.
+        """Register a class, or ``"package.module:Class"``, under a name in this process.
 
         Raises
         ------
         PluginError
-            If the name belongs to a different class and `replace` is false, or an argument is wrong.
+            If the name belongs to a different class and `replace` is false, or an argument is invalid.
         """
         if not isinstance(name, str) or not name:
             raise self.error(
@@ -88,12 +88,12 @@ class Registry(Generic[T]):
         self._registered[name] = new
 
     def get(self, name: str) -> type[T]:
-        """Find the class of a name.
+        """Return the class of a name.
 
         Raises
         ------
         PluginError
-            If the name is unknown, several packages provide it, or its class cannot be imported.
+            If the name is unknown, if several packages provide it, or if its class cannot be imported.
         """
         targets = self._known().get(name) if isinstance(name, str) else None
         if targets is None:
@@ -106,21 +106,21 @@ class Registry(Generic[T]):
         return self._import(name, targets[0])
 
     def list(self) -> Names:
-        """Name all of them, in alphabetical order; nothing is imported."""
+        """Return all names in alphabetical order, without importing the classes."""
         return sorted(self._known())
 
     def name_of(self, cls: type[T]) -> str:
-        """Find a name of a class.
+        """Return the name of a class.
 
         Raises
         ------
         PluginError
-            If it has none.
+            If the class is not registered.
         """
         known, place = self._known(), _place(cls)
         likely = [name for name in self.list() if place in map(_place, known[name])]
         for name in [*likely, *self.list()]:
-            with suppress(self.error):  # broken plug-ins have other classes
+            with suppress(self.error):  # broken plug-ins cannot provide this class
                 if self.get(name) is cls:
                     return name
         raise self.error(
@@ -129,12 +129,12 @@ class Registry(Generic[T]):
         )
 
     def make(self, value: str | type[T] | T) -> T:
-        """Turn a name, a class or an instance, which is cloned, into a new instance.
+        """Create an instance from a name, a class or an instance, which is cloned.
 
         Raises
         ------
         PluginError
-            If the value is something else, or its name cannot be resolved.
+            If the value has a different type, or its name cannot be resolved.
         """
         if isinstance(value, str):
             return self.get(value)()
@@ -149,7 +149,7 @@ class Registry(Generic[T]):
 
     @cached_property
     def _provided(self) -> Known:
-        """What this package and the installed ones provide."""
+        """Targets of this package and of the installed plug-ins."""
         found: Known = {name: [self._point(name, place)] for name, place in self._built_in.items()}
         for point in metadata.entry_points(group=self.group):
             others = found.setdefault(point.name, [])
@@ -200,11 +200,11 @@ class Registry(Generic[T]):
         known = self.list()
         nearest = difflib.get_close_matches(name, known, n=1) if isinstance(name, str) else []
         hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-        return f"There is no {self.kind} {shortened(name)}; known are {', '.join(known)}.{hint}"
+        return f"There is no {self.kind} {shortened(name)}; the known names are {', '.join(known)}.{hint}"
 
 
 def _place(target: Target) -> str:
-    """Where a class is: two targets of one place are the same."""
+    """Return the location of a class, which identifies the target."""
     if isinstance(target, metadata.EntryPoint):
         return target.value
     return f"{target.__module__}:{target.__qualname__}"

@@ -1,4 +1,4 @@
-"""The classifier inside pipelines, searches and the like, as tools get them from scikit-learn."""
+"""Find the classifier inside pipelines, searches and other meta-estimators of scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ __all__ = ["unwrap", "unwrap_with_images"]
 
 
 def unwrap(estimator: Any, needed: str) -> Any:
-    """The fitted classifier: of a pipeline its last step, of a search its best estimator, and so on.
+    """Return the fitted classifier: the last step of a pipeline, the best estimator of a search.
 
     Parameters
     ----------
     estimator : object
+        A classifier or a meta-estimator that contains one.
     needed : str
         The method or attribute that the classifier must have.
 
@@ -31,23 +32,23 @@ def unwrap(estimator: Any, needed: str) -> Any:
     Raises
     ------
     NotFittedError
-        If it was not fitted.
+        If the estimator is not fitted.
     InvalidInputError
-        If there is no such classifier in it.
+        If the estimator does not contain such a classifier.
     """
-    return _taken_apart(estimator, needed)[0]
+    return _split(estimator, needed)[0]
 
 
 def unwrap_with_images(estimator: Any, X: Any, needed: str) -> tuple[Any, Any]:
-    """As `unwrap`, with the images that the classifier gets where the pipelines get `X`."""
-    clf, steps = _taken_apart(estimator, needed)
+    """Return the fitted classifier, and X as transformed by the preceding steps; see `unwrap`."""
+    clf, steps = _split(estimator, needed)
     for step in steps:
         X = step.transform(X)
     return clf, X
 
 
-def _taken_apart(estimator: Any, needed: str) -> tuple[Any, list[Pipeline]]:
-    """The classifier, and the steps before it."""
+def _split(estimator: Any, needed: str) -> tuple[Any, list[Pipeline]]:
+    """Return the classifier and the preceding steps."""
     steps, found = [], estimator
     while not hasattr(found, needed) and (inner := _inner(found)) is not None:
         if isinstance(found, Pipeline) and len(found) > 1:
@@ -58,16 +59,16 @@ def _taken_apart(estimator: Any, needed: str) -> tuple[Any, list[Pipeline]]:
     if not hasattr(found, needed) or isinstance(found, type):
         advice = " A search must have refit=True." if hasattr(found, "cv_results_") else ""
         if several := _several(found):
-            advice = f" It holds several classifiers: give one of its {several}."
+            advice = f" It contains several classifiers: pass one of its {several}."
         raise InvalidInputError(
-            "A fitted GenerativeBayesClassifier is needed, or a pipeline or search that ends in one, got "
-            f"{shortened(estimator)}.{advice}"
+            "The estimator must be a fitted GenerativeBayesClassifier, or a pipeline or search that ends in "
+            f"one, got {shortened(estimator)}.{advice}"
         )
     return found, steps
 
 
 def _inner(meta: Any) -> Any:
-    """The fitted estimator in a meta-estimator; None if there is none."""
+    """Return the fitted estimator of a meta-estimator, or None."""
     if isinstance(meta, Pipeline):
         return meta[-1] if len(meta) else None
     if isinstance(meta, FrozenEstimator):
@@ -80,6 +81,6 @@ def _inner(meta: Any) -> Any:
 
 
 def _several(meta: Any) -> str | None:
-    """The attribute that has the fitted classifiers of an ensemble; None if it is no ensemble."""
+    """Return the attribute that holds the fitted classifiers of an ensemble, or None."""
     names = ("estimators_", "calibrated_classifiers_")
     return next((name for name in names if not isinstance(meta, type) and hasattr(meta, name)), None)

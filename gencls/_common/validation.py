@@ -1,4 +1,4 @@
-"""Rules for constructor parameters, checked together so that every mistake is reported at once."""
+"""Rules for parameters, and values in messages; all mistakes of a call are reported at once."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ __all__ = [
     "whole",
 ]
 
-LONGEST_VALUE = 200  # characters that a message repeats of one value
+LONGEST_VALUE = 200  # characters of one value in a message
 LARGEST_INT = 2**63 - 1
-LONGEST_ITEM = 60  # characters of one value of several
-MOST_VALUES = 10  # that a message lists
+LONGEST_ITEM = 60  # characters of each value in a list
+MOST_VALUES = 10  # listed in a message
 
 
 class Rule(NamedTuple):
-    """What a parameter must be: in words, and as a function of the value."""
+    """A constraint on a parameter: its description, and a function that accepts a value."""
 
     description: str
     accepts: Callable[[Any], bool]
 
 
 def whole(minimum: int, maximum: int | None = None) -> Rule:
-    """A whole number in a closed range, of at most 64 bits; bool is none."""
+    """An int in a closed range, at most 64 bits, bool excluded."""
     words = f"an int of at least {minimum}" if maximum is None else f"an int from {minimum} to {maximum}"
     largest = LARGEST_INT if maximum is None else maximum
     return Rule(words, lambda value: _is(value, Integral) and minimum <= value <= largest)
 
 
 def real(words: str, accepts: Callable[[float], bool]) -> Rule:
-    """A real number (bool is none) with a condition."""
+    """A real number, bool excluded, that satisfies a condition."""
     return Rule(words, lambda value: _is(value, Real) and bool(accepts(value)))
 
 
@@ -67,7 +67,7 @@ def positive() -> Rule:
 
 
 def not_negative() -> Rule:
-    """A finite number from 0."""
+    """A finite number of at least 0."""
     return real("a number of at least 0", lambda value: value >= 0 and isfinite(as_float(value)))
 
 
@@ -77,14 +77,14 @@ def share() -> Rule:
 
 
 def margin() -> Rule:
-    """A number of nats above 0, possibly infinite."""
+    """A number above 0 in nats, possibly infinite."""
     return real(
         "a number above 0, in nats", lambda value: value > 0 and (isfinite(as_float(value)) or value == inf)
     )
 
 
 def as_float(value: float) -> float:
-    """A number in float64, where too large a one is infinite."""
+    """Convert a number to float64; numbers beyond its range become infinite."""
     try:
         return float(value)
     except OverflowError:
@@ -92,7 +92,7 @@ def as_float(value: float) -> float:
 
 
 def sides() -> Rule:
-    """The sides of an image: one number for both, or two."""
+    """The sides of an image: one int for both, or a pair."""
     side = whole(1).accepts
     return Rule(
         "an int of at least 1, or a pair (height, width) of them",
@@ -103,13 +103,13 @@ def sides() -> Rule:
 
 
 def both_sides(size: int | tuple[int, int] | list[int]) -> tuple[int, int]:
-    """Height and width of what `sides` accepts."""
+    """Return height and width of a value that `sides` accepts."""
     height, width = size if isinstance(size, tuple | list) else (size, size)
     return int(height), int(width)
 
 
 def random_state() -> Rule:
-    """None, or what legacy random numbers of numpy are drawn with."""
+    """None, a seed or a legacy NumPy random state."""
     seed = whole(0, 2**32 - 1).accepts
     return optional(
         Rule(
@@ -134,7 +134,7 @@ def bounds() -> Rule:
 
 
 def flag() -> Rule:
-    """True or False."""
+    """A bool."""
     return Rule("True or False", lambda value: isinstance(value, bool | np.bool_))
 
 
@@ -148,12 +148,12 @@ def choice(*values: str | int) -> Rule:
 
 
 def optional(rule: Rule) -> Rule:
-    """None, or what the rule says."""
+    """None, or a value that the rule accepts."""
     return Rule(f"None or {rule.description}", lambda value: value is None or rule.accepts(value))
 
 
 def either(first: Rule, second: Rule) -> Rule:
-    """What one of two rules says."""
+    """A value that one of two rules accepts."""
     return Rule(
         f"{first.description} or {second.description}",
         lambda value: first.accepts(value) or second.accepts(value),
@@ -161,19 +161,19 @@ def either(first: Rule, second: Rule) -> Rule:
 
 
 def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
-    """Raise one error that names every parameter whose value breaks its rule.
+    """Raise one error that names every invalid parameter.
 
     Parameters
     ----------
     owner : str
-        Whose parameters they are.
+        The class or function that has the parameters.
     values : mapping of str to object
     rules : mapping of str to Rule
 
     Raises
     ------
     InvalidParameterError
-        With a line for each mistake.
+        With one line per mistake.
     """
     mistakes = [
         f"{name!r} of {owner} must be {rule.description}, got {shortened(values[name])}."
@@ -184,29 +184,29 @@ def check_parameters(owner: str, values: Mapping[str, Any], rules: Mapping[str, 
         raise InvalidParameterError(f"The parameter {mistakes[0]}")
     if mistakes:
         lines = "\n".join(f"- {mistake}" for mistake in mistakes)
-        raise InvalidParameterError(f"{len(mistakes)} parameters do not fit:\n{lines}")
+        raise InvalidParameterError(f"{len(mistakes)} parameters are invalid:\n{lines}")
 
 
 def shortened(value: Any) -> str:
-    """What came, for a message: the repr of small values, of large ones the beginning or the size."""
+    """Shorten a value for a message: the repr of a small value, the beginning or size of a large one."""
     if isinstance(value, bytes | bytearray | memoryview | np.void):
         size = len(value) if isinstance(value, bytes | bytearray) else value.nbytes
         if size > LONGEST_VALUE:
             return f"{size:,} bytes of type {type(value).__name__}"
     try:
         words = _SHORT.repr(value)
-    except ValueError:  # Python writes no int of thousands of digits
+    except ValueError:  # Python refuses to print ints of thousands of digits
         words = f"a value of type {type(value).__name__}"
     return words if len(words) <= LONGEST_VALUE else f"{words[: LONGEST_VALUE - 1]}…"
 
 
 def printable(text: str) -> str:
-    """A text without characters that a terminal would obey: they become escape sequences of Python."""
+    """Escape the control characters of a text, which a terminal would interpret."""
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def listed(values: NDArray[Any]) -> str:
-    """The first values of an array, for a message."""
+    """List the first values of an array for a message."""
     words = [shortened(value) for value in values[:MOST_VALUES].tolist()]
     words = [word if len(word) <= LONGEST_ITEM else f"{word[: LONGEST_ITEM - 1]}…" for word in words]
     return ", ".join(words + ["…"] * (len(values) > MOST_VALUES))

@@ -1,4 +1,4 @@
-"""A file written whole or not at all, in the place of another and with its rights."""
+"""Atomic file writing: a new file replaces the old one and keeps its permissions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from uuid import uuid4
 
 try:
     import fcntl
-except ImportError:  # Windows, where a file that is open cannot be removed
+except ImportError:  # Windows, where open files cannot be removed
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["whole_file"]
 
-UNFINISHED = re.compile(r"\.gencls-[0-9a-f]{32}\.unfinished")  # the names of files that are being written
+UNFINISHED = re.compile(r"\.gencls-[0-9a-f]{32}\.unfinished")  # names of files in progress
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A new file beside this one to write to, which is put in its place once it is whole and on the disk.
+    """Open a temporary file in the same folder, which replaces `path` once it is complete and on disk.
 
-    A link stays, and the file that it leads to is replaced. A file that is there gives the new one its mode,
-    and owner and group where this process may give them; without it, the mode is that of every new file. What
-    a killed process of the same user has left unfinished in this folder is removed.
+    A symbolic link is kept, and its target is replaced. The new file inherits the mode of an existing file,
+    and its owner and group where permissions allow; otherwise it has the default mode of new files.
+    Unfinished files of killed processes of the same user in this folder are removed.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If the file cannot be written; one that is there then stays as it is. So it does if it may not be
-        written to, though its folder may.
+        If the file cannot be written; an existing file is then unchanged. A read-only file raises, even in a
+        writable folder.
     """
     target = Path(os.path.realpath(path))
     before = _status(path, target)
@@ -52,7 +52,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             if before is not None:
-                _take_rights(file.fileno(), before)
+                _copy_permissions(file.fileno(), before)
             os.fsync(file.fileno())
             if fcntl is None:
                 file.close()
@@ -60,40 +60,40 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None or not (error.filename is None or UNFINISHED.search(str(error.filename))):
             raise
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error  # the file that was asked for
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error  # name the requested file
     _flush_folder(target.parent)
 
 
 def _status(path: str | os.PathLike[str], target: Path) -> os.stat_result | None:
-    """Of the file that is to be replaced, None where there is none; raise if it must not be."""
+    """Return the status of the file to replace, or None; raise if the file must not be replaced."""
     if not target.parent.is_dir():
         raise FileNotFoundError(
-            f"There is no folder {target.parent} to write {target.name} into. Make it first."
+            f"The folder {target.parent} does not exist, so {target.name} cannot be written. Create it first."
         )
     try:
         before = os.stat(path)
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(before.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "A folder is there. Give the name of a file", os.fspath(path))
+        raise IsADirectoryError(errno.EISDIR, "The path is a folder. Pass a file name", os.fspath(path))
     if not stat.S_ISREG(before.st_mode):
-        raise OSError(errno.EINVAL, "No regular file is there. Give another name", os.fspath(path))
+        raise OSError(errno.EINVAL, "The path is not a regular file. Pass a different name", os.fspath(path))
     if not os.access(path, os.W_OK):
-        reason = "The file is protected against writing. Permit it, or give another name"
+        reason = "The file is read-only. Change its permissions, or pass a different name"
         raise PermissionError(errno.EACCES, reason, os.fspath(path))
     return before
 
 
 @contextmanager
 def _unfinished_file(folder: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file that is locked while it is open, so that nobody takes it for abandoned; gone afterwards."""
+    """Create a file that is locked while open, so that no process considers it abandoned; then remove it."""
     while True:
         path = folder / f".gencls-{uuid4().hex}.unfinished"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags, mode), "wb")
         try:
             if _lock(file.fileno(), wait=True) and not os.fstat(file.fileno()).st_nlink:
-                continue  # somebody was faster than the lock
+                continue  # another process removed the file before it was locked
             yield file, path
             return
         finally:
@@ -102,7 +102,7 @@ def _unfinished_file(folder: Path, mode: int) -> Iterator[tuple[BinaryIO, Path]]
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock a file for as long as it is open; False where another process has locked it, or nobody can."""
+    """Lock an open file; return False if another process holds the lock, or locks are not supported."""
     if fcntl is None:
         return False
     try:
@@ -112,8 +112,8 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
-def _take_rights(descriptor: int, before: os.stat_result) -> None:
-    """Take owner, group and mode of the file that is replaced, and no rights for a group that is lost."""
+def _copy_permissions(descriptor: int, before: os.stat_result) -> None:
+    """Copy owner, group and mode of the replaced file; drop group permissions if the group differs."""
     if fcntl is None:
         return
     mode = stat.S_IMODE(before.st_mode) & 0o777
@@ -127,7 +127,7 @@ def _take_rights(descriptor: int, before: os.stat_result) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes of this user have left in the folder."""
+    """Remove unfinished files of killed processes of this user."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if UNFINISHED.fullmatch(name):
@@ -150,7 +150,7 @@ def _remove_unlocked(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Bring the new entry of the folder to the disk, where the system can."""
+    """Flush the folder entry to disk where the system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -19,7 +19,8 @@ class Augmentation(BaseEstimator):
     An augmentation is configured like a scikit-learn estimator: its constructor only stores hyper-parameters.
     It overrides one or more of three hooks, which change nothing otherwise: :meth:`per_epoch` sees the images
     as the user gave them, :meth:`per_batch` their levels, and :meth:`orbit` makes the density itself
-    symmetric.
+    symmetric. It keeps no state, and the hooks leave their input unchanged;
+    `gencls.testing.check_augmentation` checks that.
 
     Examples
     --------
@@ -27,8 +28,8 @@ class Augmentation(BaseEstimator):
     >>> class Darken(Augmentation):
     ...     '''Half of the images, one level darker.'''
     ...     def per_batch(self, levels, generator=None):
-    ...         chosen = torch.rand(len(levels), 1, 1, 1, generator=generator) < 0.5
-    ...         return torch.where(chosen & (levels > 0), levels - 1, levels)
+    ...         chosen = (torch.rand(len(levels), generator=generator) < 0.5).to(levels.device)
+    ...         return torch.where(chosen[:, None, None, None] & (levels > 0), levels - 1, levels)
     """
 
     def per_epoch(
@@ -49,7 +50,7 @@ class Augmentation(BaseEstimator):
         Returns
         -------
         ndarray of shape (N, rows, columns, C)
-            Of the same dtype.
+            Of the same dtype, and within the range of all images that are given.
         """
         return images
 
@@ -66,7 +67,7 @@ class Augmentation(BaseEstimator):
         Returns
         -------
         Tensor of shape (N, C, H, W)
-            Of the same dtype, on the same device.
+            Of the same dtype, on the same device, from 0 to L - 1.
         """
         return levels
 
@@ -74,12 +75,14 @@ class Augmentation(BaseEstimator):
         """All images that are exactly as probable as these.
 
         The density of the model is then the mean over the orbit of an image. Each transformation must be its
-        own inverse, keep every pixel in its row, and map different images to different images.
+        own inverse and keep every pixel in its row, and the orbit of a member must be the same set. An
+        augmentation with an orbit draws a member of it in :meth:`per_batch`, and does nothing else there:
+        further variations belong in an augmentation of their own.
 
         Parameters
         ----------
         levels : Tensor of shape (N, C, H, W)
-            Possibly only the upper rows of images.
+            Whole images, or the same number of upper rows of each, possibly 0.
 
         Returns
         -------

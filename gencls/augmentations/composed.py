@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,17 @@ __all__ = ["Composed"]
 
 
 class Composed(Augmentation):
-    """Augmentations in their order; without any, nothing is changed.
+    """Augmentations in their order; without parts, nothing is changed.
 
-    The orbit of an image has all combinations of the orbits of the parts.
+    A list in the estimator's parameter `augmentation` becomes one. The orbit of an image has all combinations
+    of the orbits of the parts.
 
     Parameters
     ----------
     parts : sequence of Augmentation, default=()
     """
 
-    def __init__(self, parts: Iterable[Augmentation] = ()):
+    def __init__(self, parts: Sequence[Augmentation] = ()):
         self.parts = parts
 
     @property

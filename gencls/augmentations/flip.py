@@ -1,9 +1,9 @@
-r"""Images that are equally likely the other way round.
+r"""Images that are equally likely flipped.
 
 .. math::
     p(x \mid c) = \tfrac12\, q(x \mid c) + \tfrac12\, q(\bar x \mid c)
 
-where q is the density of the network and a bar flips an image left to right.
+where q is the density of the network, and a bar flips an image left to right.
 """
 
 from __future__ import annotations

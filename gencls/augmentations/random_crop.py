@@ -23,10 +23,10 @@ RULES = {
 class RandomCrop(Augmentation):
     """Cut a random crop out of each image in each epoch, and bring it to the size of the model.
 
-    A crop has the ratio of the sides of its image. Its sides are those of the image times a factor that is
-    uniform from `smallest` to 1, and all positions inside the image are equally likely, also those between
-    two pixels. It needs images larger than the model's, as photographs are with ``resolution``; crops of
-    smaller ones are blurred.
+    A crop has the aspect ratio of its image. Its sides are those of the image times a factor that is uniform
+    from `smallest` to 1, and all positions inside the image are equally likely, also fractions of pixels. It
+    is meant for images larger than the model's, as photographs are with the parameter `resolution` of the
+    estimator; crops of images of the model's own size are enlarged, and thus blurred.
 
     Parameters
     ----------

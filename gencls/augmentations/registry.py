@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._common.registry import Registry
@@ -87,12 +87,28 @@ def list_augmentations() -> list[str]:
 
 
 def make_augmentation(
-    augmentation: str | type[Augmentation] | Augmentation | Iterable[Any] | None,
+    augmentation: str | type[Augmentation] | Augmentation | Sequence[Any] | None,
 ) -> Composed:
-    """Turn None, a name, a class, an instance, or a list of these, into a new instance."""
-    if augmentation is None:
-        return Composed()
-    if isinstance(augmentation, Composed):
-        return Composed(list(map(AUGMENTATIONS.make, augmentation.parts)))
-    given = augmentation if isinstance(augmentation, list | tuple) else [augmentation]
-    return Composed(list(map(AUGMENTATIONS.make, given)))
+    """Turn None, a name, a class, an instance, or a list of these, into a new instance.
+
+    Returns
+    -------
+    Composed
+        Without `Composed` augmentations among its parts.
+
+    Raises
+    ------
+    AugmentationError
+        If something else is given.
+    """
+    return Composed([] if augmentation is None else list(_parts(augmentation)))
+
+
+def _parts(augmentation: Any) -> Iterator[Augmentation]:
+    """The parts of a list or of a composed augmentation, on all levels."""
+    given: Any = augmentation.parts if isinstance(augmentation, Composed) else augmentation
+    if not isinstance(given, list | tuple):
+        yield AUGMENTATIONS.make(given)
+        return
+    for each in given:
+        yield from _parts(each)

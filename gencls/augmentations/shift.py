@@ -1,4 +1,4 @@
-"""Images moved by a few pixels."""
+"""Images that are shifted by a few pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Shift"]
 
 
 class Shift(Augmentation):
-    """Move each image by a few pixels, up or down and left or right; the pixels at the edge are repeated.
+    """Shift each image by a few pixels, up or down and left or right; the pixels at the edge are repeated.
 
     It is meant against overfitting of few images by a hybrid objective. The density also learns the repeated
     edges, so that a long training by maximum likelihood gets worse.
@@ -21,7 +21,8 @@ class Shift(Augmentation):
     Parameters
     ----------
     most : int, default=1
-        Pixels by which images are moved at most, from 0 and below their sides. All moves are equally likely.
+        Largest shift in pixels, from 0 to below the larger side of the images. All shifts up to it are
+        equally likely.
     """
 
     def __init__(self, most: int = 1):
@@ -39,10 +40,10 @@ class Shift(Augmentation):
 
     def check(self, image_shape: tuple[int, int, int]) -> None:
         check_parameters("Shift", self.get_params(), {"most": whole(0)})
-        sides = image_shape[1:]
-        if self.most >= max(sides):
+        larger = max(image_shape[1:])
+        if self.most >= larger:
             raise InvalidParameterError(
-                f"The parameter 'most' of Shift must be below the sides of the images, {sides}, got "
+                f"The parameter 'most' of Shift must be below {larger}, the larger side of the images, got "
                 f"{shortened(self.most)}. One or two pixels are usual."
             )
 

@@ -1,1 +1,1 @@
-"""What depends on the machine: devices, compilers, our kernels, CUDA graphs, random numbers."""
+"""Everything that depends on the machine: devices, compilers, our kernels, CUDA graphs, random numbers."""

@@ -25,7 +25,7 @@ INSIDE = re.compile(r"torch\.(_dynamo|_functorch|_higher_order_ops|_inductor|_lo
 def choose_way(
     precision: str, device: torch.device, *, compile: bool, warn: bool = True
 ) -> tuple[Precision, bool]:
-    """In which precision the network computes on a device, and whether by compiled kernels.
+    """The precision in which the network computes on a device, and whether compiled kernels do.
 
     On a CPU these are our own, for float32. They are as fast as torch is in bfloat16 or faster, so that
     ``"auto"`` is float32 with them.
@@ -38,7 +38,7 @@ def choose_way(
     compile : bool
         Whether compiled kernels are wanted.
     warn : bool, default=True
-        Whether a warning says why there are none.
+        Whether a warning says why nothing can be compiled.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def _increment(values: Tensor) -> Tensor:
 def fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The same function as one kernel, for all sizes; torch compiles it when it is first called."""
     _leave_the_compiler_alone()
-    settings = import_module("torch._dynamo").config  # slow to import, and needed here alone
+    settings = import_module("torch._dynamo").config  # slow to import, and needed only here
     if settings.cache_size_limit < MOST_VARIANTS:  # past it, nothing is compiled; each thread has its own
         settings.cache_size_limit = MOST_VARIANTS
     return _compiled(function)
@@ -94,7 +94,7 @@ def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _leave_the_compiler_alone() -> None:
-    """What torch's compiler warns itself of ends it where warnings are errors: such warnings are ignored.
+    """Ignore warnings that torch's compiler causes itself: where warnings are errors, they end it.
 
     The filter stays. All threads have the same filters, so that none can be set for a time only.
     """

@@ -1,4 +1,4 @@
-"""How a classifier computes: in which precision, and by which kernels."""
+"""How a classifier computes: its precision and its kernels."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Compute(BaseEstimator):
         self.early_exit = early_exit
 
     def resolve(self, device: torch.device, *, warn: bool = False) -> tuple[Precision, bool]:
-        """In which precision to compute on a device, and whether by compiled kernels.
+        """The precision in which to compute on a device, and whether compiled kernels do.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""CUDA graphs: many small kernels are launched at once, as one by one launching them takes longest."""
+"""CUDA graphs: many small kernels are launched at once, as launching them one by one takes the most time."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["CudaCapture", "ReplayedCalls"]
 
 
 class Replay(Protocol):
-    """What was captured."""
+    """A captured computation."""
 
     def replay(self) -> object:
-        """Do it."""
+        """Compute it again."""
 
 
 Capture = Callable[[Callable[[], None]], Replay]
 
 
 class ReplayedCalls:
-    """A function that is captured once for each of its arguments, and replayed when these come again.
+    """A function that is captured once for each of its arguments, and replayed when these recur.
 
     The very first call is plain: it loads the libraries, which is not possible in a capture. Capturing
-    computes nothing, so that if it fails nothing has changed, and all goes on with plain calls.
+    computes nothing, so that after a failure nothing has changed, and all further calls are plain.
 
     Parameters
     ----------
     function : callable
-        Its arguments alone say what is done. With which numbers is up to tensors that are changed in place
-        and never replaced, for these are what a replay reads and writes. It gives nothing back.
+        Its arguments determine the computation. Its numbers lie in tensors that are changed in place and
+        never replaced, as a replay reads and writes these. It returns nothing.
     capture : callable, optional
         Such as `CudaCapture`; without it all calls are plain.
     """
@@ -75,7 +75,7 @@ class ReplayedCalls:
 class CudaCapture:
     """Captures what functions launch on a device, as graphs that share their memory for intermediate results.
 
-    Sharing is safe, in whatever order they are replayed, as none reads what another one left there.
+    Sharing is safe, in whatever order they are replayed, as none reads the results of a different one.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class CudaCapture:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, function: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        """Call the function without computing anything, and give back a graph of what it launched.
+        """Call the function without computing anything, and return a graph of the kernels that it launched.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Torch's random numbers from generators of our own.
 
 Torch has one stream of random numbers for a whole process. Trainings in several threads would share it, so
-that none of them could be repeated, and whoever seeds it changes it for all others. Nothing here seeds it.
+that none of them could be repeated, and whoever seeds it changes it for all threads. Nothing here seeds it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def draw_key(generator: torch.Generator | None) -> int:
 
 
 class DrawingFrom(TorchDispatchMode):
-    """While this is open, what the calling thread computes draws from streams that follow from a seed.
+    """While this is open, the calling thread draws from streams that follow from a seed.
 
     It is for code that draws from torch's own stream, such as the constructors of modules. An operator takes
     some microseconds longer in it.
@@ -94,7 +94,7 @@ def _takes_generator(overload: Any) -> bool:
 
 
 def _filled(fill: str) -> Draw:
-    """What makes an empty tensor like another one, and fills it."""
+    """A function that makes an empty tensor like a given one, and fills it."""
 
     def draw(like: Tensor, *, generator: torch.Generator, **kwargs: Any) -> Tensor:
         filled: Tensor = getattr(torch.ops.aten.empty_like(like, **kwargs), fill)(generator=generator)

@@ -1,4 +1,4 @@
-"""Bayes' theorem and what follows from it, in NumPy."""
+"""Bayes' theorem: priors, posteriors and their calibration, in NumPy."""
 
 from .calibration import fit_temperature
 from .posterior import joint_log_prob, log_marginal, log_posterior

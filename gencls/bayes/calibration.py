@@ -11,29 +11,29 @@ from .posterior import log_posterior
 
 __all__ = ["TEMPERATURE", "fit_temperature"]
 
-TEMPERATURES = (1e-2, 1e4)  # between these `fit_temperature` searches
+TEMPERATURES = (1e-2, 1e4)  # the search interval of `fit_temperature`
 TEMPERATURE = real("a number from 1e-100 to 1e100", lambda value: 1e-100 <= as_float(value) <= 1e100)
 
 
 def fit_temperature(joint: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
-    """The temperature at which `log_posterior` has the smallest log-loss.
+    """Return the temperature that minimises the log loss of `log_posterior`.
 
-    The loss is convex in 1 / T, so that its slope has one root. Images whose own class has a prior of 0 are
-    left out: they cost infinitely much at every temperature.
+    The loss is convex in 1 / T, so its derivative has one root. Images whose true class has a prior of 0 are
+    ignored: their loss is infinite at every temperature.
 
     Parameters
     ----------
     joint : ndarray of shape (N, K)
-        log p(x, c) of images that the model was not trained on, nats.
+        log p(x, c) of held-out images, nats.
     codes : ndarray of shape (N,)
-        Their classes, from 0 to K - 1.
+        True classes, from 0 to K - 1.
 
     Returns
     -------
     float
-        From 0.01 to 10,000, the latter where the best is to call all classes equally probable. If the classes
-        of all images are right, the loss falls for ever as T → 0; as nothing shows then how often the model
-        errs, Bayes' theorem is kept: 1.
+        From 0.01 to 10,000; 10,000 if equal probabilities for all classes have the smallest loss. If all
+        images are classified correctly, the loss decreases without bound as T → 0 and the error rate cannot
+        be estimated; the temperature is then 1, that is, Bayes' theorem.
 
     References
     ----------
@@ -41,12 +41,12 @@ def fit_temperature(joint: NDArray[np.float64], codes: NDArray[np.int64]) -> flo
     """
     own = joint[np.arange(len(codes)), codes]
     possible = np.isfinite(own)
-    leads = joint[possible] - own[possible, None]  # of every class over the image's own, nats
+    leads = joint[possible] - own[possible, None]  # of each class over the true class, nats
 
     def slope(log_temperature: float) -> float:
-        """Derivative of the summed loss by 1 / T: the mean lead under the posterior."""
+        """Return the derivative of the summed loss by 1 / T: the expected lead under the posterior."""
         posterior = np.exp(log_posterior(leads, np.exp(log_temperature)))
-        return float((posterior * np.where(posterior > 0, leads, 0)).sum())  # 0 times -inf is no number
+        return float((posterior * np.where(posterior > 0, leads, 0)).sum())  # avoids 0 * -inf
 
     coldest, hottest = np.log(TEMPERATURES)
     if slope(coldest) <= 0:

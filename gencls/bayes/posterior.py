@@ -3,7 +3,7 @@ r"""Bayes' theorem, in log space and float64.
 .. math::
     \log p(c \mid x) = \log p(x \mid c) + \log p(c) - \log \sum_{k} p(x \mid k)\, p(k)
 
-A temperature divides the joint log-probabilities, so that a model that is too sure becomes less so.
+A temperature divides the joint log-probabilities; values above 1 correct an overconfident model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 def joint_log_prob(log_likelihood: Array, prior: Array) -> Array:
-    """log p(x, c) = log p(x | c) + log p(c), in nats.
+    """Return log p(x, c) = log p(x | c) + log p(c), in nats.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def joint_log_prob(log_likelihood: Array, prior: Array) -> Array:
 
 
 def log_marginal(joint: Array) -> Array:
-    """The marginal log p(x), the logarithm of the sum of joint probabilities over the classes, in nats.
+    """Return the marginal log p(x), in nats: the log of the sum of the joint probabilities over classes.
 
     Parameters
     ----------
@@ -51,21 +51,21 @@ def log_marginal(joint: Array) -> Array:
 
 
 def log_posterior(joint: Array, temperature: float = 1.0) -> Array:
-    """Log p(c | x): the joint log-probability at a temperature, less the marginal, in nats.
+    """Return log p(c | x), in nats: the tempered joint log-probability minus its marginal.
 
     Parameters
     ----------
     joint : ndarray of shape (N, K)
         log p(x, c), nats.
     temperature : float, default=1.0
-        Above 0. 1 is Bayes' theorem, a higher one makes the classes more equal; none changes which is the
-        most probable one.
+        Above 0. A value of 1 is Bayes' theorem; higher values make the classes more equally probable. The
+        most probable class does not depend on the temperature.
 
     Returns
     -------
     ndarray of shape (N, K)
     """
     best = joint.max(axis=1, keepdims=True)
-    with np.errstate(over="ignore"):  # what lies too far behind the best class has the probability 0
+    with np.errstate(over="ignore"):  # classes too far behind the best one have probability 0
         tempered = (joint - best) / temperature
     return tempered - log_marginal(tempered)[:, None]

@@ -1,4 +1,4 @@
-"""The prior p(class): given in order, given by class, or the frequencies of the classes."""
+"""The class prior: given in the order of the classes, given by class, or estimated from frequencies."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Array = NDArray[np.float64]
 def class_prior(
     priors: Any, class_count: ArrayLike, classes: ArrayLike, *, name: str = "parameter 'priors'"
 ) -> Array:
-    """The prior p(c).
+    """Return the prior p(c).
 
     Parameters
     ----------
     priors : array-like of shape (K,), mapping or Series, optional
-        Given probabilities: in the order of the sorted classes, or by class, as a dict or a Series of pandas
-        says; None for the classes' frequencies.
+        Probabilities in the order of the sorted classes, or by class, as a dict or a pandas Series. None uses
+        the class frequencies.
     class_count : array-like of shape (K,)
-        Samples, or their total weight, of each class.
+        Number, or total weight, of the samples of each class.
     classes : array-like of shape (K,)
         The sorted classes.
     name : str
-        What errors call them.
+        The name of `priors` in error messages.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def class_prior(
     Raises
     ------
     InvalidParameterError
-        If given priors are not K numbers from 0 that sum to 1, or not those of the classes.
+        If `priors` are not K non-negative numbers that sum to 1, or do not match the classes.
     """
     counts = np.asarray(class_count, dtype=np.float64)
     if priors is None:
@@ -54,18 +54,18 @@ def class_prior(
     if not (prior >= 0).all() or not np.isclose(prior.sum(), 1.0, rtol=0, atol=1e-8):
         raise InvalidParameterError(
             f"{rule} be non-negative and sum to 1, got {shortened(prior.tolist())}, which sums to "
-            f"{prior.sum():g}. Give shares, such as counts divided by their sum."
+            f"{prior.sum():g}. Divide the values by their sum."
         )
     return prior
 
 
 def priors_in_order(priors: Any, classes: NDArray[Any], rule: str = "priors must") -> Any:
-    """Priors in the order of the classes; those that name no classes are left as they are.
+    """Return the priors in the order of the classes; priors without labels are returned unchanged.
 
     Raises
     ------
     InvalidParameterError
-        If they name other classes.
+        If the labels of the priors differ from the classes.
     """
     given = _by_label(priors, rule)
     if given is None:
@@ -79,17 +79,17 @@ def priors_in_order(priors: Any, classes: NDArray[Any], rule: str = "priors must
     if mistakes:
         raise InvalidParameterError(
             f"{rule} name the classes {shortened(list(wanted))}, as a dict or a Series does, but it "
-            f"{' and '.join(mistakes)}. Give a prior for each class, or a list in the order of classes_."
+            f"{' and '.join(mistakes)}. Pass a prior for each class, or a list in the order of classes_."
         )
     return [given[label] for label in wanted]
 
 
 def _by_label(priors: Any, rule: str) -> dict[Any, Any] | None:
-    """The prior of each label, from a mapping or from a Series of pandas; None if there are no labels."""
+    """Return the prior of each label of a mapping or pandas Series; None if there are no labels."""
     if isinstance(priors, Mapping):
         return {_plain(label): share for label, share in priors.items()}
     if hasattr(priors, "squeeze") and getattr(priors, "ndim", 0) == 2 and hasattr(priors, "columns"):
-        priors = priors.squeeze(axis=1)  # a frame of one column
+        priors = priors.squeeze(axis=1)  # a DataFrame with one column
     if not (hasattr(priors, "index") and hasattr(priors, "to_numpy") and hasattr(priors, "items")):
         return None
     labels = [_plain(label) for label in priors.index]
@@ -99,7 +99,7 @@ def _by_label(priors: Any, rule: str) -> dict[Any, Any] | None:
 
 
 def _plain(label: Any) -> Any:
-    """A label as Python's own number or string; counts of a frame have it in a tuple."""
+    """Convert a label to a Python scalar; the counts of a DataFrame have labels in tuples."""
     if isinstance(label, tuple) and len(label) == 1:
         label = label[0]
     return label.item() if isinstance(label, np.generic) else label
@@ -110,7 +110,7 @@ def _is_zero(share: Any) -> bool:
 
 
 def _as_floats(values: Any) -> Array | None:
-    """Real numbers as float64; None if they are none."""
+    """Convert real numbers to float64; return None for any other values."""
     try:
         numbers = np.asarray(values)
         return numbers.astype(np.float64) if numbers.dtype.kind in "biufO" and _are_real(numbers) else None

@@ -131,18 +131,18 @@ class ConditionalPixelCNN(nn.Module):
         return found.expand(len(classes), -1).T
 
     def modulate_classes(self, classes: Tensor) -> Modulations:
-        """What each of these classes does to every image, for `PixelCNN.forward`."""
+        """The effect of each of these classes on every image, for `PixelCNN.forward`."""
         return {site: each.per_class() for site, each in self.conditioner(classes).items()}
 
     def modulate_images(self, labels: Tensor, execution: Execution = PLAINLY) -> Modulations:
-        """What the class does to each image of a batch, for `PixelCNN.forward`; labels are (N,) or (m, N)."""
+        """The effect of the class on each image of a batch, for `PixelCNN.forward`; labels (N,) or (m, N)."""
         rows = self._condition(labels.flatten(), execution.generator)
         if labels.ndim == 1:
             return {site: each.per_image() for site, each in rows.items()}
         return {site: each.per_group(len(labels)) for site, each in rows.items()}
 
     def _condition(self, labels: Tensor, generator: torch.Generator | None) -> Modulations:
-        """The conditioner's answer for labels (N,); in training it draws from the generator, if at all."""
+        """The modulations for labels (N,); in training, it may draw from the generator."""
         drawing = self.training and self.conditioner.is_random and generator is not None
         with DrawingFrom(draw_key(generator)) if drawing else nullcontext():
             modulations: Modulations = self.conditioner(labels)
@@ -196,8 +196,25 @@ class ConditionalPixelCNN(nn.Module):
         """Log q of images under modulations that are arranged already; see `log_prob_modulated`."""
         if n_rows == 0:
             return torch.zeros(1, len(levels), dtype=torch.float64, device=self.device)
+        found = self.pixel_log_prob(levels, modulations, n_rows, execution)
+        return found.sum((-2, -1), dtype=torch.float64)
+
+    def pixel_log_prob(
+        self,
+        levels: Tensor,
+        modulations: Modulations,
+        n_rows: int | None = None,
+        execution: Execution = PLAINLY,
+    ) -> Tensor:
+        """Log q of every pixel given the pixels before it; as in `network_log_prob`, which is its sum.
+
+        Returns
+        -------
+        Tensor of shape (G, N, H, W)
+            Nats.
+        """
         if n_rows is not None:  # no row depends on those below
             levels, modulations = levels[:, :, :n_rows], upper_left(modulations, n_rows)
         images = self.likelihood.scale(levels, self.dtype).to(execution.dtype or self.dtype)
         parameters = self.network(images, modulations, execution).to(self.dtype)
-        return self.likelihood.log_prob(parameters, levels).sum((-2, -1), dtype=torch.float64)
+        return self.likelihood.log_prob(parameters, levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from ._parameters import RULES, STAGE_RULES, TRAINING_RULES
 if TYPE_CHECKING:
     from .classifier import GenerativeBayesClassifier
 
-__all__ = ["BuildingMixin"]
+__all__ = ["BuildingMixin", "parameters_of"]
 
 
 class BuildingMixin(BaseEstimator):
@@ -116,16 +117,17 @@ class BuildingMixin(BaseEstimator):
             for name, value in self._model_params().items()
             if repr(value) != repr(built[name])
         ]
+        return _listed([*found, *self._changed_images()])
+
+    def _changed_images(self) -> Iterator[tuple[str, Any, Any]]:
+        """Parameters of the images that differ from what the codec has learned: names, learned, given."""
         for name, value in self.codec_.settled_.items():
             given = getattr(self, name)
             if given is not None and given != "auto" and not np.array_equal(given, value):
-                found.append((name, value, given))
+                yield name, value, given
         size, wanted = self.codec_.tensor_shape_[1:], self._resolution() or self.codec_.native_size
         if wanted != size:
-            found.append(("resolution", size, wanted))
-        return "; ".join(
-            f"{name} was {shortened(before)} and is {shortened(now)}" for name, before, now in found
-        )
+            yield "resolution", size, wanted
 
     def _model_params(self, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """The parameters of `ConditionalPixelCNN`."""
@@ -166,22 +168,27 @@ class BuildingMixin(BaseEstimator):
             check_weights(self._model_params(size), weights)
         except ModelFileError as mistake:
             raise ConditionerError(
-                f"A network with the conditioner {shortened(self.conditioner)} has weights for images of one "
-                f"size only. {mistake} Fit a new one on images of that size, or use a conditioner that is "
-                "the same in all places."
+                f"A network with the conditioner {shortened(self.conditioner)} has weights for images of "
+                f"one size only. {mistake} Fit a new one on images of that size, or use a conditioner that "
+                "is the same in all places."
             ) from mistake
 
     def _snapshot(self) -> Snapshot:
-        priors = priors_in_order(self.priors, self.classes_)  # a file cannot hold a Series
+        trained = self.net_.averaged_model
+        parameters = self.get_params(deep=False) | {
+            "conditioner": self.conditioner if isinstance(self.conditioner, str) else trained.conditioner,
+            "priors": priors_in_order(self.priors, self.classes_),  # a file cannot hold a Series
+            "stages": None if self.stages is None else [vars(stage) for stage in self.stages],
+        }
         return Snapshot(
-            parameters=self.get_params(deep=False) | {"priors": priors},
-            conditioner=self.net_.averaged_model.conditioner,
+            parameters=parameters,
+            symmetry=list(trained.symmetry.parts),
             codec=self.codec_,
             fitted={name: getattr(self, name) for name in FITTED if hasattr(self, name)}
             | {"class_prior_": self._prior},
             history=self.net_.history,
             n_steps=int(self.net_.averaged_.n_averaged),
-            weights=self.net_.averaged_model.state_dict(),
+            weights=trained.state_dict(),
         )
 
     def _restore(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
@@ -189,12 +196,20 @@ class BuildingMixin(BaseEstimator):
         self._check_parameters()
         self.codec_ = snapshot.codec
         self.__dict__.update(snapshot.fitted)
-        self.n_features_in_ = self.codec_.sample_shape_[0]
+        self._check_agreement(snapshot)
         check_weights(self._model_params(), snapshot.weights)
         self._random_state = check_random_state(self.random_state)
         self._build(snapshot)
         check_scores(self.net_.averaged_model)
         return self
+
+    def _check_agreement(self, snapshot: Snapshot) -> None:
+        """Raise unless the parameters are those of the model and the images of a snapshot."""
+        found = list(self._changed_images())
+        if repr(snapshot.symmetry) != repr(wanted := self._symmetry().parts):
+            found.append(("symmetry", snapshot.symmetry, wanted))
+        if found:
+            raise ModelFileError(f"The model does not fit its parameters: {_listed(found)}.")
 
     def _build(self, snapshot: Snapshot) -> None:
         """Build a net that continues from the weights and the history of a snapshot."""
@@ -210,3 +225,16 @@ class BuildingMixin(BaseEstimator):
         return class_prior(
             self.class_prior_, self.class_count_, self.classes_, name="attribute 'class_prior_'"
         )
+
+
+def parameters_of(snapshot: Snapshot) -> dict[str, Any]:
+    """The parameters of the constructor, of which some may be missing."""
+    stages = [Stage(**each) for each in snapshot.parameters.get("stages", ())]
+    return snapshot.parameters | ({"stages": stages} if stages else {})
+
+
+def _listed(changes: Iterable[tuple[str, Any, Any]]) -> str:
+    """Parameters that have changed, for a message."""
+    return "; ".join(
+        f"{name} was {shortened(before)} and is {shortened(now)}" for name, before, now in changes
+    )

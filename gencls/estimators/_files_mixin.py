@@ -15,7 +15,7 @@ from ..backends.device import resolve_device
 from ..errors import InvalidParameterError
 from ..model_files import read_model, write_model
 from ..model_files.faults import file_at_fault
-from ._building import BuildingMixin
+from ._building import BuildingMixin, parameters_of
 from ._parameters import RULES
 
 if TYPE_CHECKING:
@@ -83,9 +83,11 @@ class FilesMixin(BuildingMixin):
         """Write the fitted classifier into a file from which `load` makes the same one, and no code is run.
 
         The file, in the safetensors format, holds the averaged weights and, as JSON under a checksum, what
-        else was learned and the parameters. Left out are `device`, `net_params`, and parameters that JSON
-        cannot hold, such as a RandomState. A file that is there is replaced once the new one is whole, which
-        takes its mode; a symbolic link stays.
+        else was learned and the parameters. Left out are `device`, `compute`, `net_params` and
+        `checkpoint_dir`, and parameters that JSON cannot hold, such as a RandomState. So are an objective, or
+        an augmentation without an orbit, that have no name in their registry: only training needs them. In a
+        stage, the parameter of the estimator takes the place of an objective that was left out. A file that
+        is there is replaced once the new one is whole, which takes its mode; a symbolic link stays.
 
         Parameters
         ----------
@@ -99,8 +101,10 @@ class FilesMixin(BuildingMixin):
 
         Raises
         ------
-        ConditionerError
-            If the conditioner has no name in the registry.
+        InvalidParameterError
+            If a parameter is wrong, or one that shapes the network differs from that of `fit`.
+        ConditionerError, AugmentationError
+            If the conditioner, or an augmentation with an orbit, has no name in the registry.
         ModelFileError
             If classes, images or weights are such that a file cannot hold them, or no image has a finite
             probability under these weights.
@@ -108,7 +112,7 @@ class FilesMixin(BuildingMixin):
             If the file cannot be written, or one that is there is protected against writing.
         """
         check_is_fitted(self)
-        check_parameters(type(self).__name__, self.get_params(deep=False), RULES)
+        self._check_parameters()
         if changed := self._changed_parameters():
             raise InvalidParameterError(
                 f"The network can only be saved with the parameters that it was built with, but: {changed}. "
@@ -121,8 +125,9 @@ class FilesMixin(BuildingMixin):
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> GenerativeBayesClassifier:
         """Make the classifier again that `save` wrote.
 
-        Its predictions, likelihoods and samples are the same. Training may go on, with averaged weights to
-        begin with, a fresh optimiser and without `net_params`.
+        Its predictions, likelihoods and samples are the same. Training continues from the averaged weights
+        with a fresh optimizer. Parameters that `save` left out are at their defaults, and so is what trained
+        the model by an objective or an augmentation whose package is not installed here.
 
         Parameters
         ----------
@@ -138,14 +143,14 @@ class FilesMixin(BuildingMixin):
         Raises
         ------
         ModelFileError
-            If the file is none that `save` wrote, is damaged, of a newer version of gencls, or claims more
+            If the file is not one that `save` wrote, is damaged, of a newer version of gencls, or claims more
             than is read (see the page on model files).
-        ConditionerError
-            If the package that provides the conditioner is not installed.
+        ConditionerError, AugmentationError
+            If the package that provides the conditioner, or an augmentation with an orbit, is not installed.
         FileNotFoundError
             If there is no file.
         """
         resolve_device(device)
         snapshot = read_model(path, RULES)
         with file_at_fault(path):
-            return cls(**snapshot.parameters, device=device)._restore(snapshot)
+            return cls(**parameters_of(snapshot), device=device)._restore(snapshot)

@@ -12,8 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..augmentations import Augmentation
-from ..augmentations.registry import AUGMENTATIONS
+from ..augmentations import AUGMENTATIONS, Augmentation
 from ..backends.compute import Compute, make_compute
 from ..conditioners import Conditioner, make_conditioner
 from ..errors import InvalidInputError

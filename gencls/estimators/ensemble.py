@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._common.validation import shortened
 from ..errors import InvalidParameterError
+from ..model_files.container import check_path
+from ..model_files.faults import file_at_fault
+from ..model_files.manifest import read_manifest, write_manifest
 from ._bayes_mixin import BayesMixin
+from .classifier import GenerativeBayesClassifier
 
 __all__ = ["MeanJointClassifier"]
 
@@ -104,6 +111,71 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return np.mean([_table(member, X) for member in self.members_], axis=0)
+
+    def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
+        """Write the members and their temperature into a folder from which `load` makes the same ensemble.
+
+        Each member is one file of `GenerativeBayesClassifier.save`; ``ensemble.json`` lists them under a
+        checksum. It is written last: where saving fails, an ensemble that was in the folder stays. Files of
+        members that it lists no longer are then removed.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Made if it is missing.
+        half : bool, default=False
+            Keep the weights in half precision.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a member is not a `GenerativeBayesClassifier`.
+        ModelFileError, ConditionerError, AugmentationError
+            If a member cannot be saved.
+        OSError
+            If the folder or a file cannot be written.
+        """
+        check_is_fitted(self)
+        check_path(folder, "folder")
+        if other := [each for each in self.members_ if type(each) is not GenerativeBayesClassifier]:
+            raise InvalidParameterError(
+                "The parameter 'members' of MeanJointClassifier must have instances of "
+                f"GenerativeBayesClassifier only to be saved, got {shortened(other[0])}. Pickle takes others."
+            )
+        saves = [partial(member.save, half=half) for member in self.members_]
+        write_manifest(Path(folder), saves, float(self.temperature_))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], device: str = "auto") -> MeanJointClassifier:
+        """Make the ensemble again that `save` wrote.
+
+        Parameters
+        ----------
+        folder : str or path-like
+        device : str, default="auto"
+            A torch device, for all members; ``"auto"`` is a GPU where there is one.
+
+        Returns
+        -------
+        MeanJointClassifier
+            Fitted.
+
+        Raises
+        ------
+        ModelFileError
+            If a file is damaged, missing, or not one that `save` wrote.
+        ConditionerError, AugmentationError
+            If a package that a member needs is not installed.
+        FileNotFoundError
+            If the folder has no ``ensemble.json``.
+        """
+        check_path(folder, "folder")
+        manifest = read_manifest(Path(folder))
+        members = [GenerativeBayesClassifier.load(path, device) for path in manifest.paths]
+        with file_at_fault(folder, "ensemble"):
+            ensemble = cls.from_fitted(members)
+        ensemble.temperature_ = manifest.temperature
+        return ensemble
 
     def _decision_table(self, X: ArrayLike) -> Floats:
         return self.predict_joint_log_proba(X)

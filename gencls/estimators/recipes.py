@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._common.validation import shortened
-from ..augmentations import Flip, RandomCrop
+from ..augmentations import Augmentation, Flip, RandomCrop
 from ..conditioners import get_conditioner
 from ..errors import InvalidParameterError
 from ..objectives import Hybrid
@@ -17,32 +17,66 @@ __all__ = ["list_recipes", "parameters_of"]
 
 
 def _paper() -> dict[str, Any]:
-    """The setting of the paper: mild conditioning, maximum likelihood, 250 epochs."""
-    return {"conditioner": "mild", "objective": "likelihood", "max_epochs": 250, "dropout": 0.5}
-
-
-def _photographs() -> dict[str, Any]:
-    """Photographs at 8×8: random crops, likelihood, then the hybrid objective; six views in prediction."""
-    low_rank: Any = get_conditioner("low-rank")
+    """The setting of the paper and its code: mild conditioning, maximum likelihood, no averaged weights."""
     return {
-        "conditioner": low_rank(first_stage=3),
-        "augmentation": [Flip(), RandomCrop(smallest=0.9)],
-        "resolution": 8,
-        "batch_size": 16,
-        "views": "six-crops",
-        "stages": [
-            Stage(16, lr=3e-3),
-            Stage(
-                8,
-                lr=1e-3,
-                objective=Hybrid(weight=1.0, temperature=4.0),
-                augmentation=[Flip(), RandomCrop(smallest=0.8)],
-            ),
-        ],
+        "conditioner": "mild",
+        "objective": "likelihood",
+        "resolution": 32,
+        "max_epochs": 250,
+        "lr": 2e-4,
+        "n_layers": 5,
+        "n_filters": 120,
+        "n_mixtures": 10,
+        "dropout": 0.5,
+        "batch_size": 64,
+        "net_params": {"ema_decay": 0.0},
     }
 
 
-RECIPES: dict[str, Callable[[], dict[str, Any]]] = {"paper": _paper, "photographs": _photographs}
+def _photographs() -> dict[str, Any]:
+    """Photographs at 8×8: likelihood on random crops, then the hybrid objective; predictions of six crops."""
+    return _of_photographs(
+        8,
+        Stage(16, lr=3e-3, augmentation=_cropped(0.9)),
+        Stage(8, lr=1e-3, objective=Hybrid(weight=1.0, temperature=4.0), augmentation=_cropped(0.8)),
+    )
+
+
+def _photographs_24() -> dict[str, Any]:
+    """Photographs at 24×24: a long training at 16×16, whose weights learn the larger images in few epochs."""
+    small, large = Hybrid(weight=1.0, temperature=8.0), Hybrid(weight=1.0, temperature=18.0)
+    return _of_photographs(
+        24,
+        Stage(80, lr=2e-3, resolution=16),
+        Stage(12, lr=7e-4, resolution=16, objective=small, augmentation=_cropped(0.8)),
+        Stage(4, lr=4e-4, resolution=16, objective=Hybrid(weight=0.2, temperature=8.0)),
+        Stage(14, lr=7e-4, objective=large, augmentation=_cropped(0.8)),
+        Stage(2, lr=4e-4, objective=Hybrid(weight=0.2, temperature=18.0)),
+    )
+
+
+def _of_photographs(resolution: int, *stages: Stage) -> dict[str, Any]:
+    """What the recipes of photographs have in common."""
+    low_rank: Any = get_conditioner("low-rank")
+    return {
+        "conditioner": low_rank(first_stage=3),
+        "augmentation": Flip(),
+        "resolution": resolution,
+        "views": "six-crops",
+        "stages": list(stages),
+        "batch_size": 16,
+    }
+
+
+def _cropped(smallest: float) -> list[Augmentation]:
+    return [Flip(), RandomCrop(smallest=smallest)]
+
+
+RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
+    "paper": _paper,
+    "photographs": _photographs,
+    "photographs-24": _photographs_24,
+}
 
 
 def list_recipes() -> list[str]:

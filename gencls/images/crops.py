@@ -1,4 +1,4 @@
-"""Windows of larger images, brought to one size: random ones to train on, settled ones to predict from."""
+"""Crops of larger images, resized to one size: random ones for training, fixed ones for prediction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RULES = {
     "resample": choice(*FILTERS),
     "random_state": seed(),
 }
-POSITIONS = {  # of the windows beside the whole image: row and column
+POSITIONS = {  # of crops: row and column
     "middle": (0.5, 0.5),
     "upper left": (0.0, 0.0),
     "upper right": (0.0, 1.0),
@@ -46,27 +46,28 @@ def crop_at_random(
     resample: str = "bilinear",
     random_state: int | np.random.RandomState | None = None,
 ) -> NDArray[np.uint8]:
-    """Cut a random window out of each image, and bring it to a size.
+    """Cut a random crop out of each image, and resize it.
 
-    A window has the ratio of the sides of its image. Its sides are those of the image times a factor that is
-    uniform from `smallest` to 1, and all positions inside the image are equally likely, also those between
-    two pixels. No pixel is made up: windows do not reach beyond the edges.
+    A crop has the aspect ratio of its image. Its sides are those of the image times a factor that is uniform
+    from `smallest` to 1, and all positions inside the image are equally likely, also fractions of pixels.
+    Crops do not reach beyond the edges, so that nothing is padded. In the estimator,
+    `gencls.augmentations.RandomCrop` does this in every epoch.
 
     Parameters
     ----------
     images : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
         Grey images, or images of C = 1 to 4 channels, best larger than `size`, as photographs usually are.
-        Where the last of three axes has a length of 1 to 4, it may as well be one image (H, W, C), and is
+        If the last of three axes has a length of 1 to 4, the array may also be one image (H, W, C), and is
         refused: give ``[images]`` for one image, ``images[..., None]`` for grey ones.
     size : int or pair of int
         Rows and columns of the result: both sides, or (height, width), at least 1.
     smallest : float, default=0.8
-        The smallest factor, above 0 and at most 1. With 1 each window is the whole image, and the result is
-        what `ReadImages` gives.
+        The smallest factor, above 0 and at most 1. With 1 each crop is the whole image, and the result is
+        that of `ReadImages`.
     resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
-        Pillow's filter, best the one with which the images to predict are read.
+        Pillow's filter, best the one with which test images are read.
     random_state : int, RandomState or None, default=None
-        What the windows are drawn with.
+        Source of the sizes and positions.
 
     Returns
     -------
@@ -75,9 +76,9 @@ def crop_at_random(
     Raises
     ------
     InvalidInputError
-        `images` has another shape or type, or no pixels, or is to be read by `ReadImages` first.
+        `images` has a different shape or type, or no pixels, or must be read by `ReadImages` first.
     InvalidParameterError
-        Another parameter is wrong; all that are wrong are reported.
+        A different parameter is wrong; all wrong ones are reported.
 
     Examples
     --------
@@ -101,26 +102,26 @@ def random_boxes(shape: tuple[int, ...], smallest: float, random_state: np.rando
 
 
 class CropImages(StatelessTransformer):
-    """Cut the same window out of every image, and bring it to a size.
+    """Cut the same crop out of every image, and resize it.
 
     It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. The
-    window has the ratio of the sides of its image, and may begin between two pixels.
+    crop has the aspect ratio of its image, and may begin at a fraction of a pixel.
 
     Parameters
     ----------
     size : int or pair of int, default=32
         Rows and columns of the result: both sides, or (height, width), at least 1.
     factor : float, default=1.0
-        The sides of the window as a part of those of the image, above 0 and at most 1. With 1 it is the whole
-        image, and the result is what `ReadImages` gives.
+        The sides of the crop as a part of those of the image, above 0 and at most 1. With 1 it is the whole
+        image, and the result is that of `ReadImages`.
     row, column : float, default=0.5
-        Where the window is, from 0, at the upper or left edge of the image, to 1, at the lower or right one.
+        Position of the crop, from 0, at the upper or left edge of the image, to 1, at the lower or right one.
     resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
         Pillow's filter for the change of size.
 
     See Also
     --------
-    six_crops : Several of them, to predict from.
+    six_crops : Several of them, for prediction.
 
     Examples
     --------
@@ -146,13 +147,13 @@ class CropImages(StatelessTransformer):
         self.resample = resample
 
     def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
-        """Cut the window out of each image.
+        """Cut the crop out of each image.
 
         Parameters
         ----------
         X : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
-            Grey images, or images of C = 1 to 4 channels. Where the last of three axes has a length of 1 to
-            4, it may as well be one image (H, W, C), and is refused: give ``[X]`` for one image,
+            Grey images, or images of C = 1 to 4 channels. If the last of three axes has a length of 1 to
+            4, the array may also be one image (H, W, C), and is refused: give ``[X]`` for one image,
             ``X[..., None]`` for grey ones.
 
         Returns
@@ -162,9 +163,9 @@ class CropImages(StatelessTransformer):
         Raises
         ------
         InvalidInputError
-            X has another shape or type, or no pixels, or is to be read by `ReadImages` first.
+            X has a different shape or type, or no pixels, or must be read by `ReadImages` first.
         InvalidParameterError
-            A parameter is wrong; all that are wrong are reported.
+            A parameter is wrong; all wrong ones are reported.
         """
         self._check()
         checked = _checked("CropImages", "X", X)
@@ -178,18 +179,19 @@ class CropImages(StatelessTransformer):
 def six_crops(
     size: int | tuple[int, int], *, factor: float = 0.9, resample: str = "bilinear"
 ) -> list[tuple[str, CropImages]]:
-    """The whole image, and the middle and the corners of it: windows whose predictions are averaged.
+    """The whole image, its middle and its corners: crops whose predictions are averaged.
 
-    A classifier that has learned from random windows errs less over the mean of these than on the whole image
-    alone. Krizhevsky, Sutskever and Hinton (2012, section 4.1) take the corners, the middle and their mirror
-    images, which ``flip`` of the classifier does exactly.
+    A classifier that was trained on random crops errs less by the mean over these than by the whole image
+    only. Krizhevsky, Sutskever and Hinton (2012, section 4.1) average over the corners, the middle and their
+    flipped copies; the augmentation `Flip` has the latter in the density itself. In the estimator,
+    ``views="six-crops"`` averages joint log-probabilities over these crops.
 
     Parameters
     ----------
     size : int or pair of int
         Rows and columns of the results: both sides, or (height, width), at least 1.
     factor : float, default=0.9
-        The sides of five of the windows as a part of those of the image, above 0 and at most 1; best the mean
+        The sides of five of the crops as a part of those of the image, above 0 and at most 1; best the mean
         of the factors in training.
     resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
         Pillow's filter for the change of size.
@@ -197,12 +199,12 @@ def six_crops(
     Returns
     -------
     list of (str, CropImages)
-        With names, as scikit-learn's pipelines and ensembles take them.
+        With names, as in scikit-learn's pipelines and ensembles.
 
     Raises
     ------
     InvalidParameterError
-        A parameter is wrong; all that are wrong are reported.
+        A parameter is wrong; all wrong ones are reported.
 
     Examples
     --------
@@ -234,7 +236,7 @@ def boxes_of(
 def _cut(
     images: NDArray[np.uint8], boxes: Iterable[Box], size: int | tuple[int, int], resample: str
 ) -> NDArray[np.uint8]:
-    """A window of each image."""
+    """A crop of each image."""
     grey = images.ndim == 3
     cropped = resize_images(
         images[..., None] if grey else images, both_sides(size), boxes=boxes, resample=resample

@@ -1,4 +1,4 @@
-"""Images, or boxes of them, brought to a size; antialiased."""
+"""Images, or boxes of them, resized with antialiasing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ __all__ = ["FILTERS", "Box", "resize_images"]
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # of Pillow
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
-MOST_BANDS = 4  # of an image of Pillow
 
 
 def resize_images(
@@ -24,45 +23,53 @@ def resize_images(
     boxes: Iterable[Box] | None = None,
     resample: str = "bilinear",
 ) -> NDArray[Any]:
-    """Bring images to a size.
+    """Resize images, or a box of each, with antialiasing; each channel by itself.
 
     Parameters
     ----------
     images : ndarray of shape (N, H, W, C)
-        Finite numbers. Bytes are resized as bytes, other types as float32 and rounded where they are
-        integers.
+        Finite numbers. Bytes are resized as bytes; other types in float32, after each channel of an image is
+        scaled to 0 to 1, and rounded if they are integers.
     size : tuple of int
         Rows and columns.
     boxes : iterable of tuple of float, optional
-        For each image the part that is resized; without it the whole image.
+        The part of each image that is resized; without it the whole image.
     resample : str, default="bilinear"
         One of `FILTERS`.
 
     Returns
     -------
     ndarray of shape (N, rows, columns, C)
-        Of the same dtype, within the range of each image.
+        Of the same dtype. Types other than bytes stay within the range of their image.
     """
     if boxes is None and images.shape[1:3] == tuple(size):
         return images
     resized = np.empty((len(images), *size, images.shape[3]), images.dtype)
     method = Image.Resampling[resample.upper()]
     whole = [(0.0, 0.0, float(images.shape[2]), float(images.shape[1]))] * len(images)
+    is_bytes = images.dtype == np.uint8
+    resize = _resize_plainly if is_bytes else _resize_numbers
+    # Three channels are resized at once. Pillow takes the last of two or four for opacity, and mixes it in.
+    channels: Iterable[Any] = [slice(None)] if is_bytes and images.shape[3] == 3 else range(images.shape[3])
     for image, box, result in zip(images, whole if boxes is None else boxes, resized, strict=True):
-        _resize(image, box, method, result)
+        for channel in channels:
+            result[:, :, channel] = resize(image[:, :, channel], size, method, box)
     return resized
 
 
-def _resize(image: NDArray[Any], box: Box, method: Image.Resampling, result: NDArray[Any]) -> None:
-    """Write one image (H, W, C) into (rows, columns, C)."""
-    size = result.shape[1::-1]
-    if image.dtype == np.uint8 and image.shape[2] <= MOST_BANDS:
-        plain = image[:, :, 0] if image.shape[2] == 1 else image
-        small = Image.fromarray(plain).resize(size, method, box=box)
-        result[...] = np.asarray(small).reshape(result.shape)
-        return
-    for channel in range(image.shape[2]):
-        values = image[:, :, channel]
-        resized = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, method, box=box))
-        resized = resized.clip(values.min(), values.max())
-        result[:, :, channel] = np.rint(resized) if image.dtype.kind in "biu" else resized
+def _resize_plainly(
+    values: NDArray[Any], size: tuple[int, int], method: Image.Resampling, box: Box
+) -> NDArray[Any]:
+    """One channel (H, W), or three of bytes (H, W, 3), as (rows, columns) or (rows, columns, 3)."""
+    return np.asarray(Image.fromarray(values).resize(size[::-1], method, box=box))
+
+
+def _resize_numbers(
+    values: NDArray[Any], size: tuple[int, int], method: Image.Resampling, box: Box
+) -> NDArray[Any]:
+    """One channel (H, W) of numbers on any scale, as (rows, columns)."""
+    low, high = float(values.min()), float(values.max())
+    shares = (values.astype(np.float64) - low) / (high - low or 1.0)
+    small = _resize_plainly(shares.astype(np.float32), size, method, box).astype(np.float64).clip(0, 1)
+    resized = (1 - small) * low + small * high
+    return np.rint(resized) if values.dtype.kind in "biu" else resized

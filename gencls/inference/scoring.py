@@ -1,4 +1,4 @@
-"""The one road to the tables: log p(image | class) and log p(image, class), in batches of bounded memory."""
+"""The tables log p(image | class) and log p(image, class), in batches of bounded memory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Scorer:
         n_rows : int, optional
             Score only the upper rows, in as much less time.
         candidates : ndarray of shape (N, G), optional
-            Classes of each image, from 0 to K - 1, for which whole images are scored.
+            Classes of each image, from 0 to K - 1.
 
         Returns
         -------
@@ -82,7 +82,39 @@ class Scorer:
         with torch.inference_mode(), self.model.weights_resolved():
             if candidates is None:
                 return self._of_all_classes(levels, n_rows)
-            return self._of_candidates(levels, candidates)
+            return self._of_candidates(levels, candidates, n_rows)
+
+    def pixel_log_likelihood(self, levels: Tensor) -> Floats:
+        """Log q(pixel | pixels before it, class) for every class, by the network.
+
+        Parameters
+        ----------
+        levels : Tensor of shape (N, C, H, W)
+
+        Returns
+        -------
+        ndarray of shape (P, N, K, H, W)
+            Nats, float64, for each of the P images in the orbit of an image, in the pixels of that image.
+            The sum over pixels is log q; the logarithm of the mean of q over the orbit is
+            :meth:`log_likelihood`.
+        """
+        model = self.model.eval()
+        n_images, n_classes = batch_shape(model)
+        classes = torch.arange(model.n_classes, device=model.device)
+        with torch.inference_mode(), model.weights_resolved():
+            tables = [self._table(levels, part, n_images) for part in classes.split(n_classes)]
+        return torch.cat(tables, dim=2).double().numpy()
+
+    def _table(self, levels: Tensor, classes: Tensor, n_images: int) -> Tensor:
+        """Log q (P, N, G, H, W) of every pixel of the orbits of images, for some classes."""
+        model, modulations = self.model, self.model.modulate_classes(classes)
+        tables = []
+        for batch in levels.split(n_images):
+            orbit = model.symmetry.orbit(batch.to(model.device))
+            pixels = [model.pixel_log_prob(each, modulations, execution=self.execution) for each in orbit]
+            grouped = [each.expand(len(classes), -1, -1, -1) for each in pixels]
+            tables.append(torch.stack(grouped).transpose(1, 2).cpu())
+        return torch.cat(tables, dim=1)
 
     def _of_all_classes(self, levels: Tensor, n_rows: int | None) -> Floats:
         model = self.model
@@ -99,16 +131,17 @@ class Scorer:
                 rows[:, start : start + n_images] = found[:, : len(batch)].cpu().numpy()
         return np.ascontiguousarray(scores.T)
 
-    def _of_candidates(self, levels: Tensor, candidates: Codes) -> Floats:
+    def _of_candidates(self, levels: Tensor, candidates: Codes, n_rows: int | None) -> Floats:
         model = self.model
-        n_images, n_classes = batch_shape(model, candidates.shape[1])
+        n_images, n_classes = batch_shape(model, candidates.shape[1], n_rows)
         labels = torch.from_numpy(candidates.T)
         scores = np.empty(labels.shape)
         for first in range(0, len(labels), n_classes):
             for start in range(0, len(levels), n_images):
                 part = slice(first, first + n_classes), slice(start, start + n_images)
                 batch = levels[part[1]].to(model.device)
-                found = model.log_prob(batch, labels[part].to(model.device), self.execution)
+                modulations = model.modulate_images(labels[part].to(model.device), self.execution)
+                found = model.log_prob_modulated(batch, modulations, n_rows, self.execution)
                 scores[part] = found.cpu().numpy()
         return np.ascontiguousarray(scores.T)
 

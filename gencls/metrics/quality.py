@@ -1,7 +1,7 @@
-"""Sample quality: how far generated images are from real ones, in the features of a network.
+"""Sample quality: distances between real and generated images in the feature space of a network.
 
-The distances are torchmetrics' own (``pip install "gencls[metrics]"``); its Inception network needs
-torch-fidelity too (``pip install "gencls[inception]"``), which downloads the weights once.
+The distances are computed by torchmetrics (``pip install "gencls[metrics]"``). Its Inception network also
+needs torch-fidelity (``pip install "gencls[inception]"``), which downloads the weights once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sklearn.utils import check_array, check_random_state
 from torch import Tensor, nn
 
 from .._common.validation import bounds, check_parameters, choice, either, shortened, whole
-from .._common.validation import random_state as drawn_with
+from .._common.validation import random_state as random_state_rule
 from ..backends.device import resolve_device
 from ..backends.random_numbers import DrawingFrom
 from ..errors import InvalidInputError, InvalidParameterError, MissingPackageError
@@ -29,7 +29,7 @@ from ..images.layout import as_input_errors, as_numbers, flatten_images
 __all__ = ["frechet_inception_distance", "kernel_inception_distance"]
 
 INCEPTION_FEATURES = (64, 192, 768, 2048)
-KERNEL_SUBSET = 1000  # images, as Bińkowski et al. have it
+KERNEL_SUBSET = 1000  # images, as in Bińkowski et al.
 RULES = {
     "channel_axis": choice(-1, 1),
     "pixel_range": either(choice("auto"), bounds()),
@@ -47,39 +47,40 @@ def frechet_inception_distance(
     batch_size: int = 64,
     device: str = "auto",
 ) -> float:
-    """Fréchet distance between two sets of images, as if their features were normally distributed (FID).
+    """Return the Fréchet inception distance (FID) between two sets of images.
 
-    Numbers compare only where `features`, the real images and the number of images are the same: with few
-    images the distance is too large, and more so with many features.
+    The features of each set are approximated by a normal distribution. Distances are comparable only for the
+    same `features`, the same real images and the same number of images: the distance is biased upwards for
+    small sets, the more so the more features there are.
 
     Parameters
     ----------
     real, generated : array-like of shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, n_features)
-        Images of one shape, grey or in colour; grey ones are repeated in three channels. The numbers of
-        images may differ, and each must be above the number of features.
+        Images of one shape, grey or in colour; grey images are repeated in three channels. The numbers of
+        images may differ; each must exceed the number of features.
     features : {64, 192, 768, 2048} or torch.nn.Module, default=2048
-        The features of an Inception network of this number; 2048 are the usual ones, the paper (Biswas) has
-        192. Or a network of your own, from (N, 3, H, W), uint8, to (N, D).
+        Number of Inception features: 2048 is usual, the paper (Biswas) uses 192. Alternatively, a network
+        that maps uint8 images (N, 3, H, W) to features (N, D).
     channel_axis : {-1, 1}, default=-1
-        Where images have their channels: last, or first after the samples.
+        The channel axis of four-dimensional images: last, or first after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
-        What is black and what is white; ``"auto"`` is (0, 255) for uint8, else the range of `real`.
+        The values of black and white; ``"auto"`` is (0, 255) for uint8, else the range of `real`.
     batch_size : int, default=64
-        Images that pass the network together.
+        Number of images per forward pass of the network.
     device : str, default="auto"
-        Where Inception computes; a network of your own stays where it is.
+        Device of the Inception network; a custom network stays on its device.
 
     Returns
     -------
     float
-        At least 0 (but for rounding); lower is better.
+        At least 0, up to rounding; lower is better.
 
     Raises
     ------
     InvalidInputError
-        If the images do not fit each other or the network, or are too few for the covariance.
+        If the images do not match each other or the network, or are too few for the covariance.
     InvalidParameterError
-        If `features` is something else.
+        If `features` or another parameter is invalid.
     MissingPackageError
         If torchmetrics is not installed, or torch-fidelity for Inception.
 
@@ -108,26 +109,26 @@ def kernel_inception_distance(
     batch_size: int = 64,
     device: str = "auto",
 ) -> tuple[float, float]:
-    """Squared maximum mean discrepancy between the features of two sets of images (KID).
+    """Return the kernel inception distance (KID), a squared maximum mean discrepancy of features.
 
-    Unlike the Fréchet distance it is right on average with few images.
+    Unlike the Fréchet distance, it is unbiased for small sets of images.
 
     Parameters
     ----------
     real, generated, features, channel_axis, pixel_range, batch_size, device
-        As in `frechet_inception_distance`; two images are enough.
+        See `frechet_inception_distance`; two images per set suffice.
     subsets : int, default=100
-        How often a subset of each is drawn.
+        Number of random subsets of each set.
     subset_size : int, optional
-        Images in a subset; without it 1000, or as many as the smaller set has.
+        Number of images per subset. By default, 1000 or the size of the smaller set.
     random_state : int, RandomState instance or None, default=None
-        For the subsets.
+        Random state for drawing the subsets.
 
     Returns
     -------
     mean, standard_deviation : float
-        Over the subsets; lower is better, and values around 0 may be negative. The deviation says how much
-        subsets differ. It is no standard error: subsets overlap.
+        Mean and standard deviation over the subsets. Lower is better, and values around 0 may be negative.
+        The deviation is not a standard error, because subsets overlap.
 
     References
     ----------
@@ -135,7 +136,7 @@ def kernel_inception_distance(
     """
     options = {"subsets": subsets, "random_state": random_state}
     check_parameters(
-        "kernel_inception_distance", options, {"subsets": whole(1), "random_state": drawn_with()}
+        "kernel_inception_distance", options, {"subsets": whole(1), "random_state": random_state_rule()}
     )
     with _torchmetrics():
         from torchmetrics.image.kid import KernelInceptionDistance
@@ -151,13 +152,13 @@ def kernel_inception_distance(
 
 @contextmanager
 def _torchmetrics() -> Iterator[None]:
-    """Say how to install what cannot be imported in here."""
+    """Turn import errors into errors that contain the install command."""
     try:
         yield
     except ImportError as error:
         raise MissingPackageError(
             'Sample quality needs torchmetrics: pip install "gencls[metrics]", or "gencls[inception]" for '
-            f"the features of Inception. Importing it failed: {error}"
+            f"the features of Inception. The import failed: {error}"
         ) from error
 
 
@@ -170,7 +171,7 @@ def _both_features(
     batch_size: int,
     device: str,
 ) -> tuple[Tensor, Tensor]:
-    """The features (N, D) of real and of generated images, in float64 on the CPU."""
+    """Return the features (N, D) of real and generated images, in float64 on the CPU."""
     options = {"channel_axis": channel_axis, "pixel_range": pixel_range, "batch_size": batch_size}
     check_parameters("sample quality", options, RULES)
     images = _to_uint8(real, generated, channel_axis, pixel_range)
@@ -185,7 +186,7 @@ def _to_uint8(
     channel_axis: Literal[-1, 1],
     pixel_range: Literal["auto"] | tuple[float, float],
 ) -> list[NDArray[np.uint8]]:
-    """Both as (N, 3, H, W), with 0 for black and 255 for white."""
+    """Convert both sets to (N, 3, H, W), from 0 (black) to 255 (white)."""
     first, second = (_read(images, name) for name, images in (("real", real), ("generated", generated)))
     _check_alike(first, second, pixel_range)
     flat = [images.reshape(len(images), -1) for images in (first, second)]
@@ -195,29 +196,29 @@ def _to_uint8(
     channels = codec.tensor_shape_[0]
     if channels not in (1, 3):
         raise InvalidInputError(
-            f"Images must be grey or have 3 channels, got {channels}: the shape {first.shape[1:]}. "
-            "Leave out what is no colour, such as opacity."
+            f"Images must be grey or have 3 channels, got {channels}: the shape {first.shape[1:]}. Remove "
+            "other channels, such as alpha."
         )
-    with _named("generated"):  # real images are on their own scale
+    with _named("generated"):  # `real` defines the scale
         return [codec.encode(images, strict=True).repeat(3 // channels, axis=1) for images in flat]
 
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """What is said of X in here is said of this argument."""
+    """Let error messages about X name this argument."""
     try:
         yield
     except InvalidInputError as mistake:
-        raise InvalidInputError(f"{name} does not fit, which is called X here: {mistake}") from mistake
+        raise InvalidInputError(f"{name} is invalid (called X here): {mistake}") from mistake
 
 
 def _read(images: ArrayLike, name: str) -> NDArray[Any]:
-    """Images, or square ones as flat rows, of finite numbers."""
+    """Return an array of finite numbers; flat rows must be square grey images."""
     with _named(name):
         rows, shape = flatten_images(images)
     if len(shape) == 2 and isqrt(shape[1]) ** 2 != shape[1]:
         raise InvalidInputError(
-            f"{name} has flat rows of {shape[1]} features, which make no square grey image. Reshape it to "
+            f"{name} has flat rows of {shape[1]} features, which is not a square number. Reshape it to "
             "(N, H, W) or (N, H, W, C)."
         )
     with as_input_errors():
@@ -234,7 +235,7 @@ def _check_alike(real: NDArray[Any], generated: NDArray[Any], pixel_range: Any) 
     if pixel_range == "auto" and (real.dtype == np.uint8) != (generated.dtype == np.uint8):
         raise InvalidInputError(
             f"real and generated must both be uint8 or neither, got {real.dtype} and {generated.dtype}. "
-            "Convert one of them, or give the pixel_range that they share."
+            "Convert one of them, or pass their common pixel_range."
         )
 
 
@@ -252,7 +253,7 @@ def _inception(features: Any, device: str) -> nn.Module:
 
 
 def _extract(network: nn.Module, images: NDArray[np.uint8], batch_size: int) -> Tensor:
-    """Features (N, D) in float64, computed in evaluation mode."""
+    """Return features (N, D) in float64, computed in evaluation mode."""
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     modes = {module: module.training for module in network.modules()}
     network.eval()
@@ -267,7 +268,7 @@ def _extract(network: nn.Module, images: NDArray[np.uint8], batch_size: int) -> 
         each.shape != (len(batch), found[0].shape[-1]) for each, batch in zip(found, batches, strict=True)
     ):
         raise InvalidInputError(
-            f"The network 'features' must turn images (N, 3, H, W) into features (N, D), got the shape "
+            f"The network 'features' must map images (N, 3, H, W) to features (N, D), got the shape "
             f"{tuple(found[0].shape)} for {len(batches[0])} images."
         )
     return torch.cat(found)
@@ -278,7 +279,7 @@ def _check_covariance(real: Tensor, generated: Tensor) -> None:
     if min(len(real), len(generated)) <= n_features:
         raise InvalidInputError(
             f"The covariance of {n_features} features needs more than {n_features} images, got {len(real)} "
-            f"real and {len(generated)} generated ones. Give more images, take fewer features, or use "
+            f"real and {len(generated)} generated images. Pass more images, use fewer features, or use "
             "kernel_inception_distance."
         )
 
@@ -287,14 +288,14 @@ def _subset_size(wanted: int | None, n_images: int) -> int:
     size = min(KERNEL_SUBSET, n_images) if wanted is None else wanted
     if not whole(2, n_images).accepts(size):
         raise InvalidParameterError(
-            f"The parameter 'subset_size' must be an int from 2 to {n_images}, the images of the smaller "
-            f"set, got {shortened(size)}."
+            f"The parameter 'subset_size' must be an int from 2 to {n_images}, the size of the smaller set, "
+            f"got {shortened(size)}."
         )
     return size
 
 
 def _given(n_features: int) -> nn.Module:
-    """A network for torchmetrics that gets features instead of images, and keeps them."""
+    """Return an identity network, through which torchmetrics accepts features instead of images."""
     network = nn.Identity()
     network.num_features = n_features  # type: ignore[assignment]
     return network

@@ -26,9 +26,9 @@ from .._version import __version__
 from ..errors import InvalidParameterError, ModelFileError
 from .json_values import parse_json
 
-__all__ = ["StrPath", "check_claims", "read_description", "read_model_file", "write_model_file"]
+__all__ = ["StrPath", "check_claims", "check_path", "read_description", "read_model_file", "write_model_file"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEY = "gencls"
 BLANK = "0" * 64
 MARK = rb"{\"sha256\": \""  # how the description begins, as a string in the header
@@ -67,7 +67,7 @@ def write_model_file(path: StrPath, description: dict[str, Any], tensors: dict[s
     OSError
         If the file cannot be written.
     """
-    _check_path(path)
+    check_path(path)
     text = json.dumps({"sha256": BLANK, "format_version": FORMAT_VERSION} | description)
     content = safetensors.torch.save(tensors, {KEY: text})
     start, view = _position_of_checksum(content), memoryview(content)
@@ -141,7 +141,7 @@ def _read(path: StrPath) -> tuple[dict[str, Any], bytes]:
 
 def _open(path: StrPath) -> BinaryIO:
     """Open a regular file; anything else is not even opened, as that can wait for ever."""
-    _check_path(path)
+    check_path(path)
     try:
         _check_regular(path, os.stat(path))
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -158,10 +158,11 @@ def _open(path: StrPath) -> BinaryIO:
     return file
 
 
-def _check_path(path: Any) -> None:
+def check_path(path: Any, name: str = "path") -> None:
+    """Raise unless a path can be one; `name` is that of the parameter."""
     if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
         raise InvalidParameterError(
-            "The parameter 'path' must be a str or path-like, not empty and without null characters, got "
+            f"The parameter {name!r} must be a str or path-like, not empty and without null characters, got "
             f"{shortened(path)}."
         )
 

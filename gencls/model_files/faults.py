@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from .._common.validation import printable
 from .._version import __version__
-from ..errors import ConditionerError, GenclsError, ModelFileError
+from ..errors import GenclsError, ModelFileError, PluginError
 from .container import StrPath
 
 __all__ = ["file_at_fault", "not_to_be_saved"]
@@ -17,15 +17,15 @@ LONGEST_REASON = 2_000  # characters that a message repeats of another
 
 
 @contextmanager
-def file_at_fault(path: StrPath) -> Iterator[None]:
-    """Whatever goes wrong in here is the file's fault, unless a conditioner is not installed."""
+def file_at_fault(path: StrPath, content: str = "model") -> Iterator[None]:
+    """Whatever goes wrong in here is the file's fault, unless a plug-in is not installed."""
     try:
         yield
-    except ConditionerError:
+    except PluginError:
         raise
     except Exception as error:
         raise ModelFileError(
-            f"{printable(os.fsdecode(path))} holds no model that gencls {__version__} can build. "
+            f"{printable(os.fsdecode(path))} holds no {content} that gencls {__version__} can build. "
             f"{_reason(error)}. If it comes from another version of gencls, load it there."
         ) from error
 

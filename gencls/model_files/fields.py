@@ -17,13 +17,26 @@ from ..bayes.calibration import TEMPERATURE
 from ..errors import ModelFileError
 from .json_values import NUMBERS
 
-__all__ = ["CODEC", "CONDITIONER", "DESCRIPTION", "LEARNED", "PARAMETERS", "ROW", "check_fields", "first_of"]
+__all__ = [
+    "CODEC",
+    "DESCRIPTION",
+    "LEARNED",
+    "PARAMETERS",
+    "PLUGIN",
+    "ROW",
+    "STAGE",
+    "check_fields",
+    "first_of",
+]
 
 LARGEST_IMAGE = 2**20  # values, H · W · C
 MOST_CLASSES = 2**16
 LONGEST_NAME = 200  # characters
 LARGEST_BOUND = 1e300  # of a pixel range: sums and multiples of bounds are finite
 LARGEST_COUNT = 2**53  # up to which floats count
+MOST_STAGES = 1_000
+MOST_AUGMENTATIONS = 100
+MOST_SYMMETRIES = 8  # augmentations with an orbit, all of whose combinations are scored
 MOST_MISTAKES = 3  # that one message lists
 
 
@@ -117,12 +130,31 @@ def _are_priors(values: Any) -> bool:
     return numbers.dtype.kind in "iuf" and _is_prior(numbers.astype(np.float64))
 
 
+def _is_resolution(value: Any) -> bool:
+    return type(value) is list and len(value) == 2 and all(type(side) is int and side > 0 for side in value)
+
+
+def _is_settings(value: Any) -> bool:
+    return type(value) is dict and all(name.isidentifier() and len(name) <= LONGEST_NAME for name in value)
+
+
+def _are_mappings(values: Any, most: int) -> bool:
+    return type(values) is list and len(values) <= most and all(type(each) is dict for each in values)
+
+
 def _is_number(value: Any) -> bool:
     return type(value) is float or (type(value) is int and abs(value) <= LARGEST_COUNT)
 
 
 ANYTHING = Rule("anything", lambda value: True)
 MAPPING = Rule("an object", lambda value: type(value) is dict)
+OBJECTIVE = optional(MAPPING)
+AUGMENTATION = optional(
+    Rule(
+        f"an object or a list of up to {MOST_AUGMENTATIONS} objects",
+        lambda value: type(value) is dict or _are_mappings(value, MOST_AUGMENTATIONS),
+    )
+)
 NAME = Rule(f"a string of 1 to {LONGEST_NAME} characters", _is_name)
 NUMBER = Rule("a number", _is_number)
 BOUND = real(f"a number within ±{LARGEST_BOUND:g}", lambda value: abs(value) <= LARGEST_BOUND)
@@ -135,6 +167,17 @@ DESCRIPTION = {
     ),
     "parameters": MAPPING,
     "conditioner": MAPPING,
+    "objective": OBJECTIVE,
+    "augmentation": AUGMENTATION,
+    "stages": optional(
+        Rule(
+            f"a list of 1 to {MOST_STAGES:,} objects",
+            lambda value: bool(value) and _are_mappings(value, MOST_STAGES),
+        )
+    ),
+    "symmetry": Rule(
+        f"a list of up to {MOST_SYMMETRIES} objects", lambda value: _are_mappings(value, MOST_SYMMETRIES)
+    ),
     "codec": MAPPING,
     "fitted": MAPPING,
     "history": Rule(
@@ -144,7 +187,13 @@ DESCRIPTION = {
     "card": MAPPING,
 }
 
-CONDITIONER = {"name": NAME, "given_by_name": flag(), "class": NAME, "parameters": MAPPING}
+PLUGIN = {"name": NAME, "given_by_name": flag(), "class": NAME, "parameters": MAPPING}
+
+STAGE = {
+    "settings": Rule("an object of parameters", _is_settings),
+    "objective": OBJECTIVE,
+    "augmentation": AUGMENTATION,
+}
 
 CODEC = {
     "image_shape": Rule(
@@ -155,6 +204,7 @@ CODEC = {
     "low": BOUND,
     "high": BOUND,
     "n_levels": whole(2, 256),
+    "resolution": optional(Rule("a list of 2 ints of at least 1", _is_resolution)),
     "dtype": choice(*NUMBERS),
 }
 
@@ -174,15 +224,17 @@ LEARNED = {
     "feature_names_in_": Rule("an array of strings", _are_words),
 }
 
-# Of the history; callbacks of users may add columns.
+# Of the history; objectives and callbacks of users may add columns.
 ROW = {
     "epoch": whole(0),
     "train_batch_count": whole(0),
     "dur": NUMBER,
     "train_loss": NUMBER,
     "train_bpd": NUMBER,
+    "train_nll": NUMBER,
     "train_cross_entropy": NUMBER,
     "valid_bpd": NUMBER,
     "valid_accuracy": NUMBER,
     "valid_log_loss": NUMBER,
+    "valid_temperature": TEMPERATURE,
 }

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NUMBERS", "from_json", "parse_json", "to_json"]
+from .._common.validation import shortened
+from ..errors import ModelFileError
+
+__all__ = ["NUMBERS", "from_json", "parse_json", "read_values", "to_json", "write_value"]
 
 NUMBERS = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)))
 NUMBERS += ("float16", "float32", "float64")
@@ -66,6 +70,38 @@ def from_json(value: Any) -> Any:
         case dict():
             raise ValueError("an object has other keys than those of a tuple, a dict or an array")
     return value
+
+
+def write_value(name: str, value: Any) -> Any:
+    """As `to_json`, with an error that names the value.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    try:
+        return to_json(value)
+    except TypeError as error:
+        raise ModelFileError(
+            f"{name} cannot be saved, as {error}. A model file holds numbers, bools, strings, and lists, "
+            "tuples, dicts and arrays of these; pickle takes anything."
+        ) from error
+
+
+def read_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As `from_json`, of several values, with an error that names one.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    restored = {}
+    for name, value in values.items():
+        try:
+            restored[name] = from_json(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ModelFileError(f"{shortened(name)} cannot be read: {error}") from error
+    return restored
 
 
 def parse_json(text: str | bytes) -> Any:

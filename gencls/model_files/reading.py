@@ -10,14 +10,18 @@ import numpy as np
 from torch import Tensor
 
 from .._common.validation import Rule, shortened
-from ..conditioners import Conditioner, get_conditioner, make_conditioner
-from ..errors import ConditionerError, ModelFileError
+from ..augmentations.registry import AUGMENTATIONS
+from ..conditioners import CONDITIONERS
+from ..errors import ModelFileError
 from ..images.codec import ImageCodec
 from .container import StrPath, read_description, read_model_file
 from .faults import file_at_fault
-from .fields import CODEC, CONDITIONER, DESCRIPTION, LEARNED, LONGEST_NAME, PARAMETERS, ROW, check_fields
-from .json_values import from_json
-from .snapshot import NOT_KEPT, Snapshot
+from .fields import CODEC, DESCRIPTION, LEARNED, LONGEST_NAME, PARAMETERS, ROW, check_fields
+from .format_1 import read_format_1
+from .json_values import read_values
+from .plugins import restore_plugin
+from .snapshot import APART, NOT_KEPT, Snapshot
+from .training_settings import restore_training
 
 __all__ = ["read_card", "read_model", "restore"]
 
@@ -26,7 +30,7 @@ def read_model(path: StrPath, rules: Mapping[str, Rule]) -> Snapshot:
     """Read a model file, whose parameters must follow the rules; the weights are left to `check_weights`."""
     description, weights = read_model_file(path)
     with file_at_fault(path):
-        return restore(description, weights, rules)
+        return restore(_current(description), weights, rules)
 
 
 def read_card(path: StrPath) -> dict[str, Any]:
@@ -48,6 +52,7 @@ def read_card(path: StrPath) -> dict[str, Any]:
     """
     description = read_description(path)
     with file_at_fault(path):
+        description = _current(description)
         check_fields("the description", description, DESCRIPTION)
         return dict(description["card"])
 
@@ -59,20 +64,18 @@ def restore(
 
     Raises
     ------
-    ConditionerError
-        If the conditioner is not registered.
+    PluginError
+        If the conditioner, or an augmentation that makes the density symmetric, is not registered.
     ModelFileError
         If a field is missing or wrong, or fields do not fit together. Other errors may be raised, too.
     """
     left_out = () if "sha256" in description else ("sha256", "format_version")
     check_fields("the description", description, DESCRIPTION, left_out)
-    named = description["conditioner"]
-    conditioner = _restore_conditioner(named)
-    parameters = _restore_parameters(description["parameters"], rules)
-    standard = named["given_by_name"] and repr(conditioner) == repr(make_conditioner(named["name"]))
     snapshot = Snapshot(
-        parameters | {"conditioner": named["name"] if standard else conditioner},
-        conditioner,
+        _restore_parameters(description["parameters"], rules)
+        | {"conditioner": restore_plugin(CONDITIONERS, description["conditioner"])}
+        | restore_training(description),
+        [AUGMENTATIONS.make(restore_plugin(AUGMENTATIONS, part)) for part in description["symmetry"]],
         _restore_codec(description["codec"]),
         _restore_fitted(description["fitted"]),
         [_restore_row(row) for row in description["history"]],
@@ -80,46 +83,26 @@ def restore(
         weights,
     )
     _check_fitted(snapshot.fitted, snapshot.codec)
-    _check_settled(snapshot)
+    _check_priors(snapshot.parameters.get("priors"), len(snapshot.fitted["classes_"]))
     return snapshot
 
 
-def _restore_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    restored = {}
-    for name, value in values.items():
-        try:
-            restored[name] = from_json(value)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ModelFileError(f"{shortened(name)} cannot be read: {error}") from error
-    return restored
+def _current(description: dict[str, Any]) -> dict[str, Any]:
+    """A description in the format of today."""
+    return read_format_1(description) if description["format_version"] == 1 else description
 
 
 def _restore_parameters(written: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
     """The parameters, of which some may be missing; more may be those of a subclass."""
-    if not written.keys().isdisjoint(NOT_KEPT):
-        raise ModelFileError(f"A model file must not set {', '.join(NOT_KEPT)}.")
+    if not written.keys().isdisjoint((*NOT_KEPT, *APART)):
+        raise ModelFileError(f"The parameters must not have {', '.join((*NOT_KEPT, *APART))}.")
     if odd := [name for name in written if not (name.isidentifier() and len(name) <= LONGEST_NAME)]:
         raise ModelFileError(f"No parameter has the name {shortened(odd[0])}.")
-    parameters = _restore_values(written)
+    parameters = read_values(written)
     rules = {**rules, **PARAMETERS}
     known = {name: value for name, value in parameters.items() if name in rules}
     check_fields("the parameters", known, rules, left_out=rules)
     return parameters
-
-
-def _restore_conditioner(named: Mapping[str, Any]) -> Conditioner:
-    check_fields("the conditioner", named, CONDITIONER)
-    try:
-        kind = get_conditioner(named["name"])
-    except ConditionerError as error:
-        raise ConditionerError(
-            f"{error} The model was saved with the conditioner {shortened(named['class'])}: install the "
-            "package that provides it, or call register_conditioner before load."
-        ) from error
-    known = kind._get_param_names()
-    if odd := [name for name in named["parameters"] if name not in known]:
-        raise ModelFileError(f"The conditioner {named['name']!r} has no parameter {shortened(odd[0])}.")
-    return kind(**_restore_values(named["parameters"]))
 
 
 def _restore_codec(state: Mapping[str, Any]) -> ImageCodec:
@@ -132,7 +115,8 @@ def _restore_codec(state: Mapping[str, Any]) -> ImageCodec:
             f"No images of {image_shape} have samples of {shortened(sample_shape)} with values from {low:g} "
             f"to {high:g}."
         )
-    codec = ImageCodec(image_shape, state["channel_axis"], (low, high), n_levels)
+    resolution = state["resolution"] and tuple(state["resolution"])
+    codec = ImageCodec(image_shape, state["channel_axis"], (low, high), n_levels, resolution)
     codec.fit(np.array([[low]]), sample_shape)
     codec.dtype_ = np.dtype(state["dtype"])
     _check_decoding(codec)
@@ -153,7 +137,7 @@ def _check_decoding(codec: ImageCodec) -> None:
 
 
 def _restore_fitted(written: Mapping[str, Any]) -> dict[str, Any]:
-    fitted = _restore_values(written)
+    fitted = read_values(written)
     check_fields("what was learned", fitted, LEARNED, left_out=("feature_names_in_",))
     return fitted
 
@@ -161,7 +145,7 @@ def _restore_fitted(written: Mapping[str, Any]) -> dict[str, Any]:
 def _restore_row(written: Mapping[str, Any]) -> dict[str, Any]:
     if "batches" in written:
         raise ModelFileError("A row of the history must not have batches.")
-    row = _restore_values(written)
+    row = read_values(written)
     known = {name: value for name, value in row.items() if name in ROW}
     check_fields("the history", known, ROW, left_out=ROW)
     return row
@@ -170,7 +154,7 @@ def _restore_row(written: Mapping[str, Any]) -> dict[str, Any]:
 def _check_fitted(fitted: Mapping[str, Any], codec: ImageCodec) -> None:
     """Raise unless what was learned fits together."""
     n_classes, n_features = len(fitted["classes_"]), prod(codec.image_shape_)
-    if fitted["n_features_in_"] not in (codec.sample_shape_[0], n_features):  # H · W · C before 0.1.0
+    if fitted["n_features_in_"] != codec.sample_shape_[0]:
         raise ModelFileError(f"n_features_in_ does not fit images of the shape {codec.sample_shape_}.")
     lengths = {
         "class_count_": (len(fitted["class_count_"]), n_classes),
@@ -183,14 +167,7 @@ def _check_fitted(fitted: Mapping[str, Any], codec: ImageCodec) -> None:
         )
 
 
-def _check_settled(snapshot: Snapshot) -> None:
-    """Raise unless the parameters are those from which the codec and the prior came."""
-    for name, value in snapshot.codec.settled_.items():
-        given = snapshot.parameters.get(name)
-        if given is not None and given != "auto" and not np.array_equal(given, value):
-            raise ModelFileError(
-                f"The parameter {name!r} is {shortened(given)}, but the images have {value}."
-            )
-    priors, n_classes = snapshot.parameters.get("priors"), len(snapshot.fitted["classes_"])
+def _check_priors(priors: Any, n_classes: int) -> None:
+    """Raise unless there is one for each class."""
     if priors is not None and len(priors) != n_classes:
         raise ModelFileError(f"{len(priors)} priors do not fit {n_classes} classes.")

@@ -6,17 +6,18 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..conditioners import Conditioner
+from ..augmentations import Augmentation
 from ..images.codec import ImageCodec
 from .fields import LEARNED
 
-__all__ = ["FITTED", "NOT_KEPT", "Snapshot"]
+__all__ = ["APART", "FITTED", "NOT_KEPT", "Snapshot"]
 
 FITTED = tuple(LEARNED)  # what an estimator does not have is left out
 
-# A device and a compiler belong to a machine, and net_params reaches into skorch and torch, which a file must
-# not.
-NOT_KEPT = ("conditioner", "device", "compile", "net_params")
+# Parameters of a machine or of one training. A file must not set them: net_params reaches into skorch and
+# torch, and checkpoint_dir into the file system.
+NOT_KEPT = ("checkpoint_dir", "compute", "device", "net_params")
+APART = ("augmentation", "conditioner", "objective", "stages")  # parameters that have entries of their own
 
 
 class Snapshot(NamedTuple):
@@ -25,9 +26,9 @@ class Snapshot(NamedTuple):
     Attributes
     ----------
     parameters : dict
-        Of the constructor.
-    conditioner : Conditioner
-        With its hyper-parameters.
+        Of the constructor; each of the ``stages`` is a dict.
+    symmetry : list of Augmentation
+        Those over whose orbits the density is a mean.
     codec : ImageCodec
     fitted : dict
         The attributes that `FITTED` names.
@@ -40,7 +41,7 @@ class Snapshot(NamedTuple):
     """
 
     parameters: dict[str, Any]
-    conditioner: Conditioner
+    symmetry: list[Augmentation]
     codec: ImageCodec
     fitted: dict[str, Any]
     history: list[dict[str, Any]]

@@ -14,15 +14,18 @@ from torch import Tensor
 
 from .._common.validation import Rule, shortened
 from .._version import __version__
+from ..augmentations.registry import AUGMENTATIONS
 from ..conditioners import CONDITIONERS
 from ..density.model import ConditionalPixelCNN
 from ..errors import InvalidParameterError, ModelFileError
 from ..images.codec import ImageCodec
 from .container import StrPath, check_claims, write_model_file
 from .faults import not_to_be_saved
-from .json_values import NUMBERS, parse_json, to_json
+from .json_values import NUMBERS, parse_json, to_json, write_value
+from .plugins import describe_plugin
 from .reading import restore
-from .snapshot import NOT_KEPT, Snapshot
+from .snapshot import APART, NOT_KEPT, Snapshot
+from .training_settings import describe_training
 from .weights import check_scores, check_weights
 
 __all__ = ["write_model"]
@@ -64,7 +67,7 @@ def write_model(
 
 
 def _describe(snapshot: Snapshot) -> dict[str, Any]:
-    kept = {name: value for name, value in snapshot.parameters.items() if name not in NOT_KEPT}
+    kept = {name: value for name, value in snapshot.parameters.items() if name not in (*NOT_KEPT, *APART)}
     rows = [{name: value for name, value in row.items() if name != "batches"} for row in snapshot.history]
     return {
         "versions": {
@@ -75,22 +78,13 @@ def _describe(snapshot: Snapshot) -> dict[str, Any]:
             "torch": str(torch.__version__),
         },
         "parameters": _where_possible(kept),
-        "conditioner": _describe_conditioner(snapshot),
+        "conditioner": describe_plugin(CONDITIONERS, snapshot.parameters["conditioner"]),
+        **describe_training(snapshot.parameters),
+        "symmetry": [describe_plugin(AUGMENTATIONS, part) for part in snapshot.symmetry],
         "codec": _describe_codec(snapshot.codec),
-        "fitted": {name: _required(name, value) for name, value in snapshot.fitted.items()},
+        "fitted": {name: write_value(name, value) for name, value in snapshot.fitted.items()},
         "history": [_where_possible(row) for row in rows],
         "n_steps": snapshot.n_steps,
-    }
-
-
-def _describe_conditioner(snapshot: Snapshot) -> dict[str, Any]:
-    given, kind = snapshot.parameters["conditioner"], type(snapshot.conditioner)
-    hyper: dict[str, Any] = snapshot.conditioner.get_params(deep=False)  # type: ignore[operator]
-    return {
-        "name": given if isinstance(given, str) else CONDITIONERS.name_of(kind),
-        "given_by_name": isinstance(given, str),
-        "class": f"{kind.__module__}:{kind.__qualname__}",
-        "parameters": {name: _required(f"conditioner__{name}", value) for name, value in hyper.items()},
     }
 
 
@@ -107,6 +101,7 @@ def _describe_codec(codec: ImageCodec) -> dict[str, Any]:
         "low": codec.low_,
         "high": codec.high_,
         "n_levels": codec.n_levels_,
+        "resolution": None if codec.resolution is None else list(map(int, codec.resolution)),
         "dtype": codec.dtype_.name,
     }
 
@@ -120,16 +115,6 @@ def _where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
         except TypeError:
             continue
     return written
-
-
-def _required(name: str, value: Any) -> Any:
-    try:
-        return to_json(value)
-    except TypeError as error:
-        raise ModelFileError(
-            f"{name} cannot be saved, as {error}. A model file holds numbers, bools, strings, and lists, "
-            "tuples, dicts and arrays of these; pickle takes anything."
-        ) from error
 
 
 def _check_card(card: Mapping[str, Any] | None) -> dict[str, Any]:

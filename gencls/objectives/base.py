@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ class Scores:
     Attributes
     ----------
     log_prob : Tensor of shape (m, N)
-        Log p(image | candidate), nats, float64. The first candidate is the image's own class.
+        Log-probability of each image under each of its candidates, by the network: nats, float64. The first
+        candidate is the image's own class.
     candidates : Tensor of shape (m, N)
         Classes, from 0 to K - 1.
     weights : Tensor of shape (N,)
@@ -49,19 +50,20 @@ class Scores:
         return -(self.log_prob[0] * self.weights).mean() / self.n_dimensions
 
 
-class Objective(BaseEstimator):
+class Objective(BaseEstimator, ABC):
     """What training minimises.
 
     An objective is configured like a scikit-learn estimator: its constructor only stores hyper-parameters, so
     that it can be cloned and searched (``objective__weight``). In each step of training, :meth:`candidates`
     says under which classes the images are scored, :meth:`terms` names what counts, and :meth:`loss` adds it
-    up. Every term is recorded in the history of the training, as ``train_<name>``.
+    up. Every term is recorded in the history of the training, as ``train_<name>``. An objective keeps no
+    state; `gencls.testing.check_objective` checks that and more.
 
     Examples
     --------
     >>> from gencls.objectives import Likelihood
     >>> class Squared(Likelihood):
-    ...     '''Maximum likelihood that dwells on improbable batches.'''
+    ...     '''Maximum likelihood with larger steps for improbable batches.'''
     ...     def loss(self, terms):
     ...         return terms["nll"] ** 2
     """
@@ -81,14 +83,19 @@ class Objective(BaseEstimator):
         Returns
         -------
         Tensor of shape (m, N)
-            The image's own class first. A step takes up to m times as long as with the own class only, which
-            is what this method returns unless it is overridden.
+            Of int64, on the device of `labels`; for each image different classes, its own class first. A step
+            takes up to m times as long as with only the own class, which is what this method returns unless
+            it is overridden.
         """
         return labels[None]
 
     @abstractmethod
     def terms(self, scores: Scores) -> dict[str, Tensor]:
         """What counts, each under a name of its own.
+
+        One of the terms is ``nll``, `Scores.nats_per_dim`: the likelihood is what histories of different
+        objectives have in common. An image of weight 0 has no influence, and a prior of 0 makes no term
+        infinite.
 
         Parameters
         ----------
@@ -97,12 +104,13 @@ class Objective(BaseEstimator):
         Returns
         -------
         dict of str to Tensor of shape ()
+            The same names for every batch; they are identifiers, and neither ``bpd`` nor ``loss``.
         """
         raise NotImplementedError
 
     @abstractmethod
     def loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """What is minimised.
+        """What is minimised: a function of the terms, differentiable in the log-probabilities.
 
         Parameters
         ----------

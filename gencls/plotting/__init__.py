@@ -1,6 +1,6 @@
-"""Displays in the style of scikit-learn, drawn by matplotlib: images by class, and the learning curve.
+"""Displays in the style of scikit-learn, based on matplotlib: images by class, and the learning curve.
 
-A confusion matrix is scikit-learn's own business: see :class:`sklearn.metrics.ConfusionMatrixDisplay`.
+For a confusion matrix, see :class:`sklearn.metrics.ConfusionMatrixDisplay`.
 """
 
 from .sample_grid import SampleGridDisplay

@@ -1,4 +1,4 @@
-"""Where displays draw: axes that a user gives, or those of a new figure."""
+"""Axes for displays: given by the user, or of a new figure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AXES", "axes_or_new"]
 
-AXES = Rule("axes of matplotlib", lambda value: hasattr(value, "imshow"))
+AXES = Rule("a matplotlib Axes", lambda value: hasattr(value, "imshow"))
 
 
 def axes_or_new(owner: str, ax: Axes | None, figsize: tuple[float, float]) -> Axes:
-    """The axes that were given, or those of a new figure; matplotlib is imported only here."""
+    """Return the given axes, or axes of a new figure; matplotlib is imported only here."""
     if ax is not None:
         return ax
     try:

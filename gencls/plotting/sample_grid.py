@@ -1,4 +1,4 @@
-"""Images by class in a grid, drawn by matplotlib."""
+"""A grid of images by class."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ RULES = {
 
 
 class SampleGridDisplay:
-    """Images in a grid, one row for each class.
+    """A grid of images with one row per class.
 
-    Make one with :meth:`from_estimator` or :meth:`from_images`.
+    Use :meth:`from_estimator` or :meth:`from_images` to create a display.
 
     Parameters
     ----------
     rows : sequence of ndarray of shape (n, H, W, C)
-        The images of each row; n may differ from row to row.
+        The images of each row; n may differ between rows.
     labels : sequence
-        What to write beside each row.
+        The label of each row.
     pixel_range : tuple of float
-        The values that are shown as black and as white.
+        The values of black and white.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class SampleGridDisplay:
 
     Notes
     -----
-    One channel is grey, two are grey and opacity, three are red, green and blue, four are these and opacity.
+    The channels are grey, grey and alpha, RGB, or RGBA.
     """
 
     ax_: Axes
@@ -66,18 +66,19 @@ class SampleGridDisplay:
     def from_estimator(
         cls, clf: Any, *, n_per_class: int = 8, random_state: Any = None, ax: Axes | None = None
     ) -> SampleGridDisplay:
-        """Draw images of every class from a fitted classifier.
+        """Plot samples of every class from a fitted classifier.
 
         Parameters
         ----------
         clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
-            Fitted. Of a search, the best estimator draws.
+            A fitted estimator; a search is represented by its best estimator.
         n_per_class : int, default=8
-            Images in a row. All are sampled together, which takes little longer than one.
+            Number of images per row. All images are sampled together, which takes little longer than
+            sampling one.
         random_state : int, RandomState instance or None, default=None
-            Passed on to ``clf.sample``.
+            Passed to ``clf.sample``.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -86,7 +87,7 @@ class SampleGridDisplay:
         Raises
         ------
         InvalidInputError
-            When there is no such classifier in `clf`.
+            If `clf` does not contain such a classifier.
         """
         _check(n_per_class=n_per_class, ax=ax)
         clf = unwrap(clf, "sample")
@@ -116,7 +117,7 @@ class SampleGridDisplay:
         pixel_range: tuple[float, float] | None = None,
         ax: Axes | None = None,
     ) -> SampleGridDisplay:
-        """Draw the first images of every class.
+        """Plot the first images of every class.
 
         Parameters
         ----------
@@ -125,18 +126,18 @@ class SampleGridDisplay:
         y : array-like of shape (n,)
             Labels.
         classes : sequence, default=None
-            The rows in their order; by default the sorted labels of `y`.
+            The classes in the order of the rows. If None, the sorted labels of `y`.
         n_per_class : int, default=8
-            The most images in a row.
+            Maximum number of images per row.
         image_shape : tuple of int, default=None
-            How to fold flat images, in the layout of `channel_axis`; by default they are grey squares.
+            The shape of flat images, with the channels at `channel_axis`. If None, flat images are grey
+            squares.
         channel_axis : int, default=-1
-            The axis of the channels in `X`.
+            The channel axis of `X`.
         pixel_range : tuple of float, default=None
-            The values that are shown as black and as white; by default 0 and 255 for uint8, else the extremes
-            of `X`.
+            The values of black and white. If None, 0 and 255 for uint8, else the extremes of `X`.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -145,7 +146,7 @@ class SampleGridDisplay:
         Raises
         ------
         InvalidInputError
-            When the shapes of `X`, `y` and `image_shape` do not fit, or there is nothing to draw.
+            If the shapes of `X`, `y` and `image_shape` do not match, or there is no image to plot.
         """
         options = {"image_shape": image_shape, "channel_axis": channel_axis, "pixel_range": pixel_range}
         _check(n_per_class=n_per_class, ax=ax, **options)
@@ -154,31 +155,31 @@ class SampleGridDisplay:
         images, labels = _channels_last(pixels, image_shape, channel_axis), np.asarray(as_labels(y))
         if labels.shape != (len(images),):
             raise InvalidInputError(
-                f"y must have one label for each of the {len(images)} images, got shape {labels.shape}."
+                f"y must have a label for each of the {len(images)} images, got the shape {labels.shape}."
             )
         if not images.size:
-            raise InvalidInputError(f"X must hold at least one pixel to draw, got shape {pixels.shape}.")
+            raise InvalidInputError(f"X must have at least one pixel, got the shape {pixels.shape}.")
         names = list(np.unique(labels) if classes is None else classes)
         drawn = [images[labels == name][:n_per_class] for name in names]
         if not any(map(len, drawn)):
             raise InvalidInputError(
-                f"There must be an image to draw, got none of the classes {shortened(names)} for "
+                f"X must have at least one image to plot, got none of the classes {shortened(names)} with "
                 f"n_per_class={n_per_class}."
             )
         return cls(drawn, names, _value_range(pixels) if pixel_range is None else pixel_range).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> SampleGridDisplay:
-        """Draw the grid.
+        """Plot the grid.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         SampleGridDisplay
-            This object.
+            The display itself.
         """
         mosaic = _mosaic(self.rows, self.pixel_range)
         cell = mosaic.shape[0] / len(self.rows)
@@ -187,7 +188,7 @@ class SampleGridDisplay:
         low, high = self.pixel_range
         self.ax_.imshow(mosaic, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         centres = [cell * (row + 0.5) - 0.5 for row in range(len(self.rows))]
-        self.ax_.set_yticks(centres, map(str, self.labels), parse_math=False)  # of names with "$"
+        self.ax_.set_yticks(centres, map(str, self.labels), parse_math=False)  # names may contain "$"
         self.ax_.set(xticks=[], ylabel="Class")
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
@@ -205,7 +206,7 @@ def _is_shape(value: Any) -> bool:
 def _channels_last(
     pixels: NDArray[Any], image_shape: Sequence[int] | None, channel_axis: int
 ) -> NDArray[Any]:
-    """Bring images of any accepted layout to (n, H, W, C)."""
+    """Convert images of any accepted layout to (n, H, W, C)."""
     images = _folded(pixels, image_shape) if pixels.ndim == 2 else pixels
     if images.ndim == 3:
         images = images[..., None]
@@ -214,7 +215,7 @@ def _channels_last(
     if images.ndim != 4 or not 1 <= images.shape[-1] <= 4:
         raise InvalidInputError(
             "X must be flat or have the shape (n, H, W) or (n, H, W, C) with 1 to 4 channels, "
-            f"got shape {pixels.shape} with channel_axis={channel_axis}."
+            f"got the shape {pixels.shape} with channel_axis={channel_axis}."
         )
     return images
 
@@ -236,9 +237,9 @@ def _value_range(pixels: NDArray[Any]) -> tuple[float, float]:
 
 
 def _mosaic(rows: Sequence[NDArray[Any]], pixel_range: tuple[float, float], gap: int = 1) -> NDArray[Any]:
-    """Put the images beside one another: (rows, columns) for grey images, else (rows, columns, 4).
+    """Tile the images to one image: (rows, columns) for grey images, else (rows, columns, 4).
 
-    What is no image is NaN, or transparent. Grey images keep their values, others are scaled to 0..1.
+    Gaps are NaN, or transparent. Grey images keep their values, colour images are scaled to [0, 1].
     """
     tiles = [_tiles(images, pixel_range) for images in rows]
     height, width, channels = tiles[0].shape[1:]
@@ -252,7 +253,7 @@ def _mosaic(rows: Sequence[NDArray[Any]], pixel_range: tuple[float, float], gap:
 
 
 def _tiles(images: NDArray[Any], pixel_range: tuple[float, float]) -> NDArray[Any]:
-    """Grey images as they are, others as red, green, blue and opacity from 0 to 1."""
+    """Return grey images unchanged, and other images as RGBA from 0 to 1."""
     if images.shape[-1] == 1:
         return images.astype(np.float64)
     low, high = pixel_range
@@ -263,7 +264,7 @@ def _tiles(images: NDArray[Any], pixel_range: tuple[float, float]) -> NDArray[An
 
 
 def _figure_size(mosaic: NDArray[Any]) -> tuple[float, float]:
-    """Inches for a mosaic, such that its longer side takes about six."""
+    """Return the figure size in inches, about six for the longer side of the mosaic."""
     height, width = mosaic.shape[:2]
     scale = 6 / max(height, width)
     return max(width * scale, 1.5) + 0.6, max(height * scale, 1.0) + 0.2

@@ -1,4 +1,4 @@
-"""The learning curve, drawn by matplotlib."""
+"""The learning curve."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["TrainingHistoryDisplay"]
 
 
 class TrainingHistoryDisplay:
-    """The learning curve: bits per dimension, and the accuracy where it was measured, over the epochs.
+    """The learning curve: bits per dimension, and validation accuracy if available, over the epochs.
 
-    Make one with :meth:`from_estimator` or :meth:`from_history`.
+    Use :meth:`from_estimator` or :meth:`from_history` to create a display.
 
     Parameters
     ----------
     history : sequence of mapping
-        One for each epoch, with the keys ``epoch`` and ``train_bpd`` and, where there was a validation set,
+        One mapping per epoch, with the keys ``epoch`` and ``train_bpd`` and, with a validation set,
         ``valid_bpd`` and ``valid_accuracy``.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Bits per dimension; lower is better.
+        The axes of bits per dimension; lower is better.
     accuracy_ax_ : matplotlib Axes or None
-        The accuracy on an axis of its own on the right; None where there is none.
+        The twin axes of the accuracy, on the right; None without accuracies.
     figure_ : matplotlib Figure
     """
 
@@ -45,14 +45,15 @@ class TrainingHistoryDisplay:
 
     @classmethod
     def from_estimator(cls, clf: Any, *, ax: Axes | None = None) -> TrainingHistoryDisplay:
-        """Draw the learning curve of a fitted classifier.
+        """Plot the learning curve of a fitted classifier.
 
         Parameters
         ----------
         clf : GenerativeBayesClassifier, or a pipeline or search that ends in one
-            Fitted; its ``history_`` is drawn, of a search that of the best estimator.
+            A fitted estimator, of which ``history_`` is plotted; a search is represented by its best
+            estimator.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -61,7 +62,7 @@ class TrainingHistoryDisplay:
         Raises
         ------
         InvalidInputError
-            When there is no such classifier in `clf`.
+            If `clf` does not contain such a classifier.
         """
         return cls.from_history(unwrap(clf, "history_").history_, ax=ax)
 
@@ -69,14 +70,14 @@ class TrainingHistoryDisplay:
     def from_history(
         cls, history: Iterable[Mapping[str, Any]], *, ax: Axes | None = None
     ) -> TrainingHistoryDisplay:
-        """Draw the learning curve from the records of the epochs.
+        """Plot the learning curve from the records of the epochs.
 
         Parameters
         ----------
-        history : iterable of mapping
-            As in the class's own parameter.
+        history : iterable of mapping or DataFrame
+            One record per epoch, see the parameter of the class.
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
@@ -85,33 +86,33 @@ class TrainingHistoryDisplay:
         Raises
         ------
         InvalidInputError
-            When there is no epoch to draw.
+            If `history` is not a list of records, or is empty.
         """
         check_parameters("TrainingHistoryDisplay", {"ax": ax}, {"ax": optional(AXES)})
         if hasattr(history, "to_dict"):
-            history = history.to_dict("records")  # a frame of pandas
+            history = history.to_dict("records")  # a pandas DataFrame
         records = list(history) if isinstance(history, Iterable) else [history]
         if not all(isinstance(record, Mapping) and "epoch" in record for record in records):
             raise InvalidInputError(
-                "history must be a list of dicts with the key 'epoch', as history_ is, got "
+                "history must be a list of dicts with the key 'epoch', such as history_, got "
                 f"{shortened(history)}."
             )
         if not records:
-            raise InvalidInputError("history must hold at least one epoch, got none.")
+            raise InvalidInputError("history must have at least one epoch, got none.")
         return cls(records).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> TrainingHistoryDisplay:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; a new figure by default.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         TrainingHistoryDisplay
-            This object.
+            The display itself.
         """
         self.ax_ = axes_or_new(type(self).__name__, ax, figsize=(6.4, 4.0))
         self.figure_ = self.ax_.figure
@@ -133,7 +134,7 @@ class TrainingHistoryDisplay:
         return axes
 
     def _draw(self, axes: Axes, key: str, **style: Any) -> None:
-        """Draw one curve over the epochs that recorded it, if any did."""
+        """Plot one curve over the epochs that have the key, if any."""
         points = [(record["epoch"], record[key]) for record in self.history if record.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "", **style)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -33,7 +32,7 @@ __all__ = [
     "WeightAveraging",
 ]
 
-KNOWN = ("train_bpd", "train_nll")  # not repeated as terms of an objective
+REPEATED = ("train_bpd", "train_nll")  # the same figure in other units
 
 # Without these nothing is learned, or nothing recorded; the last two are skorch's own.
 NEEDED_CALLBACKS = ("augmentation", "averaging", "figures", "checkpoint", "train_loss", "epoch_timer")
@@ -91,6 +90,7 @@ class Figures(Callback):
         for name in net.recorded_:
             values = [batch[name] for batch in batches]
             net.history.record(name, float(np.average(values, weights=sizes)))
+        net.n_finished_ = len(net.history)
 
 
 def _scores(net: NeuralNet, plan: Plan, images: LabelledImages) -> dict[str, float]:
@@ -155,7 +155,7 @@ class Progress(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         if not net.plan_.shows_progress:
             return
-        words = _summary(net.history[-1], net.recorded_)
+        words = _summary(net)
         if self.bar_ is not None:
             self.bar_.set_postfix_str(words)
         else:
@@ -170,11 +170,12 @@ class Progress(Callback):
         self.bar_ = None
 
 
-def _summary(row: Any, recorded: Iterable[str]) -> str:
-    """The figures of an epoch in words."""
+def _summary(net: NeuralNet) -> str:
+    """The figures of the last epoch in words."""
+    row = net.history[-1]
     words = f"{row['train_bpd']:.4f} bits/dim"
-    for name in recorded:
-        if name not in KNOWN:
+    for name in net.recorded_:
+        if name not in REPEATED:
             words += f", {name.removeprefix('train_').replace('_', '-')} {row[name]:.3f}"
     if "valid_bpd" in row:
         words += (
@@ -187,5 +188,5 @@ def _summary(row: Any, recorded: Iterable[str]) -> str:
 def _bar(net: NeuralNet) -> tqdm:
     layout = "{desc}{percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
     n_stages = len(net.plan_.stages)
-    name = f"stage {net.plan_.stages.index(net.stage_) + 1} of {n_stages} " if n_stages > 1 else ""
+    name = f"stage {net.stage_number_ + 1} of {n_stages} " if n_stages > 1 else ""
     return tqdm(total=net.stage_.epochs, desc=name, bar_format=layout)

@@ -30,7 +30,7 @@ REMEMBERED = ("misses_", "dynamic_threshold_", "best_epoch_", "best_weights_")  
 
 
 class Checkpoint(Callback):
-    """Mark each epoch as finished, and write a checkpoint after it where the plan wants one."""
+    """Write a checkpoint after each epoch, if the plan has a folder for it."""
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         state, net.resumed_ = net.resumed_, None
@@ -44,7 +44,6 @@ class Checkpoint(Callback):
         net.optimizer_.load_state_dict(state["optimizer"])
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        net.n_finished_ = len(net.history)
         if net.plan_.checkpoint_dir is not None:
             write_checkpoint(net)
 
@@ -57,7 +56,7 @@ def write_checkpoint(net: NeuralNet, *, finished: bool = False) -> None:
     rows = [{key: value for key, value in row.items() if key != "batches"} for row in net.history]
     state = {
         "identity": dict(plan.identity),
-        "stage": plan.stages.index(net.stage_),
+        "stage": net.stage_number_,
         "finished": finished,
         "rows_before": net.rows_before_,
         "stage_begin": net.stage_begin_,

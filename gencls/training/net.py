@@ -75,7 +75,7 @@ class GenerativeNet(NeuralNet):
     generator_: torch.Generator | None = None
     resumed_: dict[str, Any] | None = None
     stop_reason_ = "completed"
-    rows_before_ = stage_begin_ = n_finished_ = 0
+    stage_number_ = rows_before_ = stage_begin_ = n_finished_ = 0
     best_row_: int | None = None
     recorded_: tuple[str, ...] = ()
 
@@ -201,10 +201,8 @@ class GenerativeNet(NeuralNet):
             super().fit_loop(X, y, epochs=epochs, **fit_params)
         except KeyboardInterrupt:
             if self.stop_reason_ == "completed":  # early stopping has set its own
-                whole = self.n_finished_ == len(
-                    self.history
-                )  # then a callback has ended it, as skorch allows
-                self.stop_reason_ = "callback" if whole else "interrupted"
+                # After a whole epoch a callback has ended the training, as skorch allows.
+                self.stop_reason_ = "callback" if self.n_finished_ == len(self.history) else "interrupted"
             if self.stop_reason_ == "interrupted":
                 self._forget_unfinished_epoch()
         except Exception:
@@ -221,7 +219,7 @@ class GenerativeNet(NeuralNet):
     def _run_stages(self, plan: Plan, state: dict[str, Any] | None) -> None:
         first = 0 if state is None else state["stage"]
         for number, stage in enumerate(plan.stages[first:], start=first):
-            resumed = state if number == first else None
+            resumed, self.stage_number_ = state if number == first else None, number
             self._enter(plan, stage, resumed)
             if resumed is not None and resumed["finished"]:
                 continue
@@ -326,7 +324,6 @@ def make_net(
         ("figures", Figures()),
         ("progress", Progress()),
         ("early_stopping", EarlyStopping()),
-        ("checkpoint", Checkpoint()),
     ]
     params: dict[str, Any] = {f"module__{name}": value for name, value in model.items()} | {
         "criterion": nn.Identity,  # the objective of the plan takes its place
@@ -343,5 +340,6 @@ def make_net(
     if not net_params.keys() & {"optimizer", "optimizer__foreach", "optimizer__differentiable"}:
         params["optimizer__fused"] = device.type in ("cpu", "cuda")  # one kernel instead of several a tensor
     params |= dict(net_params)
-    params["callbacks"] = callbacks + list(net_params.get("callbacks") or [])
+    given = list(net_params.get("callbacks") or [])
+    params["callbacks"] = [*callbacks, *given, ("checkpoint", Checkpoint())]
     return GenerativeNet(ConditionalPixelCNN, **params)

@@ -30,7 +30,7 @@ MONITORS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stage:
     """A part of a training, with settings of its own; what it leaves out it takes from the estimator.
 
@@ -65,6 +65,10 @@ class Stage:
     )
     resolution: int | tuple[int, int] | None = field(default=None, kw_only=True)
     batch_size: int | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        settings = [f"{name}={value!r}" for name, value in vars(self).items() if value is not None]
+        return f"Stage({', '.join([repr(self.epochs), *settings[1:]])})"
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def _is_own(path: Path, is_kind: Callable[[int], bool]) -> bool:
 
 
 def _can_be_swapped(above: Path) -> bool:
-    """Whether others may put a folder of theirs in the place of one in here."""
+    """Whether other users can replace a folder in here by their own."""
     found = os.stat(above)
     sticky = bool(found.st_mode & stat.S_ISVTX)
     return not _is_users(found, trusted=(0,)) or (_others_may_write(found) and not sticky)

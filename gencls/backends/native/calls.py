@@ -113,7 +113,7 @@ def _lanes() -> int:
 
 
 def _padded(channels: int) -> int:
-    """What a multiple of the processor's vectors takes."""
+    """Channels, rounded up to a multiple of the processor's vectors."""
     return -(-channels // _lanes()) * _lanes()
 
 
@@ -134,6 +134,6 @@ def _as_c(value: Any) -> Any:
         return c_void_p()
     if isinstance(value, Tensor):
         if value.dtype != torch.float32 or value.device.type != "cpu":  # a kernel would read something else
-            raise TypeError(f"kernels take float32 on the CPU, got {value.dtype} on {value.device}")
+            raise TypeError(f"kernels need float32 on the CPU, got {value.dtype} on {value.device}")
         return c_void_p(value.data_ptr())
     return c_int64(value) if isinstance(value, int) else value

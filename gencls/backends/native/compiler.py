@@ -17,7 +17,7 @@ from typing import IO
 __all__ = ["CHOICES", "Compiler", "CompilerError", "CompilerHangsError", "compilers"]
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
-# Not -ffast-math: what is not finite has to be seen, and other libraries' small numbers are left alone.
+# Not -ffast-math: infinities and NaN must stay, and so must the small numbers of other libraries.
 FLAGS = [
     "-std=c++17",
     "-O3",
@@ -27,13 +27,13 @@ FLAGS = [
     "-shared",
     "-fPIC",
 ]
-# The first that the compiler takes; without OpenMP there is one thread.
+# The first that the compiler accepts; without OpenMP there is one thread.
 CHOICES = (("-march=native", "-fopenmp"), ("-march=native", "-fopenmp-simd"), ())
 NAMES = ("c++", "g++", "clang++")
-PROBE_SECONDS = 10  # that a compiler may take to say what it predefines; it takes a hundredth of one
-COMPILE_SECONDS = 120  # that it may take to compile; it takes five to ten
-LONGEST_REASON = 200  # characters of what a compiler says
-MOST_READ = 2**20  # bytes of that
+PROBE_SECONDS = 10  # limit for the names that a compiler predefines; a hundredth of one is usual
+COMPILE_SECONDS = 120  # limit for compiling; five to ten are usual
+LONGEST_REASON = 200  # characters of a message of the compiler
+MOST_READ = 2**20  # bytes of its output
 COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 
 
@@ -42,7 +42,7 @@ class CompilerError(RuntimeError):
 
 
 class CompilerHangsError(CompilerError):
-    """The compiler takes too long."""
+    """The compiler does not end in time."""
 
 
 class Compiler:
@@ -59,14 +59,14 @@ class Compiler:
 
     @property
     def fingerprint(self) -> str:
-        """Another one for another command, source or program behind the command."""
+        """Changes with the command, the source and the program behind the command."""
         program = os.stat(self.command[0])
         return _digest(
             SOURCE.read_bytes(), repr((self.command, program.st_mtime_ns, program.st_size)).encode()
         )
 
     def key(self, options: tuple[str, ...]) -> str:
-        """Another one for another source, command, version of the compiler or kind of processor."""
+        """Changes with the source, the command, the version of the compiler and the kind of processor."""
         # With -march=native they name every extension that this processor has.
         predefined = self._run([*options, "-dM", "-E", "-x", "c++", os.devnull], PROBE_SECONDS)
         return _digest(SOURCE.read_bytes(), predefined, repr((self.command, options)).encode())

@@ -220,10 +220,10 @@ class _Activate(torch.autograd.Function):
         n_images, height, width, channels = hidden.shape
         factor = 2**N_BITS / (2**N_BITS - n_dropped)
         ctx.sizes = n_images, height * width, channels, n_different
-        ctx.dropout = c_uint32(n_dropped), c_float(factor), c_uint32(key)
+        ctx.dropping = c_uint32(n_dropped), c_float(factor), c_uint32(key)
         out = hidden.new_empty(n_images, height, width, 2 * channels)
         operands = *scale_and_shift(scale, shift, channels), *operand(added, 0.0, channels)
-        call("activate", hidden, *operands, out, *ctx.sizes, *ctx.dropout)
+        call("activate", hidden, *operands, out, *ctx.sizes, *ctx.dropping)
         return out
 
     @staticmethod
@@ -236,7 +236,7 @@ class _Activate(torch.autograd.Function):
         channels = hidden.shape[-1]
         operands = *scale_and_shift(scale, shift, channels), *operand(added, 0.0, channels)
         gradients = gradient.contiguous(), of_sum, of_hidden, of_scale, of_shift
-        call("activate_gradient", hidden, *operands, *gradients, *ctx.sizes, *ctx.dropout)
+        call("activate_gradient", hidden, *operands, *gradients, *ctx.sizes, *ctx.dropping)
         return of_hidden, of_scale, of_shift, None if added is None else of_sum, None, None, None
 
 

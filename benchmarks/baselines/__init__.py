@@ -1,0 +1,1 @@
+"""What gencls is compared with."""

@@ -1,0 +1,1 @@
+"""Plug-ins for gencls: a conditioner, an objective and an augmentation."""
