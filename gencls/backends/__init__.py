@@ -1,1 +1,1 @@
-"""What depends on the machine: devices, compilers, our kernels, CUDA graphs, random numbers."""
+"""Machine-dependent code: devices, compilers, native kernels, CUDA graphs, random numbers."""
