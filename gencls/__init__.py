@@ -1,7 +1,15 @@
 """gencls: generative image classification with class-conditional PixelCNN++ and Bayes' theorem."""
 
 from ._version import __version__ as __version__
-from .augmentations import Flip, RandomCrop, Shift
+from .augmentations import (
+    Augmentation,
+    Flip,
+    RandomCrop,
+    Shift,
+    get_augmentation,
+    list_augmentations,
+    register_augmentation,
+)
 from .backends.compute import Compute
 from .conditioners import (
     Conditioner,
@@ -52,11 +60,19 @@ from .estimators import (
 from .images.codec import ImageCodec
 from .images.reading import ReadImages
 from .metrics.probabilities import bits_per_dim, expected_calibration_error, neg_bits_per_dim_scorer
-from .objectives import Hybrid, Likelihood
+from .objectives import (
+    Hybrid,
+    Likelihood,
+    Objective,
+    get_objective,
+    list_objectives,
+    register_objective,
+)
 from .training.plan import Stage
 
 __all__ = [
     "AmbiguousShapeWarning",
+    "Augmentation",
     "AugmentationContractError",
     "AugmentationError",
     "CompilationWarning",
@@ -82,6 +98,7 @@ __all__ = [
     "Modulation",
     "NarrowRangeWarning",
     "NonFiniteLossError",
+    "Objective",
     "ObjectiveContractError",
     "ObjectiveError",
     "PixelClippingWarning",
@@ -99,13 +116,19 @@ __all__ = [
     "TrainingInterruptedWarning",
     "bits_per_dim",
     "expected_calibration_error",
+    "get_augmentation",
     "get_conditioner",
+    "get_objective",
+    "list_augmentations",
     "list_conditioners",
+    "list_objectives",
     "list_pretrained",
     "list_recipes",
     "load_pretrained",
     "model_card",
     "neg_bits_per_dim_scorer",
     "per_site",
+    "register_augmentation",
     "register_conditioner",
+    "register_objective",
 ]

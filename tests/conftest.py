@@ -14,7 +14,7 @@ from gencls.objectives import OBJECTIVES
 from gencls.training import GenerativeNet
 
 EXTRAS = all(find_spec(package) for package in ("matplotlib", "torchmetrics"))
-collect_ignore = [] if EXTRAS else ["test_baselines.py", "test_benchmarks.py", "test_stages.py"]
+collect_ignore = [] if EXTRAS else ["test_baselines.py", "test_benchmarks.py", "test_benchmark_stages.py"]
 
 settings.register_profile("gencls", derandomize=True, max_examples=50, deadline=None)
 settings.load_profile("gencls")

@@ -135,6 +135,19 @@ def test_predict_reads_grey_images_of_few_levels(run, tmp_path):
     assert_predicts(run("predict", "digits", *paths), paths, load_pretrained("digits"), X[:5])
 
 
+def test_a_model_that_reduces_images(run, colours, tmp_path):
+    X = np.random.RandomState(0).randint(256, size=(6, 8, 12, 3)).astype(np.uint8)
+    clf = GenerativeBayesClassifier(
+        n_filters=2, n_mixtures=1, max_epochs=1, resolution=(2, 3), random_state=0
+    )
+    clf.fit(X, [0, 1] * 3).save(tmp_path / "model")
+    paths = [tmp_path / f"{i}.png" for i in range(len(X))]
+    for path, image in zip(paths, X, strict=True):
+        Image.fromarray(image).save(path)
+    assert "images: (8, 12, 3) reduced to (2, 3), 256 levels" in run("info", tmp_path / "model")
+    assert_predicts(run("predict", tmp_path / "model", *paths), paths, clf, X)
+
+
 def test_predict_expands_patterns(run, colours, tmp_path):
     for name in ("10.png", "2.png", "3.txt"):
         (tmp_path / name).write_bytes((colours / "red.png").read_bytes())

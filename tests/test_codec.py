@@ -20,6 +20,7 @@ from gencls import (
     PixelClippingWarning,
     PixelScaleWarning,
 )
+from gencls.images.resizing import resize_images
 
 N = 7
 LEVELS = [2, 3, 16, 17, 100, 255, 256]
@@ -38,10 +39,6 @@ LAYOUTS = {
     "3 channels first": ((3, 2, 5), 1, (3, 2, 5)),
     "4 channels first": ((4, 1, 3), 1, (4, 1, 3)),
 }
-
-
-def whole(message):
-    return f"^{re.escape(message)}$"
 
 
 def flatten(images):
@@ -382,17 +379,17 @@ def clipping(codec, values):
 def test_values_outside_the_range_are_clipped_with_one_warning_that_counts(dtype):
     codec = fit(np.array([[0, 16]] * 3, dtype=dtype))
     message, levels = clipping(codec, np.array([[-1, 3], [17, 99], [0, 16]], dtype=dtype))
-    assert message == (
-        "3 of 6 values of X lie outside the range from 0 to 16 that was fitted, and were clipped to it. Give "
-        "pixel_range to fit a wider one."
-    )
+    assert message.startswith("3 of 6 values")
+    assert "from 0 to 16" in message
+    assert "pixel_range" in message
     np.testing.assert_array_equal(levels[:, 0, 0], [[0, 3], [16, 16], [0, 16]])
 
 
 def test_values_other_than_a_constant_are_counted():
     codec = fit(np.full((3, 2), 5.0))
     message, levels = clipping(codec, np.array([[5.0, 6.0], [4.0, 5.0]]))
-    assert message.startswith("2 of 4 values of X lie outside the range from 5 to 5 that was fitted")
+    assert message.startswith("2 of 4 values")
+    assert "from 5 to 5" in message
     assert (levels == 0).all()
 
 
@@ -630,70 +627,148 @@ def test_ranges_that_the_dtype_cannot_hold(dtype, pixel_range):
         fit(np.zeros((2, 4), dtype=dtype), pixel_range=pixel_range)
 
 
+# Resolution
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((6, 8), -1), ((6, 8, 3), -1), ((3, 6, 8), 1), ((48,), -1)], ids=str
+)
+def test_larger_images_are_reduced_to_the_resolution(shape, axis):
+    flat_shape = {"image_shape": (6, 8)} if len(shape) == 1 else {}
+    images = np.random.RandomState(0).randint(256, size=(N, *shape)).astype(np.uint8)
+    codec = fit(images, channel_axis=axis, resolution=(3, 4), **flat_shape)
+    channels = 3 if len(shape) == 3 else 1
+    drawn = {-1: (3, 4, channels), 1: (channels, 3, 4)}[axis] if len(shape) == 3 else (3, 4)
+    assert codec.native_size == (6, 8)
+    assert codec.tensor_shape_ == (channels, 3, 4)
+    assert codec.image_shape_ == (shape if len(shape) > 1 else (6, 8))
+    assert codec.drawn_shape_ == drawn
+    levels = codec.encode(flatten(images))
+    assert levels.shape == (N, channels, 3, 4)
+    expected = resize_images(codec.to_images(flatten(images)), (3, 4))
+    np.testing.assert_array_equal(np.moveaxis(levels, 1, -1), expected)
+    decoded = codec.decode(levels)
+    assert decoded.dtype == images.dtype
+    assert decoded.shape == (N, *(drawn if len(shape) > 1 else (12,)))
+    again = fit(decoded, channel_axis=axis, **({"image_shape": drawn} if len(shape) == 1 else {}))
+    np.testing.assert_array_equal(again.encode(flatten(decoded)), levels)
+
+
+def test_at_the_resolution_of_the_images_nothing_is_changed():
+    images = np.random.RandomState(0).randint(256, size=(N, 4, 5)).astype(np.uint8)
+    codec = fit(images, resolution=(4, 5))
+    np.testing.assert_array_equal(codec.encode(flatten(images)), images[:, None])
+    assert codec.drawn_shape_ == codec.image_shape_ == (4, 5)
+
+
+def test_reduced_images_keep_their_mean_and_their_range():
+    images = np.random.RandomState(0).uniform(-1, 1, size=(20, 16, 16))
+    codec = fit(images, pixel_range=(-1, 1), resolution=(4, 4))
+    decoded = codec.decode(codec.encode(flatten(images)))
+    assert decoded.dtype == np.float64
+    np.testing.assert_allclose(decoded.mean((1, 2)), images.mean((1, 2)), atol=0.1)
+    assert np.abs(decoded).max() < np.abs(images).max()  # antialiased, not picked
+
+
+def test_a_codec_at_a_different_resolution_has_the_same_range_and_leaves_the_first_alone():
+    images = np.random.RandomState(0).uniform(size=(N, 8, 6, 3)).astype(np.float32)
+    codec = fit(images, resolution=(4, 3))
+    other = codec.at((2, 5))
+    assert other.tensor_shape_ == (3, 2, 5)
+    assert other.drawn_shape_ == (2, 5, 3)
+    assert (other.low_, other.high_, other.n_levels_) == (codec.low_, codec.high_, codec.n_levels_)
+    assert codec.tensor_shape_ == (3, 4, 3)
+    assert other.encode(flatten(images)).shape == (N, 3, 2, 5)
+    native = codec.at((8, 6))
+    assert native.resolution is None
+    np.testing.assert_array_equal(native.encode(flatten(images)), fit(images).encode(flatten(images)))
+    np.testing.assert_array_equal(other.at((4, 3)).encode(flatten(images)), codec.encode(flatten(images)))
+
+
+@pytest.mark.parametrize("resolution", [(5, 6), (4, 7), (100, 100)], ids=str)
+def test_smaller_images_are_refused(resolution):
+    images = np.zeros((N, 4, 6), dtype=np.uint8)
+    for call in (lambda: fit(images, resolution=resolution), lambda: fit(images).at(resolution)):
+        with pytest.raises(InvalidInputError, match=rf"4 rows and 6 columns.*{re.escape(str(resolution))}"):
+            call()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rows_fold_to_images_with_channels_last(layout):
+    shape, axis, (channels, height, width) = LAYOUTS[layout]
+    images = np.random.RandomState(0).randint(256, size=(N, *shape)).astype(np.uint8)
+    codec = fit(images, channel_axis=axis)
+    folded = codec.to_images(flatten(images))
+    assert folded.shape == (N, height, width, channels)
+    assert folded.dtype == images.dtype
+    levels = codec.encode(flatten(images))
+    np.testing.assert_array_equal(np.moveaxis(folded, -1, 1), levels)
+    found = codec.encode_images(folded)
+    assert found.dtype == np.uint8
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, levels)
+
+
+def test_folded_images_of_any_size_are_encoded_at_the_resolution():
+    """Crops have sizes of their own; they are brought to that of the levels, and clipped in silence."""
+    codec = fit(np.array([[0.0, 16.0]] * 3), image_shape=(1, 2))
+    crops = np.random.RandomState(0).uniform(-4, 20, size=(N, 3, 8, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        levels = codec.encode_images(crops)
+    assert levels.shape == (N, 1, 1, 2)
+    expected = np.rint(resize_images(crops, (1, 2)).clip(0, 16))
+    np.testing.assert_array_equal(np.moveaxis(levels, 1, -1), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((6, 8), -1), ((6, 8, 3), -1), ((3, 6, 8), 1), ((48,), -1)], ids=str
+)
+def test_a_resized_codec_is_one_of_images_of_that_size(shape, axis):
+    flat_shape = {"image_shape": (6, 8)} if len(shape) == 1 else {}
+    images = np.random.RandomState(0).randint(256, size=(N, *shape)).astype(np.uint8)
+    codec = fit(images, channel_axis=axis, resolution=(3, 4), **flat_shape)
+    other = codec.resized(5, 7)
+    assert other.resolution is None
+    assert other.native_size == (5, 7)
+    assert other.drawn_shape_ == other.image_shape_
+    assert codec.native_size == (6, 8)
+    levels = np.random.RandomState(1).randint(256, size=(N, *other.tensor_shape_)).astype(np.uint8)
+    np.testing.assert_array_equal(other.encode(flatten(other.decode(levels))), levels)
+
+
 # Errors
 
 
 @pytest.mark.parametrize(
-    ("shape", "parameters", "message"),
+    ("shape", "parameters", "words"),
     [
-        (
-            (2, 3),
-            {"image_shape": (3, 2)},
-            "X has images of shape (2, 3), but image_shape=(3, 2). Leave image_shape out, or reshape X.",
-        ),
-        (
-            (8,),
-            {"image_shape": (3, 3)},
-            "X has 8 features, but image_shape=(3, 3) needs 9. Give the image_shape that the rows of X have.",
-        ),
-        (
-            (12,),
-            {"image_shape": (2, 2, 2)},
-            "X has 12 features, but image_shape=(2, 2, 2) needs 8. Give the image_shape that the rows of X "
-            "have.",
-        ),
-        (
-            (3, 4, 5),
-            {},
-            "Images must have 1 to 4 channels, got 5 in images of shape (3, 4, 5) with channel_axis=-1. Use "
-            "channel_axis=1 if the channels come first.",
-        ),
-        (
-            (6, 4, 3),
-            {"channel_axis": 1},
-            "Images must have 1 to 4 channels, got 6 in images of shape (6, 4, 3) with channel_axis=1. Use "
-            "channel_axis=-1 if the channels come last.",
-        ),
-        (
-            (30,),
-            {"image_shape": (2, 3, 5)},
-            "Images must have 1 to 4 channels, got 5 in images of shape (2, 3, 5) with channel_axis=-1. Use "
-            "channel_axis=1 if the channels come first.",
-        ),
+        ((2, 3), {"image_shape": (3, 2)}, ("(2, 3)", "image_shape=(3, 2)")),
+        ((8,), {"image_shape": (3, 3)}, ("8 features", "image_shape=(3, 3)", "9")),
+        ((12,), {"image_shape": (2, 2, 2)}, ("12 features", "image_shape=(2, 2, 2)", "8")),
+        ((3, 4, 5), {}, ("got 5", "(3, 4, 5)", "channel_axis=1")),
+        ((6, 4, 3), {"channel_axis": 1}, ("got 6", "(6, 4, 3)", "channel_axis=-1")),
+        ((30,), {"image_shape": (2, 3, 5)}, ("got 5", "(2, 3, 5)", "channel_axis=1")),
     ],
 )
-def test_shapes_that_do_not_fit(shape, parameters, message):
-    with pytest.raises(InvalidInputError, match=whole(message)):
+def test_shapes_that_do_not_fit(shape, parameters, words):
+    with pytest.raises(InvalidInputError) as caught:
         fit(np.zeros((N, *shape)), **parameters)
+    assert all(each in str(caught.value) for each in words), caught.value
 
 
 @pytest.mark.parametrize(
     ("pixel_range", "shown"), [((0, 10), "(0, 10)"), ((1, 20), "(1, 20)"), ((2.5, 2.75), "(2.5, 2.75)")]
 )
 def test_training_images_outside_a_given_range(pixel_range, shown):
-    message = (
-        f"X has values from 0 to 16, outside pixel_range={shown}. "
-        "Give the range that the images have, or 'auto'."
-    )
-    with pytest.raises(InvalidInputError, match=whole(message)):
+    with pytest.raises(InvalidInputError, match=f"from 0 to 16.*pixel_range={re.escape(shown)}"):
         fit(np.array([[0, 16]]), pixel_range=pixel_range)
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2)], ids=str)
-def test_images_of_another_shape_than_in_fit(shape):
+def test_images_of_a_different_shape_than_in_fit(shape):
     codec = fit(np.zeros((N, 2, 3)))
-    message = f"X must have images of shape (2, 3) as in fit, or flat rows of 6 features, got {shape}."
-    with pytest.raises(InvalidInputError, match=whole(message)):
+    with pytest.raises(InvalidInputError, match=rf"\(2, 3\).* 6 features.*{re.escape(str(shape))}"):
         codec.check_shape((5, *shape))
 
 

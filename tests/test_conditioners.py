@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -74,7 +75,7 @@ def test_a_class_is_registered_and_found():
 
 
 def test_a_taken_name_is_an_error():
-    with pytest.raises(ConditionerError, match=r"'mild' .* cannot be registered"):
+    with pytest.raises(ConditionerError, match="'mild'"):
         register_conditioner("mild", Late)
     register_conditioner("mild", Late, replace=True)
     assert get_conditioner("mild") is Late
@@ -92,19 +93,19 @@ def test_instances_are_new_and_not_built(given):
 
 
 def test_a_conditioner_is_configured_like_an_estimator():
-    conditioner = Late(first_stage=4)
+    conditioner: Any = Late(first_stage=4)
     assert conditioner.get_params() == {"first_stage": 4}
     assert clone(conditioner).first_stage == 4
     assert conditioner.set_params(first_stage=3).first_stage == 3
     assert repr(Late(3)) == "Late(first_stage=3)"
-    with pytest.raises(ValueError, match="Invalid parameter 'rank'"):
+    with pytest.raises(ValueError, match="'rank'"):
         conditioner.set_params(rank=3)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_built_in_ones_can_be_cloned_before_and_after_building(name):
-    conditioner = get_conditioner(name)()
-    built = make_model(conditioner=conditioner).conditioner
+    conditioner: Any = get_conditioner(name)()
+    built: Any = make_model(conditioner=conditioner).conditioner
     assert clone(conditioner).get_params() == clone(built).get_params() == conditioner.get_params()
     assert not list(clone(built).parameters())
 
@@ -149,7 +150,8 @@ def test_per_site_has_a_module_for_each_site_in_their_order():
 
 
 def test_per_site_takes_any_iterable():
-    assert len(per_site((site for site in SITES if site.block), lambda site: nn.Identity()).items()) == 2
+    modules = per_site((site for site in SITES if site.block), lambda site: nn.Identity())
+    assert len(list(modules.items())) == 2
 
 
 # Modulation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from copy import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_it_does_not_depend_on_what_else_is_predicted(margin, budget, monkeypatc
 
 def rows_scored(model, levels, margin):
     """Image and class pairs of each pass, by the rows that it has."""
-    pairs = {}
+    pairs: dict[int, list[int]] = {}
     hook = model.network.head.register_forward_hook(
         lambda _, inputs, out: pairs.setdefault(out.shape[-2], []).append(out.shape[:2].numel())
     )
@@ -137,7 +138,14 @@ def images(n=60):
 
 
 def quick(**parameters):
-    small = {"n_filters": 4, "n_mixtures": 2, "max_epochs": 3, "lr": 0.01, "random_state": 0, "device": "cpu"}
+    small: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 2,
+        "max_epochs": 3,
+        "lr": 0.01,
+        "random_state": 0,
+        "device": "cpu",
+    }
     return GenerativeBayesClassifier(**(small | parameters))
 
 

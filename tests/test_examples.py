@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -61,6 +62,17 @@ def test_cpen455_is_learned_by_a_recipe(small_cpen455, capsys):
     assert set(figures) == {"accuracy", "log-loss", "bits/dim"}
     assert all(np.isfinite(value) for value in figures.values())
     assert f"accuracy {figures['accuracy']:.3f}" in capsys.readouterr().out
+
+
+def test_the_best_recipe_combines_seeds(small_cpen455):
+    stages = [
+        Stage(1, resolution=4),
+        *(replace(stage, epochs=1) for stage in load_example("best_recipe").STAGES[3:]),
+    ]
+    accuracy = load_example("best_recipe").main(
+        str(small_cpen455), n_seeds=2, **SHORT | {"resolution": 6, "stages": stages}
+    )
+    assert 0 <= accuracy <= 1
 
 
 def test_photographs_of_a_folder_become_a_model_file(tmp_path, capsys):

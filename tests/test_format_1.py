@@ -136,6 +136,7 @@ def test_the_oldest_files_lack_parameters_and_count_features(rewritten):
         (lambda d: d.update(codec={}), "sample_shape"),
         (lambda d: d["codec"].update(sample_shape=[]), ""),
         (lambda d: d["codec"].update(image_shape="x"), "image_shape"),
+        (lambda d: d["codec"].update(image_shape=[10**18] * 100_000), "image_shape"),
         (lambda d: d["fitted"].update(n_features_in_=5), "n_features_in_"),
         (lambda d: d["fitted"].pop("n_features_in_"), "n_features_in_"),
     ],

@@ -1,4 +1,4 @@
-"""Ctrl-C: a training that stands by itself keeps what was learned, and several end together."""
+"""Ctrl-C: a single training keeps what was learned, and several end together."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_it_ends_all_trainings_of_a_library(run):
 
 def test_it_keeps_what_a_fit_has_learned():
     clf = make()
-    with pytest.warns(TrainingInterruptedWarning, match="after 2 of 5 epochs; what was learned is kept"):
+    with pytest.warns(TrainingInterruptedWarning, match="after 2 of 5 epochs"):
         clf.fit(X, Y)
     assert clf.n_iter_ == 2
     assert clf.predict_proba(X).shape == (24, 2)
@@ -104,7 +104,7 @@ def test_what_was_learned_is_kept_before_anything_is_raised():
 
 
 def test_a_training_that_diverged_says_so():
-    diverging = make(net_params=None, lr=10.0, gradient_clip=None, max_epochs=3)
+    diverging = make(net_params={"gradient_clip": None}, lr=10.0, max_epochs=3)
     with pytest.warns(TrainingDivergedWarning, match="diverged.*bits per dimension.*lr"):
         diverging.fit(X, Y)
 
@@ -115,7 +115,7 @@ def test_weights_that_are_not_finite_after_the_only_step_are_an_error():
 
 
 @pytest.mark.parametrize("early_stopping", [False, "accuracy"])
-def test_one_that_went_back_to_good_weights_did_not(early_stopping):
+def test_one_that_restored_good_weights_did_not(early_stopping):
     """Early stopping undoes what diverged after the best epoch."""
 
     class Jump(Callback):

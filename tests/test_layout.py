@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import array
 import io
-import re
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ def dataset(images):
     return TensorDataset(torch.from_numpy(images), torch.arange(len(images)))
 
 
-CONTAINERS = {
+CONTAINERS: dict[str, Callable] = {
     "array": lambda images: images,
     "list of arrays": list,
     "tuple of arrays": tuple,
@@ -213,6 +213,6 @@ def test_one_index_in_two_orders_is_refused():
     check_same_order(X, y.to_numpy()[::-1], "X and y")
     check_same_order(X, y.reset_index(drop=True), "X and y")
     check_same_order(X, y.set_axis([7, 3, 5, 2]), "X and y")
-    with pytest.raises(InvalidInputError, match=re.escape("X and y have the same index in another order")):
+    with pytest.raises(InvalidInputError, match="X and y have the same index"):
         check_same_order(X, y.sort_index(), "X and y")
     check_same_order(pd.Series([0, 1, 0, 1]), y.set_axis([3, 2, 0, 1]), "a frame of the values, and y")

@@ -299,8 +299,8 @@ def test_mild_and_strong_are_the_plain_network_with_biases_added(conditioner, na
     found = model.network(images, model.modulate_images(labels))[0]
     torch.testing.assert_close(found, plain.forward(model.network, images, bias), rtol=1e-10, atol=1e-10)
     assert not torch.allclose(found, plain.forward(model.network, images))
-    expected = [plain.image_log_prob(*pair, 2, 4) for pair in zip(found, levels, strict=True)]
-    expected = torch.tensor(expected, dtype=torch.float64)
+    scores = [plain.image_log_prob(*pair, 2, 4) for pair in zip(found, levels, strict=True)]
+    expected = torch.tensor(scores, dtype=torch.float64)
     torch.testing.assert_close(model(levels, labels), expected, rtol=1e-10, atol=1e-10)
 
 

@@ -126,7 +126,7 @@ SCALARS = {
 
 @pytest.fixture(scope="module")
 def of_scalars():
-    """Images, classes, and a classifier whose parameters are scalars of NumPy, as a search over arrays has them."""
+    """Images, classes, and a classifier whose parameters are scalars of NumPy, as in a search over arrays."""
     X, y = np.arange(64, dtype=np.uint8).reshape(16, 2, 2), np.arange(16) % 2
     return X, y, GenerativeBayesClassifier(**SCALARS).fit(X, y)
 

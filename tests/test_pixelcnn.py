@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any, Literal
 
 import plain
 import pytest
@@ -13,7 +14,13 @@ from torch import nn
 from gencls import Modulation
 from gencls.pixelcnn import Execution, PixelCNN
 from gencls.pixelcnn.blocks import GatedResidualBlock
-from gencls.pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d, data_dependent_init
+from gencls.pixelcnn.layers import (
+    ShiftedConv2d,
+    Stream,
+    UpsamplingConv2d,
+    WeightNormConv2d,
+    data_dependent_init,
+)
 from gencls.pixelcnn.pointwise import activate, channels_first, channels_last, concat_elu, dropout_mask
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (5, 3), (7, 7), (8, 8), (1, 9)]
@@ -173,7 +180,8 @@ def test_what_shifted_convolutions_see(size, stride):
     """A vertical one the rows up to its own; a horizontal one the columns up to its own too."""
     height, width = size
     out = (-(-height // stride), -(-width // stride))
-    for stream, kernel_size in (("vertical", (2, 3)), ("horizontal", (2, 2))):
+    kernels: dict[Stream, tuple[int, int]] = {"vertical": (2, 3), "horizontal": (2, 2)}
+    for stream, kernel_size in kernels.items():
         layer = ShiftedConv2d(stream, 1, 2, kernel_size, stride=stride).double()
         seen = influence(lambda x, layer=layer: layer(x[None])[0], (1, *size), out)[:, 0]
         for index, (row, column) in enumerate(itertools.product(range(out[0]), range(out[1]))):
@@ -205,7 +213,11 @@ def test_upsampling_sees_no_future(size, stream):
 
 
 def test_shifts_move_zeros_in():
-    for shift, first in (("down", (..., 0, slice(None))), ("right", (..., slice(None), 0))):
+    firsts: dict[Literal["down", "right"], Any] = {
+        "down": (..., 0, slice(None)),
+        "right": (..., slice(None), 0),
+    }
+    for shift, first in firsts.items():
         layer = ShiftedConv2d("horizontal", 1, 2, (2, 2), shift=shift).double()
         disturb(layer)
         out = layer(noise(1, 1, 1, 4, 4))

@@ -140,6 +140,26 @@ def test_flat_images_fold_to_squares_or_strips():
     assert SampleGridDisplay.from_images(np.zeros((1, 6)), [0]).rows[0].shape == (1, 1, 6, 1)
 
 
+@pytest.mark.parametrize(
+    ("shape", "options", "drawn_shape"),
+    [
+        ((6, 8), {}, (3, 4)),
+        ((36,), {}, (3, 4)),
+        ((6, 8, 3), {}, (3, 4, 3)),
+        ((3, 6, 8), {"channel_axis": 1}, (3, 3, 4)),
+        ((144,), {"image_shape": (3, 6, 8), "channel_axis": 1}, (3, 3, 4)),
+    ],
+    ids=str,
+)
+def test_samples_of_a_reduced_model_are_drawn_at_its_resolution(shape, options, drawn_shape):
+    X = np.random.RandomState(0).randint(256, size=(12, *shape), dtype=np.uint8)
+    small = {"n_filters": 2, "n_mixtures": 1, "max_epochs": 1, "random_state": 0}
+    clf = GenerativeBayesClassifier(resolution=(3, 4), **small, **options).fit(X, np.arange(12) % 2)
+    assert clf.codec_.drawn_shape_ == drawn_shape
+    display = SampleGridDisplay.from_estimator(clf, n_per_class=3, random_state=0)
+    assert drawn(display).shape[:2] == (2 * (3 + 1), 3 * (4 + 1))
+
+
 def test_constant_images_can_be_drawn():
     display = SampleGridDisplay.from_images(np.full((2, 3, 3, 3), 0.4), [0, 1])
     assert np.isfinite(drawn(display)).all()

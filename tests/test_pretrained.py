@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from gencls import InvalidParameterError, list_pretrained, load_pretrained, model_card
 from gencls.estimators.pretrained import MODELS
+from gencls.model_files.container import FORMAT_VERSION, read_description
 
 
 def held_out_digits():
@@ -63,6 +64,11 @@ def test_the_figures_of_a_card_are_reproduced(name):
     assert accuracy == pytest.approx(figures["accuracy"], abs=0.5 / len(y))
     assert log_loss(y, probabilities) == pytest.approx(figures["log_loss"], abs=1e-3)
     assert clf.bits_per_dim(X[:50], y[:50]) == pytest.approx(figures["bits_per_dim"], abs=0.1)
+
+
+@pytest.mark.parametrize("name", list_pretrained())
+def test_a_model_has_the_format_of_today(name):
+    assert read_description(MODELS / f"{name}.safetensors")["format_version"] == FORMAT_VERSION
 
 
 def test_the_models_are_small():

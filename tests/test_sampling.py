@@ -70,8 +70,8 @@ def test_noise_has_a_stream_for_each_image_and_is_never_0_or_1():
     assert noise.shape == (500, 2, 4, 2 + 3)
     np.testing.assert_array_equal(draw_noise(model, 9, np.random.RandomState(0)), noise[:9])
 
-    class Edges:
-        def random_sample(self, shape):
+    class Edges(np.random.RandomState):
+        def random_sample(self, shape):  # type: ignore[override]
             return np.linspace(0, 1, int(np.prod(shape))).reshape(shape)
 
     edges = draw_noise(model, 1, Edges()).astype(np.float32)

@@ -1,184 +1,241 @@
-"""Trainings of the benchmarks in stages and epoch by epoch, at a size that takes seconds."""
+"""Trainings in stages: what each of them learns from, and the model in the end."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from sklearn.base import clone
+from skorch.callbacks import Callback
+from small import photographs, quick, same_predictions, shades
 
-import measures.epochs
-import measures.stages
-import runner
-from experiments import Experiment, Run, classifiers
-from experiments.classifiers import PARAMS, hybrid, milder
-from gencls import GenerativeBayesClassifier, Hybrid, MeanJointClassifier, Stage
-from gencls.model_files import read_card
-from measures.epochs import epoch_by_epoch
-from measures.pretrained import pretrained
-from measures.stages import in_stages, in_words, model_of, together
-from records import read
+from gencls import (
+    ConditionerError,
+    Flip,
+    Hybrid,
+    RandomCrop,
+    Shift,
+    Stage,
+    TrainingInterruptedWarning,
+)
+from gencls.estimators._building import BuildingMixin
 
-TINY = {**PARAMS, "n_filters": 2, "n_mixtures": 1, "resolution": 4, "crops": True}
-STAGES = [Stage(2, lr=2e-3), hybrid(1, temperature=8.0)]
-PLAIN = {"n_layers": 1, "n_filters": 2, "n_mixtures": 1, "batch_size": 8, "lr": 2e-3}
-EPOCHS = {"data": "cpen455", "size": 6, "max_epochs": 3, "quality_every": 2, "features": "residual"}
-CELLS = {
-    "small": {**TINY, "stages": STAGES},
-    "large": {**TINY, "resolution": 6, "after": "small", "stages": [hybrid(1, 18.0), milder(1, 18.0)]},
+
+class Watcher(Callback):
+    """What the batches of each epoch look like, and by how much the rate peaks."""
+
+    def initialize(self):
+        self.batches_, self.rates_ = [], []
+        return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.batches_.append([])
+        self.rates_.append(0.0)
+
+    def on_grad_computed(self, net, **kwargs):
+        self.rates_[-1] = max(self.rates_[-1], net.optimizer_.param_groups[0]["lr"])
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        self.batches_[-1].append(tuple(batch[0]["levels"].shape))
+
+
+def watched(clf):
+    return dict(clf.net_.callbacks_)["watcher"]
+
+
+WATCHED = {"net_params": {"callbacks": [("watcher", Watcher())]}}
+
+
+def test_each_stage_has_its_epochs_rate_batches_size_and_objective():
+    X, y = photographs(24)
+    stages = [
+        Stage(2, lr=0.004, resolution=4, batch_size=12),
+        Stage(1, lr=0.002, objective=Hybrid(weight=0.5)),
+        Stage(3, resolution=(5, 6), batch_size=24),
+    ]
+    clf = quick(resolution=4, lr=0.001, stages=stages, **WATCHED).fit(X, y)
+    seen = watched(clf)
+    four, other = [(12, 3, 4, 4)] * 2, [(24, 3, 5, 6)]
+    assert seen.batches_ == [four, four, [(8, 3, 4, 4)] * 3, other, other, other]
+    np.testing.assert_allclose(
+        [max(seen.rates_[:2]), seen.rates_[2], max(seen.rates_[3:])], [4e-3, 2e-3, 1e-3]
+    )
+    assert ["train_cross_entropy" in row for row in clf.history_] == [False] * 2 + [True] + [False] * 3
+    assert [row["epoch"] for row in clf.history_] == [1, 2, 3, 4, 5, 6]
+    assert clf.n_iter_ == 6
+
+
+def test_the_model_has_the_resolution_of_the_last_stage():
+    X, y = photographs()
+    clf = quick(resolution=6, stages=[Stage(1, resolution=3), Stage(1, resolution=(4, 5))]).fit(X, y)
+    assert clf.codec_.tensor_shape_ == (3, 4, 5)
+    assert clf.net_.averaged_model.image_shape == (3, 4, 5)
+    assert clf.sample(2, random_state=0)[0].shape == (2, 4, 5, 3)
+    assert clf.image_shape_ == (8, 8, 3)
+    assert clf.predict_proba(X).shape == (24, 3)
+    nats = -clf.score_samples(X).mean()
+    assert clf.bits_per_dim(X) == pytest.approx(nats / (60 * np.log(2)))
+
+
+EQUAL = {
+    "likelihood": {"max_epochs": 3, "lr": 0.01},
+    "hybrid": {"max_epochs": 2, "objective": Hybrid(n_contrasted=2), "dropout": 0.2},
+    "flips and moves": {"max_epochs": 2, "augmentation": [Flip(), Shift(1)]},
+    "early stopping": {"max_epochs": 9, "early_stopping": True, "validation_fraction": 0.4, "lr": 0.05},
 }
 
 
-@pytest.fixture
-def start(photographs, monkeypatch, tmp_path):
-    """Start the runner with cells of `classifiers`, in a folder of its own; the lines that it has then."""
-
-    def main(cells, *options, folder="", measure=in_stages):
-        after = {cell: settings["after"] for cell, settings in cells.items() if "after" in settings}
-        monkeypatch.setattr(classifiers, "EXPERIMENT", Experiment(measure, cells, seeds=1, after=after))
-        runner.main(["classifiers", "--results", str(tmp_path / folder), *options])
-        return read(tmp_path / folder / "classifiers.jsonl")
-
-    return main
-
-
-def untimed(value):
-    """Nested figures without times."""
-    if isinstance(value, dict):
-        return {key: untimed(inner) for key, inner in value.items() if "core" not in key}
-    return [untimed(inner) for inner in value] if isinstance(value, list) else value
+@pytest.mark.parametrize("name", EQUAL)
+def test_one_stage_equal_to_the_parameters_is_the_same_training(name):
+    X, y = shades()
+    options = EQUAL[name] | {"n_iter_no_change": 2}
+    clf = quick(**options).fit(X, y)
+    moved = {key: options[key] for key in ("lr", "objective", "augmentation") if key in options}
+    kept = {key: value for key, value in options.items() if key not in {*moved, "max_epochs"}}
+    staged = quick(**kept, stages=[Stage(options["max_epochs"], **moved)]).fit(X, y)
+    assert same_predictions(clf, staged, X)
+    assert clf.n_iter_ == staged.n_iter_
+    for one, other in zip(clf.history_, staged.history_, strict=True):
+        assert one["train_bpd"] == other["train_bpd"]
 
 
-# In stages
+def test_stages_make_a_difference():
+    X, y = shades()
+    one, two = quick(max_epochs=2).fit(X, y), quick(stages=[Stage(1), Stage(1)]).fit(X, y)
+    assert not same_predictions(one, two, X)
 
 
-def test_figures_are_measured_after_each_stage(start, photographs, tmp_path):
-    (line,) = start({"tiny": CELLS["small"]})
-    stages = line["figures"]["stages"]
-    assert [stage["stage"] for stage in stages] == ["maximum likelihood", "hybrid, λ = 1, τ = 8"]
-    assert [stage["epochs"] for stage in stages] == [2, 1]
-    assert len(line["figures"]["train_bits_per_dim"]) == 3
-    assert set(stages[0]) >= {"accuracy", "log_loss_calibrated", "bits_per_dim", "six_crops"}
-    clf = GenerativeBayesClassifier.load(model_of(Run("classifiers", "tiny", 0, results=tmp_path)), "cpu")
-    assert ["train_cross_entropy" in row for row in clf.history_] == [False, False, True]
-    assert clf.bits_per_dim(photographs.X_val, photographs.y_val) == pytest.approx(stages[1]["bits_per_dim"])
-    clf.set_params(views="six-crops")
-    assert clf.score(photographs.X_val, photographs.y_val) == stages[1]["six_crops"]["accuracy"]
+def test_a_stage_of_the_same_resolution_continues_with_the_weights():
+    """And one of a different resolution begins with the averaged ones."""
+    X, y = photographs()
+    ends, starts = [], []
+
+    class Ends(Callback):
+        def on_train_begin(self, net, **kwargs):
+            starts.append({name: value.clone() for name, value in net.module_.state_dict().items()})
+
+        def on_train_end(self, net, **kwargs):
+            models = net.module_, net.averaged_model
+            ends.extend({name: value.clone() for name, value in each.state_dict().items()} for each in models)
+
+    stages = [Stage(1, resolution=4), Stage(1, resolution=4), Stage(1, resolution=5)]
+    quick(stages=stages, net_params={"callbacks": [Ends()]}).fit(X, y)
+    for start, end in ((starts[1], ends[0]), (starts[2], ends[3])):
+        assert all(torch.equal(start[name], end[name]) for name in start)
+    assert any(not torch.equal(ends[2][name], ends[3][name]) for name in ends[2])
 
 
-def test_crops_are_measured_where_they_are_asked_for(start):
-    (line,) = start({"tiny": {**TINY, "crops": False, "stages": STAGES[:1]}})
-    assert "six_crops" not in line["figures"]["stages"][0]
+@pytest.mark.parametrize("last", [None, [], "flip"], ids=str)
+def test_the_density_is_symmetric_by_the_last_stage(last):
+    X, y = photographs()
+    clf = quick(augmentation="flip", resolution=4, stages=[Stage(1), Stage(1, augmentation=last)]).fit(X, y)
+    flipped = np.ascontiguousarray(X[:, :, ::-1])
+    difference = np.abs(clf.score_samples(X) - clf.score_samples(flipped)).max()
+    assert (difference < 1e-3) == (last != [])
 
 
-def test_a_training_on_larger_images_begins_with_the_smaller(start, tmp_path):
-    small, large = start(CELLS)
-    clf = GenerativeBayesClassifier.load(model_of(Run("classifiers", "large", 0, results=tmp_path)), "cpu")
-    assert (clf.codec_.tensor_shape_, clf.n_iter_) == ((3, 6, 6), 5)
-    minutes = [stage["fit_core_minutes"] for line in (small, large) for stage in line["figures"]["stages"]]
-    assert minutes == sorted(minutes)
+@pytest.mark.parametrize("conditioner", ["spatial", "template"])
+def test_weights_for_places_are_refused_for_several_resolutions_before_training(conditioner, plans):
+    X, y = photographs()
+    clf = quick(conditioner=conditioner, stages=[Stage(1, resolution=4), Stage(1)])
+    with pytest.raises(ConditionerError, match=rf"'{conditioner}'.*one size"):
+        clf.fit(X, y)
+    assert plans == []
+    assert not hasattr(clf, "classes_")
+    clf.set_params(stages=[Stage(1, resolution=4), Stage(1, resolution=(4, 4))]).fit(X, y)
+    assert clf.predict(X).shape == (24,)
 
 
-def test_without_the_smaller_model_it_is_said_how_to_make_it(start, capsys):
-    with pytest.raises(SystemExit, match="1 of 1 runs failed"):
-        start(CELLS, "--only", "large")
-    assert "The model of small is not kept here: --only small --again makes it" in capsys.readouterr().out
+def test_sizes_are_checked_without_anybodys_random_numbers(monkeypatch):
+    X, y = photographs()
+    stages = [Stage(1, resolution=4), Stage(1)]
+    clf = quick(stages=stages).fit(X, y)
+    monkeypatch.setattr(BuildingMixin, "_check_sizes", lambda self, plan: None)
+    assert same_predictions(clf, clone(clf).fit(X, y), X)
 
 
-def test_a_killed_training_ends_like_an_undisturbed_one(start, monkeypatch):
-    cells = {"tiny": CELLS["small"]}
-    whole, original, calls = start(cells, folder="whole"), measures.stages.figures, []
+def test_crops_are_cut_from_the_images_as_they_were_given():
+    """Each of them, at every stage; so the smallest crop of one pixel's colour is one colour."""
+    X, y = photographs(12, size=(9, 9))
+    X[:] = np.kron(X[:, :3, :3], np.ones((1, 3, 3, 1), np.uint8))  # blocks of one colour
+    seen = []
 
-    def fail_at_the_second(*args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise RuntimeError("power failure")
-        return original(*args)
+    class Levels(Callback):
+        def on_batch_end(self, net, batch=None, training=False, **kwargs):
+            seen.append(batch[0]["levels"].clone())
 
-    with monkeypatch.context() as patch:
-        patch.setattr(measures.stages, "figures", fail_at_the_second)
-        with pytest.raises(SystemExit, match="1 of 1 runs failed"):
-            start(cells, folder="interrupted")
-    assert untimed(start(cells, folder="interrupted")[0]["figures"]) == untimed(whole[0]["figures"])
-
-
-def test_stages_are_named_by_their_objectives():
-    assert in_words(Stage(1)) == in_words(Stage(1, objective="likelihood")) == "maximum likelihood"
-    assert in_words(Stage(1, objective=Hybrid(0.2, 18.0))) == "hybrid, λ = 0.2, τ = 18"
-
-
-# Several models together
+    crop = RandomCrop(smallest=0.12, resample="nearest")
+    stages = [Stage(2, augmentation=crop, resolution=2), Stage(1, resolution=2)]
+    clf = quick(stages=stages, batch_size=12, net_params={"callbacks": [Levels()]}).fit(X, y)
+    first, second, last = (each.flatten(2) for each in seen)
+    assert not torch.equal(first.sort(0).values, second.sort(0).values)
+    given = {tuple(pixel) for pixel in X.reshape(-1, 3).tolist()}
+    assert {tuple(pixel) for pixel in first.movedim(1, 2).reshape(-1, 3).tolist()} <= given
+    np.testing.assert_array_equal(
+        np.sort(last.numpy(), axis=0), np.sort(clf.codec_.encode(X.reshape(12, -1)).reshape(12, 3, 4), axis=0)
+    )
 
 
-def test_models_are_measured_together(start, photographs, tmp_path):
-    run = Run("ensembles", "both", 0, results=tmp_path)
-    settings = {"experiment": "classifiers", "members": ["small", "large"], "seeds": 2}
-    with pytest.raises(FileNotFoundError, match="4 of 4 models are not kept here"):
-        together(run, **settings)
-    start(CELLS, "--seeds", "2")
-    row = together(run, **settings)
-    runs = [Run("classifiers", cell, seed, results=tmp_path) for cell in CELLS for seed in range(2)]
-    models = [GenerativeBayesClassifier.load(model_of(each), "cpu") for each in runs]
-    clf = MeanJointClassifier.from_fitted(models)
-    assert row["accuracy"] == clf.score(photographs.X_val, photographs.y_val)
-    joint = np.mean([model.predict_joint_log_proba(photographs.X_val) for model in models], axis=0)
-    assert row["accuracy"] == (clf.classes_[joint.argmax(axis=1)] == photographs.y_val).mean()
-    assert set(row["six_crops"]) >= {"accuracy", "log_loss_calibrated"}
-    assert (row["n_models"], row["n_held_out"]) == (4, 24)
+class InFirstStage(Callback):
+    """Ctrl-C in the second epoch, once."""
+
+    def initialize(self):
+        self.is_over_ = False
+        return self
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if len(net.history) == 2 and not self.is_over_:
+            self.is_over_ = True
+            raise KeyboardInterrupt
 
 
-def test_one_of_the_best_becomes_a_pretrained_model(start, tmp_path):
-    (line,) = start({"16×16": CELLS["small"]})
-    run = Run("pretrained", "cpen455", 0, results=tmp_path)
-    row = pretrained(run, data="cpen455", cell="16×16", of_seed=0, of_seeds="0 to 4")
-    path = tmp_path / "models/cpen455.safetensors"
-    card, clf = read_card(path), GenerativeBayesClassifier.load(path)
-    assert card == row
-    assert clf.classes_.tolist() == ["dark", "light"]
-    last = line["figures"]["stages"][-1]
-    assert card["figures"]["accuracy"] == pytest.approx(last["accuracy"], abs=1e-3)
-    assert card["figures_on_six_crops"]["accuracy"] == pytest.approx(last["six_crops"]["accuracy"], abs=1e-4)
-    assert card["training"] == [str(stage) for stage in STAGES]
+def test_a_model_interrupted_in_its_first_stage_predicts_at_the_last_resolution():
+    X, y = photographs()
+    stages = [Stage(3, resolution=4), Stage(3, resolution=6)]
+    clf = quick(stages=stages, temperature="auto", net_params={"callbacks": [InFirstStage()]})
+    with pytest.warns(TrainingInterruptedWarning, match="after 1 of 6 epochs"):
+        clf.fit(X, y, X_val=X, y_val=y)
+    assert clf.n_iter_ == 1
+    assert clf.net_.averaged_model.image_shape == (3, 6, 6)
+    assert clf.temperature_ == clf.history_[0]["valid_temperature"]
+    assert np.isfinite(clf.predict_joint_log_proba(X)).all()
+    assert clf.sample(1, random_state=0)[0].shape == (1, 6, 6, 3)
+    assert clf.partial_fit(X, y).n_iter_ == 2
 
 
-# Epoch by epoch
+def test_a_callback_that_ends_a_stage_lets_the_next_begin():
+    class Enough(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    X, y = shades()
+    clf = quick(stages=[Stage(5), Stage(7)], net_params={"callbacks": [Enough()]}).fit(X, y)
+    assert (clf.n_iter_, clf.net_.stop_reason_) == (2, "callback")
 
 
-class MeanColours(nn.Module):
-    """Three features, so that a few images are enough for their covariance."""
-
-    def forward(self, images):
-        return images.float().mean(dim=(2, 3))
-
-
-@pytest.fixture
-def by_epoch(start, monkeypatch):
-    """Measure a training epoch by epoch, in a folder of its own."""
-    monkeypatch.setattr(measures.epochs, "features_of", lambda *args: MeanColours())
-    cells = {"mild": {**PLAIN, **EPOCHS}}
-    return lambda folder="": start(cells, folder=folder, measure=epoch_by_epoch)
+def test_early_stopping_ends_a_stage_only():
+    X, y = shades(60)
+    options = {"early_stopping": True, "n_iter_no_change": 1, "validation_fraction": 0.4, "lr": 0.5}
+    clf = quick(stages=[Stage(30), Stage(1, lr=1e-6)], **options).fit(X, y)
+    assert clf.n_iter_ < 31
+    assert clf.net_.stop_reason_ == "completed"
+    assert clf.net_.best_row_ == clf.n_iter_ - 1
 
 
-def test_a_training_is_recorded_epoch_by_epoch(by_epoch, photographs):
-    (line,) = by_epoch()
-    rows = line["figures"]["epochs"]
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert ["fid" in row for row in rows] == [False, True, True]  # every second epoch, and the last
-    assert rows[2]["bits_per_dim"] < rows[0]["bits_per_dim"]
-    assert 0 < line["figures"]["fid_of_training_images"] < rows[2]["fid"]
-    clf = GenerativeBayesClassifier(**PLAIN, max_epochs=3, device="cpu", random_state=0)
-    clf.fit(photographs.X, photographs.y)
-    bits = clf.bits_per_dim(photographs.X_val, photographs.y_val)
-    assert rows[2]["bits_per_dim"] == pytest.approx(bits)
+def test_a_warm_start_runs_all_stages_again():
+    X, y = photographs()
+    stages = [Stage(1, resolution=3), Stage(1, resolution=4)]
+    clf = quick(stages=stages, warm_start=True, **WATCHED).fit(X, y)
+    clf.fit(X, y)
+    assert clf.n_iter_ == 4
+    assert [batches[0][2:] for batches in watched(clf).batches_] == [(3, 3), (4, 4)] * 2
+    clf.set_params(stages=[Stage(1, resolution=5)])
+    with pytest.raises(ValueError, match=r"resolution was \(4, 4\) and is \(5, 5\)"):
+        clf.fit(X, y)
 
 
-def test_the_features_are_trained_once(photographs, tmp_path, monkeypatch):
-    monkeypatch.setattr(measures.epochs, "FEATURE_EPOCHS", 1)
-    run = Run("figures_2_3", "mild", 0, results=tmp_path)
-    first = measures.epochs.features_of("residual", run, photographs).eval()
-    monkeypatch.delattr(measures.epochs, "train")
-    again = measures.epochs.features_of("residual", run, photographs).eval()
-    batch = torch.from_numpy(photographs.X).permute(0, 3, 1, 2)
-    assert first(batch).shape == (24, 128)
-    assert torch.equal(first(batch), again(batch))
-    assert measures.epochs.features_of("inception", run, photographs) == 192
+def test_stages_survive_a_clone():
+    stages = [Stage(1, objective=Hybrid(weight=0.5)), Stage(2, resolution=2)]
+    again = clone(quick(stages=stages))
+    assert repr(again.stages) == repr(stages)
+    assert again.stages is not stages

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import tracemalloc
 from contextlib import nullcontext
 
@@ -12,19 +11,20 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from gencls import InvalidInputError
+from gencls import ImageCodec, InvalidInputError, RandomCrop
+from gencls.augmentations import make_augmentation
+from gencls.images.resizing import resize_images
+from gencls.objectives import Likelihood
+from gencls.training import PlannedStage
 from gencls.training.data import (
     LabelledImages,
     Samples,
+    TrainingData,
     as_is,
     check_sample_weight,
     hold_out,
     merge_duplicates,
 )
-
-
-def whole(message):
-    return f"^{re.escape(message)}$"
 
 
 def make_samples(n=40, n_classes=3, n_levels=2, size=(1, 2, 2), seed=0):
@@ -38,8 +38,14 @@ def as_rows(samples):
     """Label and levels to weight."""
     return {
         (int(label), *image.ravel().tolist()): float(weight)
-        for image, label, weight in zip(*samples, strict=True)
+        for image, label, weight in zip(*samples[:3], strict=True)
     }
+
+
+def assert_equal(one, other):
+    """Samples of the same levels, labels and weights."""
+    for values, others in zip(one[:3], other[:3], strict=True):
+        np.testing.assert_array_equal(values, others)
 
 
 # merge_duplicates
@@ -49,7 +55,7 @@ def test_equal_images_of_a_class_are_merged_and_their_weights_added():
     samples = make_samples()
     merged = merge_duplicates(samples)
     expected = {}
-    for image, label, weight in zip(*samples, strict=True):
+    for image, label, weight in zip(*samples[:3], strict=True):
         key = (int(label), *image.ravel().tolist())
         expected[key] = expected.get(key, 0) + weight
     assert len(merged.labels) == len(expected) < 40
@@ -67,8 +73,7 @@ def test_equal_images_of_two_classes_stay_apart():
 def test_the_order_does_not_matter(n_classes):
     samples = make_samples(n_classes=n_classes)._replace(weights=np.ones(40))
     order = np.random.RandomState(1).permutation(40)
-    for one, other in zip(merge_duplicates(samples), merge_duplicates(samples.take(order)), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_equal(merge_duplicates(samples), merge_duplicates(samples.take(order)))
 
 
 def test_a_weight_of_3_is_a_sample_given_three_times():
@@ -76,8 +81,7 @@ def test_a_weight_of_3_is_a_sample_given_three_times():
     counts = np.random.RandomState(1).randint(1, 4, size=40)
     repeated = samples._replace(weights=np.ones(40)).take(np.repeat(np.arange(40), counts))
     weighted = samples._replace(weights=counts.astype(float))
-    for one, other in zip(merge_duplicates(repeated), merge_duplicates(weighted), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_equal(merge_duplicates(repeated), merge_duplicates(weighted))
 
 
 @pytest.mark.parametrize("n", [1, 2, 1023, 1024, 1025, 1026, 2048, 2049])
@@ -128,25 +132,6 @@ def test_the_seed_decides_what_is_held_out():
     assert (first.levels != other.levels).any()
 
 
-@pytest.mark.parametrize(
-    ("labels", "fraction", "reason"),
-    [
-        ([0, 0, 1, 1], 0.1, "1 would be held out, fewer than the 2 classes ('cat', 'zebra')"),
-        ([0, 0, 1, 1], 0.9, "0 would be left for training, fewer than the 2 classes ('cat', 'zebra')"),
-        ([0] * 9 + [1], 0.5, "of these classes there is only one, and two are needed: 'zebra'"),
-    ],
-)
-def test_too_few_images_to_hold_some_out(labels, fraction, reason):
-    n = len(labels)
-    samples = Samples(np.zeros((n, 1, 1, 1), np.uint8), np.array(labels), np.ones(n))
-    message = (
-        f"validation_fraction={fraction:g} cannot be held out of {n} different images: {reason}. Give X_val "
-        "and y_val, more images, or early_stopping=False and a number for temperature."
-    )
-    with pytest.raises(InvalidInputError, match=whole(message)):
-        hold_out(samples, fraction, seed=0, classes=np.array(["cat", "zebra"]))
-
-
 @pytest.mark.parametrize("n", [4, 5, 7, 30])
 @pytest.mark.parametrize("fraction", [0.01, 0.1, 0.3, 0.5, 0.7, 0.99])
 def test_what_is_not_refused_is_held_out(n, fraction):
@@ -174,41 +159,6 @@ def test_weights_become_float64(weights):
 
 def test_one_number_weighs_all():
     np.testing.assert_array_equal(check_sample_weight(2, 3), [2, 2, 2])
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ([1, 2], "sample_weight must have the shape (3,), one a sample, got (2,)."),
-        ([[1, 2, 3]], "sample_weight must have the shape (3,), one a sample, got (1, 3)."),
-        ([1, -1, 2], "sample_weight must be finite and non-negative, got values from -1 to 2."),
-        ([1, np.nan, 2], "sample_weight must be finite and non-negative, got values from nan to nan."),
-        ([1, np.inf, 2], "sample_weight must be finite and non-negative, got values from 1 to inf."),
-        ([0, 0, 0], "sample_weight must have a weight above 0, got only zeros."),
-        (
-            [1e308, 0, 1e308],
-            "sample_weight must be 0 or from 1e-200 to 1e+200, got values from 1e+308 to 1e+308, of which "
-            "sums cannot be computed. Give them in other units.",
-        ),
-        (
-            [5e-324, 1, 1],
-            "sample_weight must be 0 or from 1e-200 to 1e+200, got values from 4.94066e-324 to 1, of which "
-            "sums cannot be computed. Give them in other units.",
-        ),
-        (["1", "2", "3"], "sample_weight must be numbers, one a sample, got ['1', '2', '3']."),
-        ([1, None, 2], "sample_weight must be numbers, one a sample, got [1, None, 2]."),
-        (
-            {0: 1.0, 1: 2.0},
-            "sample_weight must be numbers, one a sample, got {0: 1.0, 1: 2.0}. Weights by class become such "
-            "by compute_sample_weight of sklearn.utils.class_weight.",
-        ),
-        ([1, 2j, 3], "sample_weight must be numbers, one a sample, got [1, 2j, 3]."),
-    ],
-    ids=str,
-)
-def test_weights_that_do_not_fit(weights, message):
-    with pytest.raises(InvalidInputError, match=whole(message)):
-        check_sample_weight(weights, 3)
 
 
 # LabelledImages
@@ -242,3 +192,66 @@ def test_one_image_is_taken_too():
     images = LabelledImages(torch.arange(4).reshape(4, 1, 1, 1), torch.arange(4), torch.ones(4))
     inputs, weight = images[2]
     assert (int(inputs["levels"]), int(inputs["labels"]), float(weight)) == (2, 2, 1.0)
+
+
+# TrainingData
+
+
+def make_images(n=12, size=(4, 6), seed=0):
+    """A codec of coloured bytes at half their size, and samples that have the images themselves."""
+    images = np.random.RandomState(seed).randint(256, size=(n, *size, 3), dtype=np.uint8)
+    codec = ImageCodec(resolution=(size[0] // 2, size[1] // 2)).fit(images.reshape(n, -1), images.shape[1:])
+    levels = codec.encode(images.reshape(n, -1))
+    return codec, Samples(levels, np.arange(n) % 3, np.ones(n), images)
+
+
+def make_stage(augmentation, size):
+    return PlannedStage(1, 4, 0.1, Likelihood(), make_augmentation(augmentation), size)
+
+
+def test_samples_are_had_at_any_size():
+    codec, samples = make_images()
+    data = TrainingData(samples, codec, torch.device("cpu"))
+    assert len(data) == 12
+    np.testing.assert_array_equal(data.at((2, 3)).levels.numpy(), samples.levels)
+    full = data.at((4, 6)).levels.numpy()
+    np.testing.assert_array_equal(full, np.moveaxis(samples.images, -1, 1))
+    np.testing.assert_array_equal(
+        data.at((1, 2)).levels.numpy(), np.moveaxis(resize_images(samples.images, (1, 2)), -1, 1)
+    )
+
+
+def test_crops_follow_the_random_state_and_have_the_size_of_the_stage():
+    codec, samples = make_images()
+    data = TrainingData(samples, codec, torch.device("cpu"))
+    stage = make_stage(["flip", RandomCrop(smallest=0.5)], (2, 3))
+    first, again, other = (data.varied(stage, np.random.RandomState(seed)) for seed in (0, 0, 1))
+    assert first.shape == (12, 3, 2, 3)
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    whole = data.varied(make_stage(RandomCrop(smallest=1), (2, 3)), np.random.RandomState(0))
+    np.testing.assert_array_equal(whole.numpy(), samples.levels)
+
+
+def test_images_follow_the_samples():
+    _, samples = make_images()
+    order = np.array([5, 0, 7])
+    np.testing.assert_array_equal(samples.take(order).images, samples.images[order])
+    _, held_out = hold_out(samples, 0.25, 0, np.arange(3))
+    for levels, image in zip(held_out.levels, held_out.images, strict=True):
+        (position,) = np.flatnonzero((samples.levels == levels).all(axis=(1, 2, 3)))
+        np.testing.assert_array_equal(image, samples.images[position])
+
+
+def test_a_digest_depends_on_every_part():
+    codec, samples = make_images()
+    changed = [samples, samples._replace(images=None), samples.take(np.arange(12)[::-1])]
+    for name in ("levels", "labels", "weights", "images"):
+        values = getattr(samples, name).copy()
+        values.flat[-1] += 1
+        changed.append(samples._replace(**{name: values}))
+    digests = [TrainingData(each, codec, torch.device("cpu")).digest() for each in changed]
+    assert len(set(digests)) == len(changed)
+    again = samples._replace(images=np.asfortranarray(samples.images))
+    assert TrainingData(again, codec, torch.device("cpu")).digest() == digests[0]

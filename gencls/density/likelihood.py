@@ -1,4 +1,4 @@
-"""The distribution of one pixel given the network's outputs; the only place that takes those apart."""
+"""The distribution of one pixel given the network's outputs, which are unpacked only here."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["DiscretizedLogisticMixture"]
 class DiscretizedLogisticMixture:
     r"""A mixture of logistic distributions over levels, coupled across channels.
 
-    Levels 0 to L - 1 stand at :math:`x = 2\,\mathrm{level} / (L - 1) - 1`; level's bin reaches half-way to
-    its neighbours, and the outermost bins are open. In mixture component m, channel c has the mean
-    :math:`\mu_{mc} + \sum_{j < c} \tanh(\gamma_{mcj}) x_j`. The bin from a to b, in units of the component's
-    scale, has
+    Levels 0 to L - 1 have the values :math:`x = 2\,\mathrm{level} / (L - 1) - 1`; the bin of a level reaches
+    half-way to its neighbours, and the outermost bins are open. In mixture component m, channel c has the
+    mean :math:`\mu_{mc} + \sum_{j < c} \tanh(\gamma_{mcj}) x_j`. The bin from a to b, in units of the
+    component's scale, has
 
     .. math::
         \log(\sigma(b) - \sigma(a)) = \log \sigma(b) + \log \sigma(-a) + \log(1 - e^{a - b}),
@@ -55,7 +55,7 @@ class DiscretizedLogisticMixture:
 
     @property
     def highest_cost(self) -> float:
-        """What a level costs at most, in nats, if it is predicted by the narrowest component in the range."""
+        """The largest cost of a level, in nats, if the narrowest component in the range predicts it."""
         return 2 * 8 * (self.n_levels - 1)
 
     def scale(self, levels: Tensor, dtype: torch.dtype) -> Tensor:

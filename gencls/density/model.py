@@ -131,18 +131,18 @@ class ConditionalPixelCNN(nn.Module):
         return found.expand(len(classes), -1).T
 
     def modulate_classes(self, classes: Tensor) -> Modulations:
-        """What each of these classes does to every image, for `PixelCNN.forward`."""
+        """The effect of each of these classes on every image, for `PixelCNN.forward`."""
         return {site: each.per_class() for site, each in self.conditioner(classes).items()}
 
     def modulate_images(self, labels: Tensor, execution: Execution = PLAINLY) -> Modulations:
-        """What the class does to each image of a batch, for `PixelCNN.forward`; labels are (N,) or (m, N)."""
+        """The effect of the class on each image of a batch, for `PixelCNN.forward`; labels (N,) or (m, N)."""
         rows = self._condition(labels.flatten(), execution.generator)
         if labels.ndim == 1:
             return {site: each.per_image() for site, each in rows.items()}
         return {site: each.per_group(len(labels)) for site, each in rows.items()}
 
     def _condition(self, labels: Tensor, generator: torch.Generator | None) -> Modulations:
-        """The conditioner's answer for labels (N,); in training it draws from the generator, if at all."""
+        """The modulations for labels (N,); in training, it may draw from the generator."""
         drawing = self.training and self.conditioner.is_random and generator is not None
         with DrawingFrom(draw_key(generator)) if drawing else nullcontext():
             modulations: Modulations = self.conditioner(labels)

@@ -1,4 +1,4 @@
-"""What a trained density is asked: scores of all classes, the most probable class, samples."""
+"""Inference with a trained density: scores of all classes, the most probable class, samples."""
 
 from .early_exit import most_probable
 from .sampling import ancestral_sample, cached_sample, draw_images

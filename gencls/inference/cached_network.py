@@ -1,11 +1,12 @@
-"""The network pixel by pixel: each step computes only what the new pixel adds (Ramachandran et al. 2017).
+"""The network pixel by pixel, with caches (Ramachandran et al. 2017).
 
-The vertical stream is computed a row at a time and the horizontal one a pixel at a time; what lies at half or
-a quarter of the resolution, only where a new position begins there. Every convolution keeps the two rows that
+The vertical stream is computed a row at a time and the horizontal one a pixel at a time; at half and a
+quarter of the resolution, only where a new position begins. Every convolution keeps the two rows that
 it may need again, and weights are normalised once.
 
-All that outlives a row lies in tensors that are changed in place and never replaced. What is done in a row
-depends on its kind alone, so that it can be captured once and replayed; see `gencls.backends.cuda_graphs`.
+All state that outlives a row lies in tensors that are changed in place and never replaced. The computation
+of a row depends only on its kind, so that it can be captured once and replayed; see
+`gencls.backends.cuda_graphs`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["CachedPixelCNN", "kind_of_row"]
 # Features of a row or pixel, its row or one of that kind, and its column; None comes back where no coarser
 # position begins.
 _Step = Callable[[Tensor, int, int], Any]
-# Features, what was passed on the way down, row and column.
+# Features, those of the short-cut from the way down, row and column.
 _Block = Callable[[Tensor, Tensor | None, int, int], Tensor]
 
 
@@ -40,11 +41,11 @@ def kind_of_row(row: int) -> int:
 
 
 class CachedPixelCNN:
-    """A `PixelCNN` for one pixel after another, with all that is needed again in its caches.
+    """A `PixelCNN` for one pixel after another, with everything that is needed again in its caches.
 
     At every row call :meth:`enter` and :meth:`begin_row`; then, for its columns from left to right,
     :meth:`step`, and :meth:`put` with the colours that were drawn or are known. Only `enter` needs the row
-    itself, for the others one of its kind will do.
+    itself; for the rest, a row of the same kind will do.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class CachedPixelCNN:
         width = network.head_site.width
         above = network.above.conv
         # This row of pixels and the two above it; rows of zeros above the image and a column of them to its
-        # left are the padding. The last channel marks what is no padding.
+        # left are the padding. The last channel is 1 outside the padding.
         self._pixels = above.bias.new_zeros(n_images, above.direction.shape[1], 3, width + 1)
         self._pixels[:, -1, 2, 1:] = 1
         self._above, self._row_above = _weights(above), _weights(network.row_above.conv)
@@ -72,7 +73,7 @@ class CachedPixelCNN:
         self._vertical, self._horizontal = _levels(network, self._here, n_images)
 
     def enter(self, row: int) -> None:
-        """Go to a row: take what modulations that are maps over positions have there."""
+        """Go to a row: select the row of all modulations that are maps over positions."""
         for modulation in self._here.values():
             modulation.enter(row)
 
@@ -104,7 +105,7 @@ class CachedPixelCNN:
 
 
 class _RowModulation:
-    """What is applied at a site in one row: a row of each map over positions, always in the same place."""
+    """The modulation of a site in one row: a row of each map over positions, always in the same place."""
 
     def __init__(self, site: Site, modulation: Modulation | None):
         self.step = site.step
@@ -114,7 +115,7 @@ class _RowModulation:
         )
 
     def _row_of(self, values: Tensor | None) -> Tensor | None:
-        """A place for one row of a map; what is the same in all rows stays as it is."""
+        """A place for one row of a map; values that are the same in all rows stay as they are."""
         if values is None or values.shape[-2] == 1:
             return values
         here = values[..., :1, :].clone()
@@ -144,8 +145,8 @@ _RowModulations = dict[Site, _RowModulation]
 class _Level:
     """The blocks of one resolution, on the way down and up, around the next coarser level.
 
-    Rows and columns count at this resolution; the vertical stream takes whole rows, and its column is 0. The
-    results of a row, by column, are kept for the two rows of the finer level.
+    Rows and columns count at this resolution; the vertical stream computes whole rows, and its column is 0.
+    The results of a row, by column, are kept for the two rows of the finer level.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class _Level:
         return features
 
     def visit(self, features: Tensor, row: int, column: int) -> Tensor:
-        """Take features of the finer level, of twice our resolution, and give it those of the same place."""
+        """From features of the finer level, of twice the resolution, to the results at the same place."""
         entered = cast(_Step, self.enter)(features, row, column)
         if entered is not None:
             self.results[column // 2].copy_(self.step(entered, row // 2, column // 2))
@@ -264,7 +265,7 @@ class _PixelBlock:
         )
         self.modulations = here[block.first_site], here[block.second_site]
         self.above = above
-        # A short-cut's input is the vertical stream, and on the way up also what was passed: (v, p, -v, -p).
+        # A short-cut's input is the vertical stream, and on the way up also the short-cut: (v, p, -v, -p).
         weight, self.shortcut_bias = _weights(cast(WeightNormConv2d, block.shortcut))
         parts = weight.unflatten(1, (2, -1, channels))
         self.from_above = parts[:, :, 0].flatten(1, 2)
@@ -327,7 +328,7 @@ def _apply(matrix: tuple[Tensor, Tensor], values: Tensor) -> Tensor:
 
 
 def _push(rows: Tensor, row: Tensor) -> None:
-    """Move the lower of two rows (N, F, 2, W) up, and put another one (N, F, W) in its place."""
+    """Move the lower of two rows (N, F, 2, W) up, and put a new one (N, F, W) in its place."""
     rows[:, :, 0] = rows[:, :, 1]
     rows[:, :, 1] = row
 

@@ -1,7 +1,7 @@
-"""Which class is the most probable one, without scoring in full those that lie far behind half-way.
+"""The most probable class, without full scores of classes that are far behind half-way.
 
 The network draws an image row by row, so that its upper half has an exact probability of its own, at half the
-price. A class that is far less probable than another by then rarely comes back.
+price. A class that is far less probable than the best one by then rarely recovers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Drawing images pixel by pixel, each given those before it: plainly, and with a cache."""
+"""Drawing images pixel by pixel, each given the pixels before it: plainly, and with a cache."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..density.model import ConditionalPixelCNN
 from ..pixelcnn import Execution
 from .cached_network import CachedPixelCNN, kind_of_row
 
-PLAINLY = Execution()
-
 __all__ = ["ancestral_sample", "cached_sample", "draw_images", "draw_noise"]
+
+PLAINLY = Execution()
 
 
 def draw_images(
@@ -125,17 +125,17 @@ def cached_sample(
     batch_size: int = 256,
     verbose: int = 0,
 ) -> Tensor:
-    """Draw the images of `ancestral_sample` by computing only what each new pixel adds.
+    """Draw the images of `ancestral_sample`, and compute only the contribution of each new pixel.
 
     In float64 they are the same to the last level; in float32 a rounding difference can move a value by a
-    level once in a great while, and then what follows it.
+    level once in a great while, and then the pixels after it.
 
     Parameters
     ----------
     model, labels, noise, batch_size, verbose
         As in `ancestral_sample`.
     known : Tensor of shape (N, C, R, W), optional
-        Levels of the upper R rows, which are kept; the others are drawn given these.
+        Levels of the upper R rows, which are kept; the rest is drawn given these.
     execution : Execution, optional
         With compiled kernels on a GPU, rows are replayed as CUDA graphs.
 
@@ -184,12 +184,12 @@ def _in_place(model: ConditionalPixelCNN, levels: Tensor, places: Tensor) -> Ten
 
 
 def _batches(
-    model: ConditionalPixelCNN, batch_size: int, labels: Tensor, noise: NDArray[np.float64], *others: Tensor
+    model: ConditionalPixelCNN, batch_size: int, labels: Tensor, noise: NDArray[np.float64], *more: Tensor
 ) -> list[tuple[Tensor, ...]]:
-    """Labels, noise and others, in batches on the device of the model."""
+    """Labels, noise and further tensors, in batches on the device of the model."""
     model.eval()
     uniform = torch.from_numpy(noise).to(model.dtype)
-    columns = [values.to(model.device).split(batch_size) for values in (labels, uniform, *others)]
+    columns = [values.to(model.device).split(batch_size) for values in (labels, uniform, *more)]
     return list(zip(*columns, strict=True))
 
 

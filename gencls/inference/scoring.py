@@ -1,4 +1,4 @@
-"""The one road to the tables: log p(image | class) and log p(image, class), in batches of bounded memory."""
+"""The tables log p(image | class) and log p(image, class), in batches of bounded memory."""
 
 from __future__ import annotations
 

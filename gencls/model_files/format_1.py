@@ -10,7 +10,7 @@ from .._common.validation import flag, not_negative, whole
 from ..augmentations import Flip, Shift
 from ..augmentations.registry import AUGMENTATIONS
 from ..objectives import Hybrid
-from .fields import DESCRIPTION, check_fields
+from .fields import CODEC, DESCRIPTION, check_fields
 from .plugins import describe_plugin
 from .training_settings import describe_training
 
@@ -31,7 +31,7 @@ def read_format_1(description: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     description : mapping
-        Of a file of format 1. What stays as it is, is checked by who reads format 2.
+        Of a file of format 1. What stays as it is will be checked as format 2.
 
     Returns
     -------
@@ -47,6 +47,8 @@ def read_format_1(description: Mapping[str, Any]) -> dict[str, Any]:
     old = {name: parameters.pop(name) for name in (*OLD_PARAMETERS, *RENAMED, *DROPPED) if name in parameters}
     checked = {name: value for name, value in old.items() if name in OLD_PARAMETERS}
     check_fields("the parameters", checked, OLD_PARAMETERS, left_out=OLD_PARAMETERS)
+    codec = {**description["codec"], "resolution": None}
+    check_fields("the codec", codec, CODEC)
     symmetry = [Flip()] if old.get("flip") else []
     parts = [*symmetry, *([Shift(old["shift"])] if old.get("shift") else [])]
     training = {
@@ -60,8 +62,8 @@ def read_format_1(description: Mapping[str, Any]) -> dict[str, Any]:
         "format_version": 2,
         "parameters": parameters,
         "symmetry": [describe_plugin(AUGMENTATIONS, part) for part in symmetry],
-        "codec": {**description["codec"], "resolution": None},
-        "fitted": _fitted(description["fitted"], description["codec"]),
+        "codec": codec,
+        "fitted": _fitted(description["fitted"], codec),
     }
 
 
@@ -74,6 +76,5 @@ def _objective(old: Mapping[str, Any]) -> str | Hybrid:
 
 def _fitted(fitted: Mapping[str, Any], codec: Mapping[str, Any]) -> dict[str, Any]:
     """What was learned; early files count H · W · C features whatever the layout."""
-    first, *_ = codec["sample_shape"]
-    counted = fitted.get("n_features_in_")
+    counted, (first, *_) = fitted.get("n_features_in_"), codec["sample_shape"]
     return {**fitted, "n_features_in_": first if counted == prod(codec["image_shape"]) else counted}

@@ -6,7 +6,8 @@ where the file is read, is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from .._common.registry import Registry
@@ -56,55 +57,36 @@ def _restore_stage(described: Mapping[str, Any]) -> Settings:
 
 
 def _describe_plugins(settings: Mapping[str, Any]) -> Settings:
-    objective = settings["objective"]
-    known = [] if objective is None else _describe_where_possible(OBJECTIVES, objective)
-    return {
-        "objective": known[0] if known else None,
-        "augmentation": _describe_augmentation(settings["augmentation"]),
-    }
-
-
-def _describe_augmentation(given: Any) -> Any:
-    """None, one, or a list of those that a file can hold."""
-    if given is None:
-        return None
-    parts = given.parts if isinstance(given, Composed) else given
-    several = isinstance(parts, list | tuple)
-    known = [
-        each
-        for part in (parts if several else [parts])
-        for each in _describe_where_possible(AUGMENTATIONS, part)
-    ]
-    return known if several or not known else known[0]
-
-
-def _describe_where_possible(registry: Registry[Any], given: Any) -> list[Settings]:
-    try:
-        return [describe_plugin(registry, given)]
-    except (PluginError, ModelFileError):
-        return []
+    augmentation = settings["augmentation"]
+    if isinstance(augmentation, Composed):
+        augmentation = list(augmentation.parts)
+    return _converted(describe_plugin, settings["objective"], augmentation, (PluginError, ModelFileError))
 
 
 def _restore_plugins(described: Mapping[str, Any]) -> Settings:
-    objective = described["objective"]
-    known = [] if objective is None else _restore_where_possible(OBJECTIVES, objective)
-    return {
-        "objective": known[0] if known else None,
-        "augmentation": _restore_augmentation(described["augmentation"]),
-    }
+    return _converted(restore_plugin, described["objective"], described["augmentation"], (PluginError,))
 
 
-def _restore_augmentation(described: Any) -> Any:
-    if described is None:
-        return None
-    several = type(described) is list
-    parts = described if several else [described]
-    known = [each for part in parts for each in _restore_where_possible(AUGMENTATIONS, part)]
-    return known if several or not known else known[0]
+def _converted(
+    convert: Callable[[Registry[Any], Any], Any],
+    objective: Any,
+    augmentation: Any,
+    left_out: tuple[type[Exception], ...],
+) -> Settings:
+    """An objective and an augmentation, or a list of these, without what raises one of these errors."""
 
+    def those_that_can_be(registry: Registry[Any], values: Iterable[Any]) -> list[Any]:
+        found = []
+        for value in values:
+            with suppress(*left_out):
+                found.append(convert(registry, value))
+        return found
 
-def _restore_where_possible(registry: Registry[Any], described: Settings) -> list[Any]:
-    try:
-        return [restore_plugin(registry, described)]
-    except PluginError:
-        return []
+    found: Settings = {"objective": None, "augmentation": None}
+    if objective is not None:
+        found["objective"] = next(iter(those_that_can_be(OBJECTIVES, [objective])), None)
+    if augmentation is not None:
+        several = isinstance(augmentation, list | tuple)
+        parts = those_that_can_be(AUGMENTATIONS, augmentation if several else [augmentation])
+        found["augmentation"] = parts if several or not parts else parts[0]
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,7 @@ class Scores:
         return -(self.log_prob[0] * self.weights).mean() / self.n_dimensions
 
 
-class Objective(BaseEstimator):
+class Objective(BaseEstimator, ABC):
     """What training minimises.
 
     An objective is configured like a scikit-learn estimator: its constructor only stores hyper-parameters, so

@@ -21,14 +21,14 @@ KERNEL_SIZES = {"vertical": (2, 3), "horizontal": (2, 2)}
 
 
 class Pass(NamedTuple):
-    """What all blocks of one forward pass have in common."""
+    """Operations and execution, which all blocks of one forward pass share."""
 
     operations: Plain
     execution: Execution
 
 
 class Features:
-    """Features, and their activation, which is computed when it is first needed, and kept for the next.
+    """Features, and their activation, which is computed on first use and kept.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ class GatedResidualBlock(nn.Module):
         (a, b) = m_2(W_2 * \mathrm{dropout}(\phi(h))), \qquad
         y = x + a \odot \sigma(b)
 
-    A shift at ``second`` alone is Algorithm 1 (mild) of Biswas, shifts at both are Algorithm 2 (strong).
+    A shift at ``second`` only is Algorithm 1 (mild) of Biswas; shifts at both are Algorithm 2 (strong).
 
     Parameters
     ----------
     stream : {"vertical", "horizontal"}
     stage, block : int
-        Where the block stands, for its sites.
+        Position of the block, for its sites.
     channels : int
         F; also the number of channels of the result.
     size : tuple of int
@@ -104,7 +104,7 @@ class GatedResidualBlock(nn.Module):
     def _recomputable(
         self, key: int | None, current: Pass, modulations: Modulations, *values: Tensor
     ) -> Tensor:
-        """The same from values only: activations that are kept elsewhere are not used."""
+        """Compute the values from values only; activations that are kept elsewhere are not used."""
         features, *shortcuts = (Features(each, current) for each in values)
         return self._compute(key, features, modulations, *shortcuts)
 

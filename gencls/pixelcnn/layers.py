@@ -1,8 +1,8 @@
 """Convolutions that cannot see the future, with weight normalisation.
 
-Features carry a leading *group* axis: their shape is (G, N, F, H, W), where G is 1 for what all classes share
-and K where each class has features of its own. A convolution folds the groups into the batch; everything else
-broadcasts. In memory the channels come last, as CPUs and GPUs convolve fastest.
+Features carry a leading *group* axis: their shape is (G, N, F, H, W), where G is 1 for features that all
+classes share and K where each class has features of its own. A convolution folds the groups into the batch;
+everything else broadcasts. In memory the channels come last, as CPUs and GPUs convolve fastest.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class WeightNormConv2d(nn.Module):
         return torch._weight_norm(self.direction, self.gain[:, None, None, None], 0)
 
     def current_weight(self) -> Tensor:
-        """The normalised weights, computed anew unless `weights_resolved` is open."""
+        """The normalised weights, computed at each call unless `weights_resolved` is open."""
         return self.weight if self.resolved is None else self.resolved
 
     def forward(
@@ -181,7 +181,7 @@ class UpsamplingConv2d(nn.Module):
         self.conv = WeightNormConv2d(channels, channels, (2, 3) if stream == "vertical" else (2, 2))
 
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
-        """Bring (G, N, F, h, w) to (G, N, F, *size), with h = ⌈size[0] / 2⌉ and w = ⌈size[1] / 2⌉."""
+        """Enlarge (G, N, F, h, w) to (G, N, F, *size), with h = ⌈size[0] / 2⌉ and w = ⌈size[1] / 2⌉."""
         height, width = size
         out = self.conv(features, stride=2, transposed=True)
         return out[..., :height, self.left : self.left + width]

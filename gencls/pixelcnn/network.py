@@ -81,11 +81,11 @@ class PixelCNN(nn.Module):
         Parameters
         ----------
         images : Tensor of shape (N, C, H, W)
-            Values from -1 to 1; their dtype is that of all features, whatever the weights have. Images that
-            are cut off below get what the upper rows of whole ones get.
+            Values from -1 to 1; their dtype is that of all features, whatever that of the weights. Images
+            that are cut off below get the parameters that the upper rows of whole images have.
         modulations : dict of Site to Modulation
-            What the class does, arranged per image or per class; empty for nothing. For images that are cut
-            off they are too, by `upper_left`.
+            Effect of the class, arranged per image or per class; may be empty. For images that are cut off,
+            `upper_left` cuts off the modulations, too.
         execution : Execution, optional
             How to compute; plainly without it.
 
@@ -127,12 +127,12 @@ class Stage(nn.Module):
     Parameters
     ----------
     stage : int
-        0 to 5; stages 0 and 3 keep the resolution of what comes before.
+        0 to 5; stages 0 and 3 keep the resolution of their input.
     n_blocks, channels : int
     size : tuple of int
         H and W of the features in this stage.
     down : bool
-        Whether the stage stands on the way down; on the way up its blocks take short-cuts from there.
+        Whether the stage is on the way down; on the way up, its blocks have short-cuts from there.
     """
 
     def __init__(self, stage: int, n_blocks: int, channels: int, size: tuple[int, int], *, down: bool):
@@ -177,7 +177,7 @@ class Stage(nn.Module):
         return vertical, horizontal
 
     def ascend(self, streams: Streams, modulations: Modulations, passed: list[Streams]) -> Streams:
-        """Go through the blocks on the way up; each takes its short-cut from `passed`, last in, first out."""
+        """Go through the blocks on the way up; their short-cuts come from `passed`, last in, first out."""
         vertical, horizontal = streams
         if self.resize is not None:
             height, width = passed[-1][0].values.shape[-2:]

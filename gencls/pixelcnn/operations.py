@@ -1,6 +1,6 @@
 """Three ways to compute a gated residual block: plainly, compiled by torch, and by kernels of our own.
 
-All give the same, up to rounding. What they take and give are features of shape (G, N, F, H, W).
+All have the same results, up to rounding. Inputs and results are features of shape (G, N, F, H, W).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ["Fused", "Native", "Plain", "operations_for"]
 def operations_for(features: Tensor, compiled: bool) -> Plain:
     """The operations for blocks of such features.
 
-    On a CPU torch computes what our kernels are not for: its compiler takes a minute there, and training is
-    no faster for it.
+    On a CPU, torch's operators compute everything for which our kernels are not made: its compiler takes a
+    minute there, and training is no faster for it.
     """
     if not compiled:
         return PLAIN
@@ -56,7 +56,7 @@ class Plain:
         return layer(features, size)
 
     def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
-        """Sum what the 1×1 convolution of a short-cut makes of each part."""
+        """Sum the results of the 1×1 convolution of a short-cut over its parts."""
         return layer(*parts)
 
     def activate(
@@ -68,10 +68,10 @@ class Plain:
         dropout: float,
         key: int,
     ) -> Tensor:
-        """Modulate the upper left H and W, add, activate, and drop features, by a key to which.
+        """Modulate the upper left H and W, add, activate, and drop features, which a key selects.
 
-        All groups of an image lose the same features, so that dropout adds little noise to how its classes
-        differ.
+        All groups of an image lose the same features, so that dropout adds little noise to the differences
+        between its classes.
         """
         hidden = modulation.mixed(hidden)
         _, n_images, channels, _, _ = hidden.shape
@@ -91,7 +91,7 @@ class Plain:
 
 
 class Fused(Plain):
-    """What lies between the convolutions is compiled by torch, one kernel for each part."""
+    """Torch compiles the operators between the convolutions, one kernel for each part."""
 
     def _kernel(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return fused(function)
@@ -178,10 +178,10 @@ PLAIN, FUSED, NATIVE = Plain(), Fused(), Native()
 
 
 def _prepared(hidden: Tensor, modulation: Modulation) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Features and what is left to scale and shift them by, for each image of each group: (G, N, F, 1, 1).
+    """Features, and the scale and shift that remain for each image of each group: (G, N, F, 1, 1).
 
-    What the kernels cannot do in one pass with others is done: linear maps, maps over positions, and where
-    features become several groups.
+    Steps that the kernels cannot do in one pass are done here: linear maps, maps over positions, and the
+    step from one group of features to several.
     """
     hidden = _mixed(hidden, modulation.mix)
     scale, shift = modulation.scale, modulation.shift

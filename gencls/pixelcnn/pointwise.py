@@ -1,10 +1,10 @@
-"""What is computed of every feature by itself, between the convolutions.
+"""Pointwise operations, between the convolutions.
 
-On a CPU that takes half of the time, most of it on the way to memory and back. Each function here is one
-kernel where a compiler is at hand; `gencls.backends.compilation.fused` gives it compiled.
+On a CPU they take half of the time, most of it on the way to memory and back. Each function here is one
+kernel where a compiler is at hand; `gencls.backends.compilation.fused` compiles it.
 
 Here the shape of features is (G, N, H, W, F), as they lie in memory: compilers make slow kernels of permuted
-tensors. `channels_last` brings features of the shape (G, N, F, H, W) into it, and `channels_first` back.
+tensors. `channels_last` turns the shape (G, N, F, H, W) into it, and `channels_first` turns it back.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def concat_elu(features: Tensor) -> Tensor:
 
 
 def scale_and_shift(features: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
-    """Scale, then shift, by what broadcasts."""
+    """Scale, then shift, by tensors that broadcast."""
     if scale is not None:
         features = features * scale.to(features.dtype)
     if shift is not None:
@@ -67,12 +67,12 @@ def activate(
     shortcut: Tensor | None = None,
     kept: Tensor | None = None,
 ) -> Tensor:
-    """What goes into the second convolution of a gated residual block, from the results of the first.
+    """The input of the second convolution of a gated residual block, from the results of the first.
 
     Parameters
     ----------
     hidden : Tensor of shape (G, N, H or more, W or more, F)
-        What is beyond `size` is left out.
+        Positions beyond `size` are left out.
     size : tuple of int
         H and W.
     scale, shift, shortcut : Tensor, optional
@@ -92,9 +92,9 @@ def activate(
 def gate(
     features: Tensor, hidden: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
 ) -> Tensor:
-    """What comes out of a gated residual block: its input (G, N, H, W, F), and (G, N, H, W, 2F) gated.
+    """The result of a gated residual block: its input (G, N, H, W, F), plus (G, N, H, W, 2F) gated.
 
-    What `hidden` has beyond H and W is left out.
+    Positions of `hidden` beyond H and W are left out.
     """
     hidden = scale_and_shift(_cut(hidden, features.shape[-3:-1]), scale, shift)
     values, gates = hidden.chunk(2, dim=-1)
@@ -102,7 +102,7 @@ def gate(
 
 
 def dropout_mask(shape: Sequence[int], probability: float, key: int, like: Tensor) -> Tensor:
-    """Factors that drop single features, and scale the others up (Srivastava et al. 2014).
+    """Factors that drop single features, and scale up the rest (Srivastava et al. 2014).
 
     The probability is rounded to a multiple of 1 / 65,536. Drawing takes most of the time on a CPU: 16 bits
     for each feature, 64 at once.
@@ -113,7 +113,7 @@ def dropout_mask(shape: Sequence[int], probability: float, key: int, like: Tenso
     probability : float
         Of dropping a feature.
     key : int
-        The same key gives the same factors.
+        The same key has the same factors.
     like : Tensor
         Whose dtype and device the factors get.
 

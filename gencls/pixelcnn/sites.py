@@ -1,4 +1,4 @@
-"""Where a class can enter the network, and what it may do there."""
+"""Sites, at which a class can enter the network, and modulations, by which it does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Site:
         ``"input"``: the features after the first convolutions; ``"first"`` and ``"second"``: after the first
         and the second convolution of a gated residual block; ``"head"``: before the last 1×1 convolution.
     stream : {"vertical", "horizontal"}
-        The vertical stream sees the rows above, the horizontal one also what lies to the left.
+        The vertical stream sees the rows above, the horizontal one also the pixels to the left.
     stage : int
         0 to 2 on the way down in resolution, 3 to 5 on the way back up. ``"input"`` is in stage 0, ``"head"``
         in 5.
@@ -47,7 +47,7 @@ class Site:
 
     @property
     def step(self) -> int:
-        """How many rows and columns of the image one of the features' stands for: 1, 2 or 4."""
+        """Rows and columns of the image that one row and column of the features covers: 1, 2 or 4."""
         return int(2 ** min(self.stage, 5 - self.stage))
 
 
@@ -72,7 +72,7 @@ class Sites(tuple[Site, ...]):
 
 @dataclass(frozen=True)
 class Modulation:
-    r"""What a conditioner applies to the features :math:`x` of a site: :math:`s \odot (x + LRx) + b`.
+    r"""The map that a conditioner applies to the features :math:`x` of a site: :math:`s \odot (x + LRx) + b`.
 
     Every part is optional, and each works at one position at a time, so that no conditioner can break
     causality and a sampler can apply it to a single pixel.
@@ -116,7 +116,7 @@ class Modulation:
         return scale_and_shift(self.mixed(features), self.scale, self.shift)
 
     def mixed(self, features: Tensor) -> Tensor:
-        """The first step alone, the linear map at each position; what follows are `scale` and `shift`."""
+        """Only the first step, the linear map at each position, without `scale` and `shift`."""
         if self.mix is None:
             return features
         left, right = (part.to(features.dtype).mT for part in self.mix)
@@ -150,5 +150,5 @@ def upper_left(modulations: Modulations, n_rows: int, n_columns: int | None = No
 
 
 def modulate(features: Tensor, site: Site, modulations: Modulations) -> Tensor:
-    """Apply what the conditioner set for this site, if anything."""
+    """Apply the modulation of this site, if there is one."""
     return modulations.get(site, NOTHING).apply(features)

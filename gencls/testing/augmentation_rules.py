@@ -40,7 +40,7 @@ def accepts_its_parameters(subject: Subject) -> None:
 
 @CONTRACT.foundation("Override per_epoch, per_batch or orbit; look for a misspelled name.")
 def has_a_hook(subject: Subject) -> None:
-    """It overrides one of the hooks at least."""
+    """It overrides at least one of the hooks."""
     kind = type(subject.make())
     own = [name for name in HOOKS if getattr(kind, name) is not getattr(Augmentation, name)]
     require(bool(own), f"{kind.__name__} overrides none of {', '.join(HOOKS)}")
@@ -267,4 +267,4 @@ def fits_into(values: NDArray[Any], lowest: Any, highest: Any) -> bool:
 
 def ends(values: NDArray[Any]) -> str:
     """The range of values in words."""
-    return f"from {values.min()} to {values.max()}"
+    return f"from {values.min():g} to {values.max():g}"

@@ -66,7 +66,9 @@ def names_its_terms(subject: Subject) -> None:
     for name, value in first.items():
         require(isinstance(name, str) and name.isidentifier(), f"a term has the name {name!r}")
         require(name not in TAKEN, f"a term has the name {name!r}, which is taken")
-        words = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        words = (
+            f"tensor of the shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        )
         require(isinstance(value, Tensor) and value.ndim == 0, f"{name} is a {words}")
 
 
@@ -76,7 +78,7 @@ def has_a_loss(subject: Subject) -> None:
     objective = subject.make()
     scores = random_scores(objective)
     loss = objective.loss(objective.terms(scores))
-    words = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+    words = f"tensor of the shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
     require(isinstance(loss, Tensor) and loss.ndim == 0, f"the loss is a {words}")
     require(loss.requires_grad, "the loss has no gradient")
     (gradient,) = torch.autograd.grad(loss, scores.log_prob, allow_unused=True)

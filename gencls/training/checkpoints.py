@@ -115,6 +115,7 @@ def restore(net: NeuralNet, state: dict[str, Any]) -> None:
     for name in ("rows_before", "stage_begin", "best_row", "stop_reason"):
         setattr(net, f"{name}_", state[name])
     net.n_finished_ = len(net.history)
+    dict(net.callbacks_)["train_loss"].best_score_ = min(net.history[:, "train_loss"])
 
 
 def _refused(reason: str, path: Path) -> InvalidParameterError:

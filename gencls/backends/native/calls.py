@@ -134,6 +134,6 @@ def _as_c(value: Any) -> Any:
         return c_void_p()
     if isinstance(value, Tensor):
         if value.dtype != torch.float32 or value.device.type != "cpu":  # a kernel would misread the memory
-            raise TypeError(f"kernels take float32 on the CPU, got {value.dtype} on {value.device}")
+            raise TypeError(f"kernels need float32 on the CPU, got {value.dtype} on {value.device}")
         return c_void_p(value.data_ptr())
     return c_int64(value) if isinstance(value, int) else value
