@@ -1,4 +1,4 @@
-"""Rows that are captured once and replayed give the images of the plain sampler."""
+"""Sampling with captured and replayed rows returns the images of the plain sampler."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Tape(TorchDispatchMode):
 
 @pytest.fixture
 def tapes(monkeypatch):
-    """The captures of a sampler that uses them, in their order."""
+    """The captures of a sampler, in order."""
     made = []
 
     def capture(function):
@@ -109,14 +109,14 @@ def test_known_rows(n_known, tapes):
     assert not tapes
 
 
-def test_batches_have_captures_of_their_own(tapes):
+def test_batches_have_separate_captures(tapes):
     plain, replayed = draw_both(make_model((1, 7, 2), 16), n_images=5, batch_size=3)
     assert torch.equal(plain, replayed)
     assert len(tapes) == 8
 
 
 def test_the_tape_is_as_strict_as_a_graph():
-    """A control: it notices tensors that are rebound, read, or made from numbers of Python."""
+    """A control: the tape detects tensors that are rebound, read, or created from Python scalars."""
     kept = {"sum": torch.zeros(1)}
 
     def rebind(kind):
@@ -154,7 +154,7 @@ def test_the_first_call_is_plain_and_each_kind_is_captured_once():
 
 
 def fails_after(n_captures):
-    """A capture that works some times, and then fails in the middle of a row, as one on a GPU does."""
+    """A capture that succeeds a few times, and then fails in the middle of a row, as on a GPU."""
     made = []
 
     def capture(function):
@@ -170,7 +170,7 @@ def fails_after(n_captures):
 
 
 @pytest.mark.parametrize("n_captures", [0, 2])
-def test_a_capture_that_fails_warns_once_and_the_images_are_right(n_captures, monkeypatch):
+def test_a_failed_capture_warns_once_and_keeps_the_images(n_captures, monkeypatch):
     capture, made = fails_after(n_captures)
     monkeypatch.setattr(sampling, "_capture_for", lambda model, execution: capture)
     with pytest.warns(CompilationWarning, match=r"sampling.*\(operation not permitted\)") as found:
@@ -181,7 +181,7 @@ def test_a_capture_that_fails_warns_once_and_the_images_are_right(n_captures, mo
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_without_a_gpu_nothing_is_captured(compiled):
+def test_nothing_is_captured_without_a_gpu(compiled):
     assert sampling._capture_for(make_model((1, 3, 3)), Execution(compiled=compiled)) is None
 
 
@@ -191,7 +191,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("conditioner", REPRESENTATIVE)
-def test_on_a_gpu_the_images_are_the_same(conditioner):
+def test_images_on_a_gpu_are_the_same(conditioner):
     model = make_model((3, 11, 6), 256, conditioner=conditioner).cuda()
     noise = draw_noise(model, 5, np.random.RandomState(0))
     labels = make_labels(model)
@@ -204,7 +204,7 @@ def test_on_a_gpu_the_images_are_the_same(conditioner):
 
 @pytest.mark.gpu
 @needs_gpu
-def test_on_a_gpu_a_capture_that_fails_leaves_all_as_it_was():
+def test_a_failed_capture_on_a_gpu_restores_the_state():
     device = torch.device("cuda", torch.cuda.current_device())
     total, stream = torch.zeros(1, device=device), torch.cuda.current_stream()
 

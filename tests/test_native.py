@@ -1,4 +1,4 @@
-"""The kernels of our own compute what torch computes, and are compiled once, or not at all with a reason."""
+"""The native kernels agree with torch and are compiled once; a failed compilation has a reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def noise(*shape, seed=0):
 
 
 def assert_same(ours, reference, *inputs, tolerance=1e-5):
-    """The same values and gradients as the reference has in float64, relative to the largest of each."""
+    """Compare values and gradients with a float64 reference, relative to the largest of each."""
     single = [values.clone().requires_grad_() for values in inputs]
     double = [values.double().requires_grad_() for values in inputs]
     found, expected = ours(*single), reference(*double)
@@ -71,7 +71,7 @@ def built(variant):
 
 @pytest.fixture(params=VARIANTS)
 def variant(request, monkeypatch):
-    """Kernels as they are compiled for several kinds of processors."""
+    """Kernels compiled for several types of processors."""
     if (found := built(request.param)) is None:
         pytest.skip("this processor lacks the instructions")
     forget_sizes()
@@ -87,7 +87,7 @@ def forget_sizes():
 
 @pytest.fixture
 def with_threads():
-    """Set the number of torch's threads for a time."""
+    """Set the number of torch threads temporarily."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
@@ -171,7 +171,7 @@ def test_gate(variant):
 @needs_compiler
 @pytest.mark.parametrize("rank", [1, 2, 5])
 @pytest.mark.parametrize("channels", [3, 24])
-def test_a_linear_map_of_low_rank(rank, channels, variant):
+def test_a_low_rank_linear_map(rank, channels, variant):
     def reference(features, left, right):
         return features + (features.flatten(1, 2) @ right.mT @ left.mT).view_as(features)
 
@@ -180,7 +180,7 @@ def test_a_linear_map_of_low_rank(rank, channels, variant):
 
 
 @needs_compiler
-def test_extreme_and_missing_numbers_stay_what_they_are(variant):
+def test_extreme_values_and_nan_are_preserved(variant):
     values = torch.tensor([-torch.inf, -1e30, -87.5, -1e-8, 0.0, 1e-8, 90.0, 1e30, torch.inf, torch.nan])
     found = functions.concat_elu(values[None, None, None])[0, 0, 0]
     torch.testing.assert_close(found, concat_elu(values), equal_nan=True, rtol=1e-6, atol=1e-7)
@@ -212,7 +212,7 @@ def test_dropout(variant):
 @pytest.mark.parametrize("image_shape", [(3, 8, 8), (1, 5, 7), (1, 2, 9), (1, 1, 1)], ids=str)
 @pytest.mark.parametrize("conditioner", [*REPRESENTATIVE, "unconditional"])
 def test_the_model_is_the_same(conditioner, image_shape):
-    """Probabilities of an image's own class, of all classes and of some, and all gradients."""
+    """Probabilities of the true class, of all classes and of some classes, and all gradients."""
     model = make_model(image_shape, 256, conditioner=conditioner, n_filters=6).float()
     levels, labels = make_levels(model), make_labels(model)
     found = []
@@ -239,7 +239,7 @@ def test_the_model_is_the_same_on_every_processor_and_with_more_threads_than_cor
 
 
 @needs_compiler
-def test_a_checkpointed_model_loses_the_same_features_again():
+def test_a_checkpointed_model_drops_the_same_features_again():
     model = make_model((3, 8, 8), 256, n_filters=6).float()
     levels, labels = make_levels(model), make_labels(model)
     found = []
@@ -253,7 +253,7 @@ def test_a_checkpointed_model_loses_the_same_features_again():
 
 
 @needs_compiler
-def test_no_pixel_depends_on_a_later_one_by_more_than_rounding():
+def test_pixels_depend_on_later_pixels_at_most_by_rounding():
     model = make_model((3, 9, 9), 256, n_filters=8).float()
     levels = make_levels(model)
     modulations = model.modulate_images(make_labels(model))
@@ -271,7 +271,7 @@ def test_no_pixel_depends_on_a_later_one_by_more_than_rounding():
 
 
 @needs_compiler
-def test_what_a_conditioner_gives_in_another_precision_or_for_one_channel_is_read_rightly():
+def test_modulations_in_a_different_precision_or_for_one_channel_are_converted():
     hidden = noise(1, 2, 6, 4, 4)
     odd = Modulation(shift=noise(1, 2, 6, 1, 1).double(), scale=noise(1, 2, 1, 1, 1))
     plain, ours = (
@@ -295,19 +295,19 @@ def test_a_different_default_dtype_makes_no_difference():
 
 
 @needs_compiler
-def test_no_images_have_no_gradient():
+def test_empty_batches():
     model = make_model((1, 5, 5), 17).float()
     model(make_levels(model)[:0], make_labels(model)[:0], COMPILED).sum().backward()
     assert not any(each.grad.any() for each in model.parameters() if each.grad is not None)
 
 
 @needs_compiler
-def test_tensors_of_a_different_dtype_are_never_read():
+def test_tensors_of_a_different_dtype_are_refused():
     with pytest.raises(TypeError, match=r"float32 .* torch\.float64"):
         functions.concat_elu(noise(1, 2, 2, 3).double())
 
 
-def test_which_operations_compute():
+def test_the_selected_operations():
     single, double = torch.zeros(1), torch.zeros(1, dtype=torch.float64)
     assert operations_for(single, compiled=False) is PLAIN
     assert operations_for(double, compiled=True) is PLAIN
@@ -317,7 +317,7 @@ def test_which_operations_compute():
     assert operations_for(single, compiled=True) is expected
 
 
-def test_without_a_compiler_torch_computes_what_our_kernels_would(monkeypatch):
+def test_torch_is_used_without_a_compiler(monkeypatch):
     model = make_model((1, 5, 5), 17).float()
     levels, labels = make_levels(model), make_labels(model)
     monkeypatch.setattr(native, "why_unavailable", lambda: "no compiler")
@@ -329,7 +329,7 @@ def test_without_a_compiler_torch_computes_what_our_kernels_would(monkeypatch):
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
-    """Nothing has been compiled yet."""
+    """An empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("CXX", raising=False)
     for function in (native.library, native.why_unavailable):
@@ -341,7 +341,7 @@ def fresh(monkeypatch, tmp_path):
 
 @pytest.fixture
 def quick(fresh, monkeypatch):
-    """Kernels that are the same, and take no time to optimise."""
+    """The same kernels without optimisation, which compile quickly."""
     monkeypatch.setattr(native.compiler, "FLAGS", ["-std=c++17", "-O0", "-shared", "-fPIC"])
     return fresh
 
@@ -369,7 +369,7 @@ def program(path: Path, text: str) -> Path:
 
 
 @needs_compiler
-def test_they_are_compiled_once_and_kept(quick, monkeypatch):
+def test_kernels_are_compiled_once_and_cached(quick, monkeypatch):
     native.library()
     (library,) = kept(quick)
     monkeypatch.setattr(native.compiler.Compiler, "compile", None)
@@ -381,8 +381,8 @@ def test_they_are_compiled_once_and_kept(quick, monkeypatch):
 
 @needs_compiler
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_a_library_that_was_cut_is_compiled_again(share, quick):
-    """Loading it would end Python."""
+def test_a_truncated_library_is_compiled_again(share, quick):
+    """Loading it would crash the process."""
     native.library()
     (library,) = kept(quick)
     whole = library.read_bytes()
@@ -395,7 +395,7 @@ def test_a_library_that_was_cut_is_compiled_again(share, quick):
 
 
 @needs_compiler
-def test_a_changed_byte_and_another_library_are_noticed(quick):
+def test_modified_and_exchanged_libraries_are_detected(quick):
     native.library()
     (library,) = kept(quick)
     whole = library.read_bytes()
@@ -405,8 +405,8 @@ def test_a_changed_byte_and_another_library_are_noticed(quick):
     assert kept(quick)[0].read_bytes() == whole
 
 
-def test_another_source_is_another_file(fresh, monkeypatch):
-    """What an earlier version of the package made is left alone."""
+def test_a_different_source_has_a_different_file(fresh, monkeypatch):
+    """The library of an earlier version of the package is kept."""
     monkeypatch.setattr(native.compiler.Compiler, "_run", lambda self, arguments, seconds: b"macros")
     compiler = native.compiler.Compiler(["c++"])
     key = compiler.key(())
@@ -417,8 +417,8 @@ def test_another_source_is_another_file(fresh, monkeypatch):
     assert compiler.key(()) != key
 
 
-def test_another_processor_is_another_file(monkeypatch):
-    """Homes are shared by the machines of a cluster."""
+def test_a_different_processor_has_a_different_file(monkeypatch):
+    """The machines of a cluster may share home folders."""
     keys = set()
     for predefined in (b"#define __AVX2__ 1", b"#define __AVX2__ 1\n#define __AVX512F__ 1"):
         monkeypatch.setattr(native.compiler.Compiler, "_run", lambda *_, said=predefined: said)
@@ -441,7 +441,7 @@ posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of PO
 
 
 @posix
-def test_a_folder_of_another_user_is_not_used(fresh, monkeypatch):
+def test_a_folder_of_a_different_user_is_not_used(fresh, monkeypatch):
     assert cache.folder() == fresh / "cache/gencls"
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert cache.folder() is None
@@ -449,14 +449,14 @@ def test_a_folder_of_another_user_is_not_used(fresh, monkeypatch):
 
 @posix
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
-def test_a_folder_that_others_may_write_is_not_used(mode, fresh):
+def test_a_folder_that_others_can_write_to_is_not_used(mode, fresh):
     folder_of_caches().chmod(mode)
     assert cache.folder() is None
 
 
 @posix
 @pytest.mark.parametrize(("mode", "safe"), [(0o777, False), (0o1777, True), (0o755, True), (0o770, False)])
-def test_a_folder_that_others_may_replace_is_not_used(mode, safe, fresh):
+def test_a_folder_that_others_can_replace_is_not_used(mode, safe, fresh):
     (fresh / "cache").mkdir()
     (fresh / "cache").chmod(mode)
     assert (cache.folder() is not None) == safe
@@ -480,7 +480,7 @@ def test_links_are_not_followed(fresh):
 
 @posix
 @pytest.mark.parametrize("mode", [0o666, 0o620])
-def test_a_file_that_others_may_write_is_not_used(mode, fresh):
+def test_a_file_that_others_can_write_to_is_not_used(mode, fresh):
     key = "0" * 16
     cache.keep(key, b"library")
     kept(fresh)[0].chmod(mode)
@@ -489,7 +489,7 @@ def test_a_file_that_others_may_write_is_not_used(mode, fresh):
     assert cache.find(key) is not None
 
 
-def test_what_is_no_file_is_no_library(fresh):
+def test_only_regular_files_are_libraries(fresh):
     key = "0" * 16
     (folder_of_caches() / cache._name(key, b"")).mkdir()
     assert cache.find(key) is None
@@ -497,7 +497,7 @@ def test_what_is_no_file_is_no_library(fresh):
     assert len(kept(fresh)) == 1
 
 
-def test_a_relative_folder_of_caches_does_not_count(fresh, monkeypatch):
+def test_a_relative_cache_folder_is_ignored(fresh, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "caches")
     monkeypatch.setattr(Path, "home", lambda: fresh)
     assert folder_of_caches().is_relative_to(fresh)
@@ -509,7 +509,7 @@ def homeless():
 
 @needs_compiler
 @pytest.mark.parametrize("why", ["no home", "a file", "no permission", "no space"])
-def test_where_nothing_can_be_kept_they_are_compiled_each_time(why, quick, monkeypatch):
+def test_kernels_are_compiled_each_time_without_a_cache(why, quick, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(quick / "temporary"))
     (quick / "temporary").mkdir()
     if why == "no home":
@@ -532,8 +532,8 @@ def no_permission(*args, **kwargs):
 
 
 @needs_compiler
-def test_what_cannot_be_loaded_from_the_cache_is_compiled_each_time(quick, monkeypatch):
-    """Such as from a file system that is mounted without permission to execute."""
+def test_kernels_that_fail_to_load_from_the_cache_are_compiled_each_time(quick, monkeypatch):
+    """For example, from a file system that is mounted with noexec."""
     native.library()
     loaded = native._loaded
 
@@ -549,7 +549,7 @@ def test_what_cannot_be_loaded_from_the_cache_is_compiled_each_time(quick, monke
 # Compilers
 
 
-def test_a_compiler_that_is_not_there_is_named(fresh, monkeypatch):
+def test_a_missing_compiler_is_named(fresh, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert native.why_unavailable() == "CompilerError: no-such-compiler was not found"
     monkeypatch.setenv("CXX", "no-such-cache g++")
@@ -579,7 +579,7 @@ def test_cxx_may_have_arguments_and_spaces(quick, monkeypatch):
 
 
 @posix
-def test_the_last_error_of_a_compiler_is_passed_on_and_nothing_is_kept(fresh, monkeypatch):
+def test_the_last_error_of_a_compiler_is_reported_and_nothing_is_cached(fresh, monkeypatch):
     text = (
         "case $* in *-dM*) exit 0;; esac\necho a.cpp: error: first >&2\necho a.cpp: error: cannot do it >&2\n"
     )
@@ -620,13 +620,13 @@ def test_a_library_without_our_functions_is_refused(fresh, monkeypatch):
 
 
 @needs_compiler
-def test_functions_that_are_missing_are_named(quick, monkeypatch):
+def test_missing_functions_are_named(quick, monkeypatch):
     monkeypatch.setattr(native, "NAMES", ("convolve", "dance"))
     assert native.why_unavailable() == "OSError: the compiled library lacks gencls_dance"
 
 
 @posix
-def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(fresh, monkeypatch):
+def test_a_hanging_compiler_is_killed_with_its_children_and_recorded(fresh, monkeypatch):
     monkeypatch.setattr(native.compiler, "PROBE_SECONDS", 0.5)
     starts, child = fresh / "starts", fresh / "child"
     hangs = program(fresh / "hangs", f"echo >> {starts}\nsleep 100 &\necho $! > {child}\nwait")
@@ -646,14 +646,14 @@ def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(fresh, 
 
 
 @posix
-def test_little_is_kept_of_what_a_compiler_says(fresh, monkeypatch):
+def test_long_compiler_output_is_truncated(fresh, monkeypatch):
     monkeypatch.setattr(native.compiler, "MOST_READ", 1000)
     talks = program(fresh / "talks", "head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; exit 3")
     assert native.compiler.run([str(talks)], 60) == (3, bytes(1000), bytes(1000))
 
 
 @posix
-def test_what_a_compiler_leaves_in_the_background_is_not_waited_for(fresh):
+def test_background_processes_of_a_compiler_are_not_awaited(fresh):
     leaves = program(fresh / "leaves", "sleep 100 & echo $!")
     status, out, _ = native.compiler.run([str(leaves)], 60)
     os.kill(int(out), signal.SIGKILL)
@@ -661,7 +661,7 @@ def test_what_a_compiler_leaves_in_the_background_is_not_waited_for(fresh):
 
 
 def ended(process: int) -> bool:
-    """Whether a process is no more, or a zombie that nobody waits for."""
+    """Return whether a process has ended, or is a zombie."""
     for _ in range(100):
         try:
             os.kill(process, 0)
@@ -684,7 +684,7 @@ def test_the_next_compiler_is_tried(quick, monkeypatch):
 
 @needs_compiler
 @posix
-def test_where_no_library_is_loaded_from_temporary_files_it_is_compiled_in_the_cache(quick, monkeypatch):
+def test_kernels_are_compiled_in_the_cache_if_temporary_files_fail_to_load(quick, monkeypatch):
     loaded, load = [], native._loaded
 
     def only_from_the_cache(path):

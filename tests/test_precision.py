@@ -1,4 +1,4 @@
-"""How the network computes: in which precision, compiled or not, with features kept or computed again."""
+"""Computation settings: precision, compilation and gradient checkpointing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def middles(digits):
-    """The middle 4×4 of few of them, for what no accuracy is needed."""
+    """The central 4×4 pixels of a few digits, for tests that need no accuracy."""
     X, X_test, y, y_test = digits
     X, X_test = (each.reshape(-1, 8, 8)[:, 2:6, 2:6] for each in (X, X_test))
     return X[:100], X_test, y[:100], y_test
@@ -58,7 +58,7 @@ def test_auto_trains_in_bfloat16_where_the_hardware_has_it(there, monkeypatch):
     assert resolve_precision("auto", CPU) == Precision(torch.bfloat16 if there else None, None)
 
 
-def test_names_say_what_they_mean():
+def test_precisions_by_name():
     assert resolve_precision("float32", CPU) == Precision(None, None)
     assert resolve_precision("bfloat16", CPU) == Precision(torch.bfloat16, torch.bfloat16)
     assert isinstance(device._has_bfloat16(CPU), bool)
@@ -76,7 +76,7 @@ def test_only_features_are_bfloat16():
     assert {parameter.grad.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-def test_bfloat16_scores_are_near_those_in_float32(digits):
+def test_bfloat16_scores_are_close_to_float32_scores(digits):
     clf = fit(digits)
     exact = clf.predict_joint_log_proba(digits[1])
     rough = clf.set_params(compute=plainly(precision="bfloat16")).predict_joint_log_proba(digits[1])
@@ -93,7 +93,7 @@ def test_training_in_bfloat16_learns_as_well(digits):
     assert bits[0] == pytest.approx(bits[1], abs=0.02)
 
 
-def test_with_auto_predictions_are_in_float32(middles, monkeypatch):
+def test_auto_predicts_in_float32(middles, monkeypatch):
     monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
     clf = fit(middles, compute=plainly(precision="auto"), max_epochs=1)
     found = clf.predict_joint_log_proba(middles[1])
@@ -104,7 +104,7 @@ def test_with_auto_predictions_are_in_float32(middles, monkeypatch):
 
 
 def test_checkpointing_learns_the_same(middles):
-    """Up to the order in which gradients are summed: only without it are activations shared by blocks."""
+    """Up to the order of gradient sums: only without checkpointing do blocks share activations."""
     found = [
         fit(middles, dropout=0.2, compute=plainly(gradient_checkpointing=each)).predict_joint_log_proba(
             middles[1]
@@ -134,7 +134,7 @@ def test_auto_compiles_and_plain_does_not():
     assert GenerativeBayesClassifier().compute == "auto"
 
 
-def test_without_a_compiler_there_is_one_warning_and_the_same_result(middles, monkeypatch):
+def test_a_missing_compiler_causes_one_warning_and_the_same_result(middles, monkeypatch):
     expected = fit(middles, max_epochs=1).predict_joint_log_proba(middles[1])
     monkeypatch.setattr(native, "why_unavailable", lambda: "CompilerError: none found")
     with pytest.warns(CompilationWarning, match="compile=True.*none found.*compiler") as found:
@@ -145,7 +145,7 @@ def test_without_a_compiler_there_is_one_warning_and_the_same_result(middles, mo
         np.testing.assert_array_equal(each.predict_joint_log_proba(middles[1]), expected)
 
 
-def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
+def test_the_error_of_the_compiler_is_reported(monkeypatch):
     def broken(function, **options):
         raise RuntimeError("no g++\nand more")
 
@@ -165,7 +165,7 @@ def test_what_is_wrong_with_the_compiler_is_said(monkeypatch):
 @pytest.mark.parametrize("works", [True, False])
 @pytest.mark.parametrize("wanted", [True, False])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_which_way_the_network_computes(precision, wanted, works, has_bfloat16, monkeypatch):
+def test_resolved_precision_and_kernels(precision, wanted, works, has_bfloat16, monkeypatch):
     """On every processor, with and without a compiler."""
     monkeypatch.setattr(native, "why_unavailable", lambda: None if works else "none")
     monkeypatch.setattr(device, "_has_bfloat16", lambda _: has_bfloat16)
@@ -179,7 +179,7 @@ def test_which_way_the_network_computes(precision, wanted, works, has_bfloat16, 
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_on_a_gpu_torchs_compiler_is_asked_whatever_the_precision(precision, monkeypatch):
+def test_the_compiler_of_torch_is_used_on_a_gpu_for_every_precision(precision, monkeypatch):
     monkeypatch.setattr(compilation, "_why_uncompilable", lambda device_type: None)
     monkeypatch.setattr(native, "why_unavailable", lambda: "none")
     monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
@@ -192,7 +192,7 @@ def test_on_a_gpu_torchs_compiler_is_asked_whatever_the_precision(precision, mon
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("has_bfloat16", [True, False])
-def test_every_way_learns_on_every_processor(
+def test_every_setting_learns_on_every_processor(
     precision, compiled, checkpointed, has_bfloat16, middles, monkeypatch
 ):
     if compiled:
@@ -212,8 +212,8 @@ def skip_without_native():
         pytest.skip(reason)
 
 
-def test_compiled_it_scores_the_same(middles):
-    """How to compute is read at each call, and may change after `fit`."""
+def test_compiled_scores_are_the_same(middles):
+    """`compute` is read at each call, and may change after `fit`."""
     skip_without_native()
     clf = fit(middles, max_epochs=1, n_filters=4)
     expected = clf.predict_joint_log_proba(middles[1])
@@ -226,8 +226,8 @@ def test_compiled_it_scores_the_same(middles):
     np.testing.assert_array_equal(back, expected)
 
 
-def test_compiled_it_learns_the_same(middles):
-    """But for dropout, whose masks differ."""
+def test_compiled_training_is_the_same(middles):
+    """Except for dropout, whose masks differ."""
     skip_without_native()
     plain, compiled = (
         fit(middles, n_filters=4, dropout=0.0, compute=Compute(compile=each)).predict_joint_log_proba(
@@ -241,14 +241,14 @@ def test_compiled_it_learns_the_same(middles):
 
 @pytest.fixture
 def fused_on_a_cpu(monkeypatch):
-    """What computes on a GPU does so here."""
+    """Use the fused operations of a GPU on this CPU."""
     if (reason := compilation._why_uncompilable("cpu")) is not None:
         pytest.skip(reason)
     monkeypatch.setattr(network, "operations_for", lambda _, compiled: FUSED if compiled else PLAIN)
 
 
-def test_warnings_as_errors_do_not_end_torchs_compiler(fused_on_a_cpu):
-    """Features that come from others in training are not leaves, which it warns itself of."""
+def test_warnings_as_errors_do_not_abort_the_compiler_of_torch(fused_on_a_cpu):
+    """In training, features are not leaf tensors, which triggers a warning inside the compiler."""
     features = torch.zeros(1, 2, 3, 4, 5, requires_grad=True)
     for _ in range(2):
         FUSED.concat_elu(features * 2).sum().backward()
@@ -258,8 +258,8 @@ def test_warnings_as_errors_do_not_end_torchs_compiler(fused_on_a_cpu):
         (features * 2).grad  # noqa: B018  # what the user does is still warned of
 
 
-def test_torch_compiles_what_lies_between_the_convolutions(monkeypatch):
-    """In the whole network; the compiler itself is left out here, as it takes a minute."""
+def test_torch_compiles_the_operations_between_convolutions(monkeypatch):
+    """In the whole network, with a substitute for the compiler, which takes a minute."""
     asked = []
 
     def note(function):
@@ -278,8 +278,8 @@ def test_torch_compiles_what_lies_between_the_convolutions(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_what_torch_compiles_has_the_same_gradients(dropout, fused_on_a_cpu):
-    """Of everything that enters a block, in float64."""
+def test_compiled_operations_have_the_same_gradients(dropout, fused_on_a_cpu):
+    """With respect to all inputs of a block, in float64."""
     shapes = {"features": (1, 2, 3, 4, 5), "hidden": (1, 2, 3, 5, 6), "added": (1, 2, 3, 4, 5)}
     parts = {name: torch.randn(shape, dtype=torch.float64) for name, shape in shapes.items()}
     parts |= {name: torch.randn(2, 2, 3, 1, 1, dtype=torch.float64) for name in ("scale", "shift")}
@@ -297,7 +297,7 @@ def test_what_torch_compiles_has_the_same_gradients(dropout, fused_on_a_cpu):
 
 @pytest.mark.slow
 def test_torch_compiles_features_in_bfloat16(fused_on_a_cpu):
-    """With one group made several, as where the class first enters, and a modulation in float32."""
+    """With one group expanded to several, as at the first class-dependent block, and a float32 modulation."""
     features = torch.randn(1, 2, 3, 4, 5, dtype=torch.bfloat16, requires_grad=True)
     hidden = torch.randn(1, 2, 6, 5, 5, dtype=torch.bfloat16)
     modulation = Modulation(shift=torch.randn(2, 2, 6, 1, 1))
@@ -310,8 +310,8 @@ def test_torch_compiles_features_in_bfloat16(fused_on_a_cpu):
 
 
 @pytest.mark.slow
-def test_a_compiled_function_has_variants_enough():
-    """Also in threads that come later: what torch's compiler is told counts in one thread alone."""
+def test_compiled_functions_may_have_many_variants():
+    """Also in later threads, because the settings of the compiler of torch are per thread."""
 
     def limit():
         fused(concat_elu)

@@ -1,4 +1,4 @@
-"""Random numbers of torch that follow from our own seeds, whatever other threads do."""
+"""Random numbers of torch from separate seeds, independent of other threads."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DRAWS = {
 
 @pytest.fixture
 def digits():
-    """The middle of few of them, 4×4, as small fits are many here."""
+    """The central 4×4 pixels of a few digits, for many small fits."""
     X, y = load_digits(n_class=3, return_X_y=True)
     return X.reshape(-1, 8, 8)[:40, 2:6, 2:6], y[:40]
 
@@ -73,7 +73,7 @@ def drawn(seed, draw):
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_draws_follow_from_the_seed_and_leave_the_stream_of_torch(draw):
+def test_draws_depend_on_the_seed_and_keep_the_global_state_of_torch(draw):
     before = torch.get_rng_state()
     first, again, other = drawn(3, draw), drawn(3, draw), drawn(4, draw)
     assert torch.equal(first, again)
@@ -81,7 +81,7 @@ def test_draws_follow_from_the_seed_and_leave_the_stream_of_torch(draw):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_draws_are_distributed_as_without():
+def test_draws_have_the_distribution_of_torch():
     with DrawingFrom(0):
         uniform, normal = torch.rand_like(torch.zeros(20000)), torch.randn_like(torch.zeros(20000))
         kept, mask = torch.native_dropout(torch.ones(20000), 0.25, True)
@@ -93,7 +93,7 @@ def test_draws_are_distributed_as_without():
     torch.testing.assert_close(kept, mask / 0.75)
 
 
-def test_a_generator_that_is_given_is_taken():
+def test_a_given_generator_is_used():
     with DrawingFrom(0):
         found = torch.rand(5, generator=new_generator(7))
     assert torch.equal(found, torch.rand(5, generator=new_generator(7)))
@@ -105,7 +105,7 @@ def test_nothing_is_drawn_without_memory():
     assert not drawing.generators
 
 
-def test_other_threads_draw_from_their_own_stream():
+def test_other_threads_use_the_global_state():
     torch.manual_seed(0)
     with DrawingFrom(1), ThreadPoolExecutor(1) as thread:
         found = thread.submit(torch.rand, 5).result()
@@ -113,7 +113,7 @@ def test_other_threads_draw_from_their_own_stream():
     assert torch.equal(found, torch.rand(5))
 
 
-def test_keys_follow_from_the_generator():
+def test_keys_depend_on_the_generator():
     keys = [draw_key(new_generator(seed)) for seed in (0, 0, 1)]
     assert keys[0] == keys[1] != keys[2]
     assert 0 <= min(keys) <= max(keys) < 2**32
@@ -140,8 +140,8 @@ EVERYTHING = {
     ],
     ids=lambda params: " ".join(params) or "defaults",
 )
-def test_threads_learn_what_one_after_another_learns(digits, params):
-    """And the stream of torch is never read, as other threads draw from it meanwhile."""
+def test_concurrent_fits_equal_sequential_fits(digits, params):
+    """The global state of torch, from which other threads draw meanwhile, is not used."""
     X, y = digits
 
     def scores(seed):
@@ -157,7 +157,7 @@ def test_threads_learn_what_one_after_another_learns(digits, params):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_every_method_leaves_the_stream_of_torch(digits):
+def test_every_method_keeps_the_global_state_of_torch(digits):
     X, y = digits
     before = torch.get_rng_state()
     clf = make(augmentation="flip").partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
@@ -179,7 +179,7 @@ def test_a_search_is_the_same_for_any_backend_and_nesting(digits, backend):
 
 
 class Dropped(Conditioner):
-    """A bias with dropout: random in training."""
+    """A bias with dropout, random in training."""
 
     is_random = True
 

@@ -1,1 +1,1 @@
-"""Everything that depends on the machine: devices, compilers, our kernels, CUDA graphs, random numbers."""
+"""Machine-dependent code: devices, compilers, native kernels, CUDA graphs, random numbers."""

@@ -1,4 +1,4 @@
-"""Whether compiled kernels compute, in which precision then, and torch's compiler."""
+"""Choice of kernels and precision, and the compiler of torch."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .device import Precision, resolve_precision
 __all__ = ["choose_way", "fused"]
 
 MOST_VARIANTS = 64  # of a compiled function: with and without gradients, short-cuts, scales, maps, groups ...
-# Modules of torch's compiler, and those that it imports.
+# Modules of the compiler of torch, and modules that it imports.
 INSIDE = re.compile(r"torch\.(_dynamo|_functorch|_higher_order_ops|_inductor|_logging|_subclasses|fx|jit)\b")
 
 
 def choose_way(
     precision: str, device: torch.device, *, compile: bool, warn: bool = True
 ) -> tuple[Precision, bool]:
-    """The precision in which the network computes on a device, and whether compiled kernels do.
+    """Choose the precision of the network on a device, and whether to use compiled kernels.
 
-    On a CPU these are our own, for float32. They are as fast as torch is in bfloat16 or faster, so that
-    ``"auto"`` is float32 with them.
+    On a CPU, compiled kernels are the native kernels of this package, for float32. They are at least as fast
+    as torch in bfloat16, so ``"auto"`` resolves to float32 with them.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def choose_way(
         One of `gencls.backends.device.PRECISIONS`.
     device : torch.device
     compile : bool
-        Whether compiled kernels are wanted.
+        Whether compiled kernels are requested.
     warn : bool, default=True
-        Whether a warning says why nothing can be compiled.
+        Whether to warn if they are requested but unavailable.
 
     Returns
     -------
@@ -52,13 +52,13 @@ def choose_way(
 
 
 def _can_compile(device: torch.device, warn: bool) -> bool:
-    native_ones = device.type == "cpu"
-    reason = native.why_unavailable() if native_ones else _why_uncompilable(device.type)
+    on_cpu = device.type == "cpu"
+    reason = native.why_unavailable() if on_cpu else _why_uncompilable(device.type)
     if reason is not None and warn:
-        needed = "a C++ compiler, which the environment variable CXX can name" if native_ones else "triton"
+        needed = "a C++ compiler, or set the environment variable CXX to one" if on_cpu else "triton"
         warnings.warn(
-            f"compile=True has no effect, as nothing can be compiled here ({reason}). It needs {needed}; "
-            "or set compile=False.",
+            f"compile=True has no effect, because compilation failed ({reason}). Install {needed}; or set "
+            "compile=False.",
             CompilationWarning,
             stacklevel=3,
         )
@@ -67,10 +67,10 @@ def _can_compile(device: torch.device, warn: bool) -> bool:
 
 @cache
 def _why_uncompilable(device_type: str) -> str | None:
-    """Why torch's compiler does not work for this type of device; None if it does."""
+    """Return why the compiler of torch fails on this type of device; None if it works."""
     try:
         fused(_increment)(torch.zeros(1, device=device_type))
-    except Exception as error:  # whatever is wrong with the compiler
+    except Exception as error:  # the compiler may raise anything
         return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
     return None
 
@@ -80,10 +80,10 @@ def _increment(values: Tensor) -> Tensor:
 
 
 def fused(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The same function as one kernel, for all sizes; torch compiles it when it is first called."""
-    _leave_the_compiler_alone()
-    settings = import_module("torch._dynamo").config  # slow to import, and needed only here
-    if settings.cache_size_limit < MOST_VARIANTS:  # past it, nothing is compiled; each thread has its own
+    """Return the function as one kernel for all sizes, which torch compiles at the first call."""
+    _ignore_compiler_warnings()
+    settings = import_module("torch._dynamo").config  # a slow import, needed only here
+    if settings.cache_size_limit < MOST_VARIANTS:  # the limit is per thread; beyond it, nothing is compiled
         settings.cache_size_limit = MOST_VARIANTS
     return _compiled(function)
 
@@ -93,10 +93,10 @@ def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return torch.compile(function, dynamic=True)
 
 
-def _leave_the_compiler_alone() -> None:
-    """Ignore warnings that torch's compiler causes itself: where warnings are errors, they end it.
+def _ignore_compiler_warnings() -> None:
+    """Ignore warnings inside the compiler of torch, which would abort it where warnings are errors.
 
-    The filter stays. All threads have the same filters, so that none can be set for a time only.
+    The filter is permanent, because filters are shared by all threads.
     """
     if warnings.filters[:1] != [("ignore", None, Warning, INSIDE, 0)]:
         warnings.filterwarnings("ignore", module=INSIDE.pattern)

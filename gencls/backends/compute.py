@@ -1,4 +1,4 @@
-"""How a classifier computes: its precision and its kernels."""
+"""Computation settings of a classifier: precision, kernels, memory and early exit."""
 
 from __future__ import annotations
 
@@ -23,31 +23,30 @@ RULES: dict[str, Rule] = {
 
 
 class Compute(BaseEstimator):
-    """How a classifier computes.
+    """Computation settings of a classifier.
 
     Parameters
     ----------
     precision : {"float32", "auto", "bfloat16"}, default="float32"
-        Of the network's features; the weights, the likelihood and sampling are always in float32. ``"auto"``
-        trains in bfloat16 where the hardware has instructions for it, and predicts in float32; with compiled
-        kernels on a CPU it is float32, which is as fast there. ``"bfloat16"`` predicts in it, too. On a GPU,
-        torch rounds the inputs of convolutions in float32 to 10 bits (TF32) unless
+        Precision of the features of the network; the weights, the likelihood and sampling always use float32.
+        ``"auto"`` trains in bfloat16 if the hardware has instructions for it, and predicts in float32; with
+        compiled kernels on a CPU it is float32, which is at least as fast there. ``"bfloat16"`` also predicts
+        in bfloat16. On a GPU, torch rounds the inputs of float32 convolutions to 10 bits (TF32) unless
         ``torch.backends.cudnn.allow_tf32`` is False.
     compile : bool, default=True
-        Whether compiled kernels make training and predictions faster; a compiler is needed. Results are the
-        same up to rounding, which moves the sum over all images to at most 5e-5 from 1, and with dropout
-        different features are dropped. On a CPU they are our own, for float32, compiled within seconds the
-        first time and kept; in bfloat16 there, nothing is compiled. On a GPU `torch.compile` makes them, in
-        about a minute, and sampling then replays CUDA graphs, too.
+        Whether to use compiled kernels, which are faster and need a compiler. Results are equal up to
+        rounding: the probabilities of all images sum to 1 within 5e-5. Dropout drops different features. On a
+        CPU, native float32 kernels are compiled once, within seconds, and cached; bfloat16 has no compiled
+        kernels there. On a GPU, `torch.compile` takes about a minute, and sampling also replays CUDA graphs.
     gradient_checkpointing : bool, default=False
-        Whether training computes features twice instead of keeping them: a third slower, in less memory.
+        Whether training recomputes features in the backward pass: less memory, a third more time.
     early_exit : float, optional
-        Nats by which a class may lie behind the best one after the upper half of the rows without being
-        dropped: in `predict`, and therefore in `score`, only the remaining classes are scored in full, and an
-        image with one remaining class is done. This is an approximation that saves time, the more the smaller
-        the margin and the more classes there are; after maximum likelihood about one prediction in a hundred
-        changes at 7 to 10, or fewer; hybrid training separates the classes further, and needs 20 or more for
-        that. None scores every class in full; probabilities and densities are always exact.
+        Margin in nats. After the upper half of the rows, `predict`, and therefore `score`, drops classes that
+        are further behind the best class, and scores only the remaining classes in full. This approximation
+        saves more time for smaller margins and for more classes. After maximum likelihood training, a margin
+        of 7 to 10 changes about one prediction in a hundred, or fewer; hybrid training separates the classes
+        further and needs 20 or more for the same. None scores every class in full. Probabilities and
+        densities are always exact.
     """
 
     def __init__(
@@ -63,28 +62,28 @@ class Compute(BaseEstimator):
         self.early_exit = early_exit
 
     def resolve(self, device: torch.device, *, warn: bool = False) -> tuple[Precision, bool]:
-        """The precision in which to compute on a device, and whether compiled kernels do.
+        """Return the precision on a device, and whether to use compiled kernels.
 
         Parameters
         ----------
         device : torch.device
         warn : bool, default=False
-            Whether to warn if nothing can be compiled.
+            Whether to warn if compiled kernels are requested but unavailable.
         """
         return choose_way(self.precision, device, compile=self.compile, warn=warn)
 
     def check(self) -> None:
-        """Raise if a parameter is wrong."""
+        """Raise if a parameter is invalid."""
         check_parameters("Compute", self.get_params(), RULES)
 
 
 def make_compute(compute: str | Compute) -> Compute:
-    """Turn ``"auto"``, ``"plain"`` or an instance into one.
+    """Create an instance from ``"auto"`` or ``"plain"``, or check a given instance.
 
     Raises
     ------
     InvalidParameterError
-        If it is something else, or has a wrong parameter.
+        If the value has a different type, or the instance has an invalid parameter.
     """
     if isinstance(compute, str) and compute in ("auto", "plain"):
         return Compute(compile=compute == "auto")

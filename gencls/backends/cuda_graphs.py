@@ -1,4 +1,4 @@
-"""CUDA graphs: many small kernels are launched at once, as launching them one by one takes the most time."""
+"""CUDA graphs, which launch many small kernels at once: single launches take longer than the kernels."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ __all__ = ["CudaCapture", "ReplayedCalls"]
 
 
 class Replay(Protocol):
-    """A captured computation."""
+    """A captured sequence of kernels."""
 
     def replay(self) -> object:
-        """Compute it again."""
+        """Launch the kernels."""
 
 
 Capture = Callable[[Callable[[], None]], Replay]
 
 
 class ReplayedCalls:
-    """A function that is captured once for each of its arguments, and replayed when these recur.
+    """A function that is captured once for each combination of arguments, and then replayed.
 
-    The very first call is plain: it loads the libraries, which is not possible in a capture. Capturing
-    computes nothing, so that after a failure nothing has changed, and all further calls are plain.
+    The first call is not captured, because it loads libraries, which is impossible during a capture. A
+    capture computes nothing: if it fails, no state has changed, and all further calls are plain.
 
     Parameters
     ----------
     function : callable
-        Its arguments determine the computation. Its numbers lie in tensors that are changed in place and
-        never replaced, as a replay reads and writes these. It returns nothing.
+        The kernels must depend only on the arguments. Their inputs and outputs must be tensors that are
+        modified in place and never replaced, as a replay uses the same memory. The function returns None.
     capture : callable, optional
-        Such as `CudaCapture`; without it all calls are plain.
+        For example, `CudaCapture`. Without it, all calls are plain.
     """
 
     def __init__(self, function: Callable[..., None], capture: Capture | None):
@@ -47,7 +47,7 @@ class ReplayedCalls:
         self.captured: dict[tuple[Hashable, ...], Replay] = {}
 
     def __call__(self, *kind: Hashable) -> None:
-        """Make the call, or replay it."""
+        """Call the function, or replay the captured call."""
         if self.warm and self.capture is not None and kind not in self.captured:
             self._try(self.capture, kind)
         if kind in self.captured:
@@ -57,7 +57,7 @@ class ReplayedCalls:
         self.warm = True
 
     def _try(self, capture: Capture, kind: tuple[Hashable, ...]) -> None:
-        """Capture this kind of call; if that fails, warn and capture no more."""
+        """Capture this kind of call; after a failure, warn and disable captures."""
         try:
             self.captured[kind] = capture(partial(self.function, *kind))
         except RuntimeError as error:
@@ -65,22 +65,22 @@ class ReplayedCalls:
             self.captured.clear()
             reason = str(error.__context__ or error).strip().partition("\n")[0]
             warnings.warn(
-                f"compile=True has no effect on sampling, as no CUDA graph could be captured ({reason}). The "
-                "images are the same.",
+                f"compile=True has no effect on sampling, because the capture of a CUDA graph failed "
+                f"({reason}). The images are the same.",
                 CompilationWarning,
                 stacklevel=3,
             )
 
 
 class CudaCapture:
-    """Captures what functions launch on a device, as graphs that share their memory for intermediate results.
+    """Captures the kernels of functions as graphs that share memory for intermediate results.
 
-    Sharing is safe, in whatever order they are replayed, as none reads the results of a different one.
+    Sharing is safe for any order of replays, because no graph reads the intermediate results of another.
 
     Parameters
     ----------
     device : torch.device
-        A CUDA device, with its index.
+        A CUDA device with an index.
     """
 
     def __init__(self, device: torch.device):
@@ -88,17 +88,17 @@ class CudaCapture:
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, function: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        """Call the function without computing anything, and return a graph of the kernels that it launched.
+        """Call the function without computing anything, and return a graph of its kernels.
 
         Raises
         ------
         RuntimeError
-            If something cannot be captured.
+            If an operation cannot be captured.
         """
         graph = torch.cuda.CUDAGraph()
         with (
             torch.cuda.device(self.device),
-            _left_as_found(self.device),
+            _restored_after_failure(self.device),
             torch.cuda.graph(graph, self.pool, _stream(self.device), capture_error_mode="thread_local"),
         ):
             function()
@@ -107,13 +107,13 @@ class CudaCapture:
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """The one for all captures on a device, as libraries keep memory for each stream that they have seen."""
+    """Return the stream of all captures on a device; libraries allocate memory for each stream they see."""
     return torch.cuda.Stream(device)
 
 
 @contextmanager
-def _left_as_found(device: torch.device) -> Iterator[None]:
-    """Undo what torch does not when a capture fails: its stream stays, and random numbers can't be drawn."""
+def _restored_after_failure(device: torch.device) -> Iterator[None]:
+    """Restore the stream and the random number generator after a failed capture, as torch does not."""
     generator = torch.cuda.default_generators[device.index]
     state = generator.clone_state()
     with torch.cuda.stream(torch.cuda.current_stream(device)):

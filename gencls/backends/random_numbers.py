@@ -1,7 +1,7 @@
-"""Torch's random numbers from generators of our own.
+"""Random numbers of torch from separate generators.
 
-Torch has one stream of random numbers for a whole process. Trainings in several threads would share it, so
-that none of them could be repeated, and whoever seeds it changes it for all threads. Nothing here seeds it.
+Torch has one global random state per process. If several threads trained models with it, none of the results
+would be reproducible, and seeding it would affect all other code. This module never seeds it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = ["DrawingFrom", "draw_key", "new_generator"]
 
-# The overloads of torch's operators that draw, and those of the same with a generator.
+# Overloads of random operators of torch, and the overloads that take a generator.
 OVERLOADS = {
     "default": "generator",
     "low": "low_generator",
@@ -30,20 +30,20 @@ Draw = Callable[..., Any]
 
 
 def new_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A stream of random numbers that follows from a seed."""
+    """Return a seeded generator."""
     return torch.Generator(device).manual_seed(seed)
 
 
 def draw_key(generator: torch.Generator | None) -> int:
-    """A seed for a stream of its own, from 0 to 2**32 - 1; without a generator, from torch's own stream."""
+    """Draw a seed from 0 to 2**32 - 1; without a generator, from the global random state of torch."""
     return int(torch.randint(2**32, (), generator=generator))
 
 
 class DrawingFrom(TorchDispatchMode):
-    """While this is open, the calling thread draws from streams that follow from a seed.
+    """A context in which random operators of the calling thread use seeded generators.
 
-    It is for code that draws from torch's own stream, such as the constructors of modules. An operator takes
-    some microseconds longer in it.
+    It is meant for code that uses the global random state of torch, such as module constructors. Each
+    operator takes some microseconds longer in this context.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class DrawingFrom(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call an operator, with a generator if it draws and has none."""
+        """Call an operator; add a generator to a random operator that has none."""
         kwargs = kwargs or {}
         draw, device = _drawing(func), _device(args, kwargs)
         if draw is None or device.type == "meta" or kwargs.get("generator") is not None:
@@ -67,21 +67,21 @@ class DrawingFrom(TorchDispatchMode):
         return draw(*args, **(kwargs | {"generator": self._on(device)}))
 
     def _on(self, device: torch.device) -> torch.Generator:
-        """The stream of a device."""
+        """Return the generator of a device."""
         if device not in self.generators:
             self.generators[device] = new_generator(self.seed, device)
         return self.generators[device]
 
 
 def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.device:
-    """Where an operator draws."""
+    """Return the device on which an operator draws."""
     found = (each.device for each in args if isinstance(each, Tensor))
     return torch.device(kwargs.get("device") or next(found, "cpu"))
 
 
 @cache
 def _drawing(func: Any) -> Draw | None:
-    """The same operator with a generator; None if it draws nothing."""
+    """Return the operator with a generator argument; None if the operator is not random."""
     packet, name = func.overloadpacket, func._overloadname
     if packet.__name__ in WRITTEN_HERE and name in ("default", "low_dtype"):
         return WRITTEN_HERE[packet.__name__]
@@ -94,7 +94,7 @@ def _takes_generator(overload: Any) -> bool:
 
 
 def _filled(fill: str) -> Draw:
-    """A function that makes an empty tensor like a given one, and fills it."""
+    """Return a function that creates a tensor like another one and fills it at random."""
 
     def draw(like: Tensor, *, generator: torch.Generator, **kwargs: Any) -> Tensor:
         filled: Tensor = getattr(torch.ops.aten.empty_like(like, **kwargs), fill)(generator=generator)
@@ -104,20 +104,20 @@ def _filled(fill: str) -> Draw:
 
 
 def _randint_like(like: Tensor, *bounds: int, generator: torch.Generator, **kwargs: Any) -> Tensor:
-    """Integers from 0, or from the first of two bounds, to below the last."""
+    """Draw integers from 0, or the first of two bounds, up to but excluding the last bound."""
     low, high = (0, *bounds)[-2:]
     drawn: Tensor = torch.ops.aten.empty_like(like, **kwargs).random_(low, high, generator=generator)
     return drawn
 
 
 def _dropout(values: Tensor, p: float, train: bool, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The values with dropout, and which of them are kept."""
+    """Return the values after dropout, and the mask of kept values."""
     probability = 1 - p if train else 1.0
     kept = torch.empty_like(values, dtype=torch.bool).bernoulli_(probability, generator=generator)
     return values * kept / (probability or 1.0), kept
 
 
-# Operators that take no generator, in all versions of torch or in some.
+# Operators without a generator argument in some versions of torch.
 WRITTEN_HERE: dict[str, Draw] = {
     "native_dropout": _dropout,
     "rand_like": _filled("uniform_"),

@@ -1,6 +1,6 @@
-"""Kernels of our own for a CPU, in C++: compiled when they are first needed, in seconds, and kept.
+"""Native CPU kernels in C++, compiled at their first use, within seconds, and cached.
 
-`compiler` finds and runs what compiles them, `cache` keeps the library.
+`compiler` finds and runs a C++ compiler, `cache` stores the compiled library.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NAMES = (
 
 @functools.cache
 def why_unavailable() -> str | None:
-    """Why the kernels are unavailable; None if they are available."""
+    """Return why the kernels are unavailable; None if they are available."""
     try:
         library()
     except (CompilerError, OSError) as error:
@@ -47,7 +47,7 @@ def why_unavailable() -> str | None:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The compiled kernels, by the first compiler and choice of options that make them.
+    """Return the kernels, compiled by the first combination of compiler and options that works.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def library() -> ctypes.CDLL:
 
 
 def build(compiler: Compiler, options: tuple[str, ...]) -> ctypes.CDLL:
-    """The kernels by one compiler with these options beside its own; from the cache if they are there.
+    """Return the kernels of one compiler with additional options, from the cache if possible.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def build(compiler: Compiler, options: tuple[str, ...]) -> ctypes.CDLL:
 
 
 def _cached(key: str) -> ctypes.CDLL | None:
-    """The kernels from the cache, if they are there and can be loaded from there."""
+    """Return the kernels from the cache, or None if they are missing or cannot be loaded."""
     path = cache.find(key)
     if path is not None:
         with suppress(OSError):
@@ -95,7 +95,7 @@ def _cached(key: str) -> ctypes.CDLL | None:
 
 
 def _compiled(compiler: Compiler, options: tuple[str, ...], key: str) -> ctypes.CDLL:
-    """The kernels, compiled among temporary files, or in the cache where none is loaded from there."""
+    """Compile the kernels in the temporary folder, or in the cache folder if the former fails to load."""
     try:
         return _compiled_in(None, compiler, options, key)
     except OSError:
@@ -105,7 +105,7 @@ def _compiled(compiler: Compiler, options: tuple[str, ...], key: str) -> ctypes.
 
 
 def _compiled_in(place: Path | None, compiler: Compiler, options: tuple[str, ...], key: str) -> ctypes.CDLL:
-    """The kernels, compiled in a folder that is removed when they are loaded, and kept if they can be."""
+    """Compile the kernels in a folder that is removed after loading, and cache them if possible."""
     with tempfile.TemporaryDirectory(prefix="gencls-", dir=place, ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "kernels.so"
         compiler.compile(options, path)
@@ -119,7 +119,7 @@ def _loaded(path: Path) -> ctypes.CDLL:
         found = ctypes.CDLL(str(path))
     except OSError as error:
         said = str(error).replace(str(path), "the compiled library")
-        raise OSError(f"{said} (files must be executable in the folder that TMPDIR names)") from error
+        raise OSError(f"{said} (the folder TMPDIR must allow executable files)") from error
     missing = [name for name in NAMES if not hasattr(found, f"gencls_{name}")]
     if missing:
         raise OSError(f"the compiled library lacks gencls_{missing[0]}")

@@ -1,7 +1,7 @@
-"""Where compiled kernels are kept: in a folder that only the user can write, each file with its checksum.
+"""The cache of compiled kernels, in a folder that only the user can write to.
 
-The name of a library is ``kernels-KEY-CHECKSUM.so``. A file that was cut or changed does not match its name,
-and is removed instead of loaded. Nothing here raises OSError: without a folder nothing is found or kept.
+The name of a library is ``kernels-KEY-CHECKSUM.so``. A truncated or modified file does not match its name and
+is removed instead of loaded. The functions never raise OSError: without a folder, nothing is cached.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 __all__ = ["failure", "find", "folder", "keep", "remember_failure"]
 
-REMEMBERED = 6 * 3600  # seconds for which a compiler that hangs is not tried again
+REMEMBERED = 6 * 3600  # seconds before a compiler that hung is tried again
 
 
 def folder() -> Path | None:
-    """The user's folder of kernels, made if it is not there; None if there can be none that is safe."""
+    """Return the cache folder, created if necessary; None if no safe folder is available."""
     try:
         above = _caches()
         found = above / "gencls"
@@ -32,12 +32,12 @@ def folder() -> Path | None:
             return None
         found.mkdir(exist_ok=True, mode=0o700)
         return found if _is_own(found, stat.S_ISDIR) else None
-    except (OSError, RuntimeError):  # no home, a file in its place, no permission
+    except (OSError, RuntimeError):  # no home folder, a file of that name, missing permissions
         return None
 
 
 def _caches() -> Path:
-    """The folder of the user's caches; one that is not absolute does not count, as XDG specifies."""
+    """Return the folder of all caches of the user; relative paths are ignored, as XDG specifies."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if named.is_absolute():
         return named
@@ -45,7 +45,7 @@ def _caches() -> Path:
 
 
 def find(key: str) -> Path | None:
-    """The library that is kept under this key, if it is whole."""
+    """Return the path of the intact library with this key, or None."""
     home = folder()
     for path in () if home is None else sorted(home.glob(f"kernels-{key}-*.so")):
         try:
@@ -58,12 +58,12 @@ def find(key: str) -> Path | None:
 
 
 def keep(key: str, library: bytes) -> None:
-    """Keep a library, if there is a folder and space."""
+    """Cache a library, if the folder and the disk permit."""
     _write(_name(key, library), library)
 
 
 def failure(key: str) -> str | None:
-    """Why a compiler failed that is not to be tried again, or None."""
+    """Return the reason of a recent failure of a compiler, or None."""
     home = folder()
     if home is None:
         return None
@@ -80,7 +80,7 @@ def failure(key: str) -> str | None:
 
 
 def remember_failure(key: str, reason: str) -> None:
-    """Do not try a compiler again for some hours."""
+    """Record a failure, so that the compiler is not tried again for some hours."""
     home = folder()
     if home is not None:
         _write(_failed(home, key).name, reason.encode())
@@ -95,13 +95,13 @@ def _failed(home: Path, key: str) -> Path:
 
 
 def _is_own(path: Path, is_kind: Callable[[int], bool]) -> bool:
-    """Whether this is a file or folder itself, no link to one, of the user's, which nobody else may write."""
+    """Return whether a path is not a link, belongs to the user, and is not writable by others."""
     found = os.lstat(path)
     return is_kind(found.st_mode) and _is_users(found, trusted=()) and not _others_may_write(found)
 
 
 def _can_be_swapped(above: Path) -> bool:
-    """Whether other users can replace a folder in here by their own."""
+    """Return whether other users could replace a folder inside this one."""
     found = os.stat(above)
     sticky = bool(found.st_mode & stat.S_ISVTX)
     return not _is_users(found, trusted=(0,)) or (_others_may_write(found) and not sticky)
@@ -116,7 +116,7 @@ def _others_may_write(found: os.stat_result) -> bool:
 
 
 def _write(name: str, content: bytes) -> None:
-    """Write a file as a whole or not at all, also if the power fails or several processes do it at once."""
+    """Write a file atomically, safe against power failures and concurrent processes."""
     home = folder()
     if home is None:
         return
@@ -137,7 +137,7 @@ def _write(name: str, content: bytes) -> None:
 
 
 def _flush(home: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Flush the entries of a folder to disk."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(home, os.O_DIRECTORY)
         try:

@@ -1,6 +1,6 @@
-"""Calls of the kernels: what each gets beside its operands, as memory to work in, sizes and threads.
+"""Calls of the kernels with their workspace, sizes and number of threads.
 
-All tensors are float32, on the CPU and contiguous, with the channels last: images (B, H, W, F).
+All tensors are contiguous float32 tensors on the CPU with the channels last: images (B, H, W, F).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = [
     "scale_and_shift",
 ]
 
-TILE = 4  # rows and columns of what is computed at once, as in the kernels
+TILE = 4  # rows and columns of a tile of outputs, as in the kernels
 
 
 def convolved(images: Tensor, weight: Tensor, bias: Tensor | None, top: int, left: int) -> Tensor:
-    """Images (B, H, W, in) convolved by filters (out, in, 2, K).
+    """Convolve images (B, H, W, in) with filters (out, in, 2, K).
 
-    A filter begins `top` rows above a position, and `left` columns before it.
+    A filter starts `top` rows above and `left` columns before each position.
     """
     n_out, n_in, _, columns = weight.shape
     n_points = _points(columns)
@@ -47,7 +47,7 @@ def convolved(images: Tensor, weight: Tensor, bias: Tensor | None, top: int, lef
 
 
 def filter_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: int) -> Tensor:
-    """The gradient of filters of this shape, (out, in, 2, K), from that of the result, (B, H, W, out)."""
+    """Return the gradient of the filters (out, in, 2, K), from that of the result (B, H, W, out)."""
     n_out, n_in, _, columns = shape
     n_points, wide = _points(columns), _padded(n_out)
     out = images.new_empty(shape)
@@ -61,7 +61,7 @@ def filter_gradient(images: Tensor, gradient: Tensor, shape: torch.Size, left: i
 
 
 def multiply(values: Tensor, matrix: Tensor, bias: Tensor | None, out: Tensor, *, add: bool) -> Tensor:
-    """Values (..., in) times a matrix (in, out), into or onto `out`."""
+    """Multiply values (..., in) by a matrix (in, out); write the result to `out`, or add it."""
     n_in, n_out = matrix.shape
     packed = F.pad(matrix, (0, _padded(n_out) - n_out)).contiguous()
     workspace = values.new_empty(torch.get_num_threads(), _block() * _padded(n_out))
@@ -71,7 +71,7 @@ def multiply(values: Tensor, matrix: Tensor, bias: Tensor | None, out: Tensor, *
 
 
 def matrix_gradient(values: Tensor, gradient: Tensor) -> Tensor:
-    """The sum over all positions of the products of values (..., in) and gradients (..., out): (in, out)."""
+    """Return the products of values (..., in) and gradients (..., out), summed over positions: (in, out)."""
     n_in, n_out = values.shape[-1], gradient.shape[-1]
     out = values.new_empty(n_in, _padded(n_out))
     n_positions = values.numel() // n_in
@@ -83,12 +83,12 @@ def matrix_gradient(values: Tensor, gradient: Tensor) -> Tensor:
 
 
 def scale_and_shift(scale: Tensor | None, shift: Tensor | None, channels: int) -> tuple[Any, ...]:
-    """The operands of a scale and a shift, (B, F) each; 1 and 0 where there is none."""
+    """Return the operands of a scale and a shift, (B, F) each; the defaults are 1 and 0."""
     return *operand(scale, 1.0, channels), *operand(shift, 0.0, channels)
 
 
 def operand(values: Tensor | None, otherwise: float, channels: int) -> tuple[Tensor, int]:
-    """Values of as many channels, and how far on those of the next image or pixel are; or one for all."""
+    """Return values and the step to those of the next image or pixel; the step of a constant is 0."""
     return (_constant(otherwise, channels), 0) if values is None else (values, channels)
 
 
@@ -98,7 +98,7 @@ def _constant(value: float, channels: int) -> Tensor:
 
 
 def _points(columns: int) -> int:
-    """At how many points the product of a tile and a filter of this many columns is taken."""
+    """Return the number of points of minimal filtering for filters with this number of columns."""
     return 5 * (columns + 3)
 
 
@@ -113,17 +113,17 @@ def _lanes() -> int:
 
 
 def _padded(channels: int) -> int:
-    """Channels, rounded up to a multiple of the processor's vectors."""
+    """Round up to a multiple of the vector width of the processor."""
     return -(-channels // _lanes()) * _lanes()
 
 
 def _threads(n_items: int) -> int:
-    """As many as torch has, but no more than have a block of tiles or positions to work on."""
+    """Return the number of threads: those of torch, at most one per block of tiles or positions."""
     return max(1, min(torch.get_num_threads(), -(-n_items // _block())))
 
 
 def call(name: str, *arguments: Any, n_threads: int | None = None) -> None:
-    """Call a kernel with all of torch's threads or fewer; whole numbers have 64 bits."""
+    """Call a kernel with the threads of torch, or fewer; ints are passed with 64 bits."""
     function = getattr(library(), f"gencls_{name}")
     function.restype = None
     function(*map(_as_c, arguments), c_int(n_threads or torch.get_num_threads()))
@@ -133,7 +133,7 @@ def _as_c(value: Any) -> Any:
     if value is None:
         return c_void_p()
     if isinstance(value, Tensor):
-        if value.dtype != torch.float32 or value.device.type != "cpu":  # a kernel would read something else
+        if value.dtype != torch.float32 or value.device.type != "cpu":  # a kernel would misread the memory
             raise TypeError(f"kernels need float32 on the CPU, got {value.dtype} on {value.device}")
         return c_void_p(value.data_ptr())
     return c_int64(value) if isinstance(value, int) else value

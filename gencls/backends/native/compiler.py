@@ -1,4 +1,4 @@
-"""The compiler of the kernels, GCC or Clang, and how it is run."""
+"""Find and run the compiler of the kernels, GCC or Clang."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO
 __all__ = ["CHOICES", "Compiler", "CompilerError", "CompilerHangsError", "compilers"]
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
-# Not -ffast-math: infinities and NaN must stay, and so must the small numbers of other libraries.
+# Without -ffast-math: non-finite values must be detected, and denormals of other libraries must be kept.
 FLAGS = [
     "-std=c++17",
     "-O3",
@@ -27,13 +27,13 @@ FLAGS = [
     "-shared",
     "-fPIC",
 ]
-# The first that the compiler accepts; without OpenMP there is one thread.
+# The first options that the compiler accepts are used; without OpenMP, the kernels use one thread.
 CHOICES = (("-march=native", "-fopenmp"), ("-march=native", "-fopenmp-simd"), ())
 NAMES = ("c++", "g++", "clang++")
-PROBE_SECONDS = 10  # limit for the names that a compiler predefines; a hundredth of one is usual
-COMPILE_SECONDS = 120  # limit for compiling; five to ten are usual
-LONGEST_REASON = 200  # characters of a message of the compiler
-MOST_READ = 2**20  # bytes of its output
+PROBE_SECONDS = 10  # limit for printing predefined macros, which usually takes 10 ms
+COMPILE_SECONDS = 120  # limit for compilation, which usually takes 5 to 10 s
+LONGEST_REASON = 200  # characters of compiler output in messages
+MOST_READ = 2**20  # bytes of compiler output
 COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 
 
@@ -42,16 +42,16 @@ class CompilerError(RuntimeError):
 
 
 class CompilerHangsError(CompilerError):
-    """The compiler does not end in time."""
+    """The compiler takes too long."""
 
 
 class Compiler:
-    """A compiler and the flags that come with it.
+    """A compiler with its flags.
 
     Parameters
     ----------
     command : list of str
-        The path of a program, and arguments such as the compiler that ``ccache`` runs.
+        The path of a program, and arguments, such as the compiler that ``ccache`` runs.
     """
 
     def __init__(self, command: list[str]):
@@ -59,15 +59,15 @@ class Compiler:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the command, the source and the program behind the command."""
+        """A hash of the command, the source and the program file."""
         program = os.stat(self.command[0])
         return _digest(
             SOURCE.read_bytes(), repr((self.command, program.st_mtime_ns, program.st_size)).encode()
         )
 
     def key(self, options: tuple[str, ...]) -> str:
-        """Changes with the source, the command, the version of the compiler and the kind of processor."""
-        # With -march=native they name every extension that this processor has.
+        """Return a hash of the source, the command, the compiler version and the processor type."""
+        # With -march=native, the predefined macros name every extension of this processor.
         predefined = self._run([*options, "-dM", "-E", "-x", "c++", os.devnull], PROBE_SECONDS)
         return _digest(SOURCE.read_bytes(), predefined, repr((self.command, options)).encode())
 
@@ -89,12 +89,12 @@ class Compiler:
 
 
 def compilers() -> list[Compiler]:
-    """That which the environment variable CXX names, with its arguments, else all that are found.
+    """Return the compiler in the environment variable CXX, or else all installed compilers.
 
     Raises
     ------
     CompilerError
-        If there is none.
+        If no compiler is found.
     """
     named = os.environ.get("CXX", "").strip()
     commands = [_parts(named)] if named else [[name] for name in NAMES]
@@ -109,25 +109,27 @@ def compilers() -> list[Compiler]:
 
 
 def _parts(named: str) -> list[str]:
-    """What CXX says: a program, which may have spaces in its name, or a command line."""
+    """Split the value of CXX: a program, possibly with spaces in its name, or a command line."""
     if shutil.which(named) is not None:
         return [named]
     try:
         return shlex.split(named, posix=os.name == "posix")
-    except ValueError:  # a quotation mark without another
+    except ValueError:  # an unbalanced quotation mark
         return [named]
 
 
 def run(command: list[str], seconds: float) -> tuple[int, bytes, bytes]:
-    """The status, and the beginnings of output and errors, of a program; one that runs too long is ended.
+    """Run a program, and return its exit status and the beginnings of its output and errors.
 
-    Its children are ended with it. Processes that it leaves in the background are not waited for.
+    A program that exceeds the time limit is killed, together with its children. Background processes are not
+    awaited.
 
     Raises
     ------
     OSError
-        If it cannot be started.
+        If the program cannot be started.
     subprocess.TimeoutExpired
+        If the program exceeds the time limit.
     """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, **pipes, bufsize=0, start_new_session=True)  # type: ignore[call-overload]
@@ -142,7 +144,7 @@ def run(command: list[str], seconds: float) -> tuple[int, bytes, bytes]:
 
 
 class _Reader(Thread):
-    """Read a pipe to its end, whatever comes, and keep the beginning."""
+    """Read a pipe to its end, and keep only the beginning."""
 
     def __init__(self, pipe: IO[bytes]):
         super().__init__(daemon=True)
@@ -155,21 +157,21 @@ class _Reader(Thread):
                 self.kept += part[: MOST_READ - len(self.kept)]
 
     def beginning(self) -> bytes:
-        """What was read, once the program has ended."""
-        self.join(1)  # seconds: a child in the background may have the pipe, too
+        """Return the beginning of the output after the program has ended."""
+        self.join(1)  # seconds; a background process may keep the pipe open
         return self.kept
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
-        with suppress(OSError):  # all may have ended
-            os.killpg(process.pid, signal.SIGKILL)  # its children are in the same group
+        with suppress(OSError):  # the processes may have ended
+            os.killpg(process.pid, signal.SIGKILL)  # children are in the same group
     else:
         process.kill()
 
 
 def last_error(said: bytes) -> str:
-    """The last line of what a compiler said that names an error, or the last one."""
+    """Return the last line of compiler output that contains "error", or the last line."""
     plain = COLOUR.sub("", said.decode(errors="replace"))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     named = [line for line in lines if "error" in line.lower()]

@@ -1,6 +1,6 @@
 """The kernels as differentiable functions of tensors.
 
-All tensors are float32, on the CPU and contiguous, with the channels last: images (B, H, W, F).
+All tensors are contiguous float32 tensors on the CPU with the channels last: images (B, H, W, F).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from .calls import call, convolved, filter_gradient, matrix_gradient, multiply, 
 
 __all__ = ["activate", "concat_elu", "convolve", "gate", "linear", "mix"]
 
-N_BITS = 16  # random ones for each feature that may be dropped
+N_BITS = 16  # random bits per feature for dropout
 
 
 def convolve(images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
-    """Convolve so that a filter of two rows ends at the current one, and has `left` columns before it.
+    """Convolve with filters of two rows that end at the current row and start `left` columns before.
 
-    Minimal filtering: the results are those of a sum over the filter to about 1e-6 of the largest of them.
+    The convolution uses minimal filtering; its relative error is about 1e-6 of the largest result.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def linear(weights: list[Tensor], bias: Tensor, features: list[Tensor]) -> Tenso
     weights : list of Tensor of shape (out, in)
     bias : Tensor of shape (out,)
     features : list of Tensor of shape (B, H, W, in)
-        As many.
+        One for each matrix.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def linear(weights: list[Tensor], bias: Tensor, features: list[Tensor]) -> Tenso
 
 
 def concat_elu(features: Tensor) -> Tensor:
-    """ELU of x and of -x, side by side: (B, H, W, F) becomes (B, H, W, 2F)."""
+    """Concatenate the ELU of x and of -x: (B, H, W, F) becomes (B, H, W, 2F)."""
     out: Tensor = _ConcatELU.apply(features)
     return out
 
@@ -78,7 +78,7 @@ def activate(
     key: int = 0,
     n_different: int | None = None,
 ) -> Tensor:
-    """The concat-ELU of scale · hidden + shift + added, with dropout.
+    """Return the concat-ELU of scale · hidden + shift + added, with dropout.
 
     Parameters
     ----------
@@ -88,9 +88,9 @@ def activate(
     dropout : float, default=0.0
         Probability of dropping a feature, rounded to a multiple of 1 / 65,536.
     key : int, default=0
-        From 0 to 2**32 - 1: the same key drops the same features.
+        Seed from 0 to 2**32 - 1; the same key drops the same features.
     n_different : int, optional
-        Images i and i + n_different lose the same features; None is B.
+        Images i and i + n_different share their dropped features; None is B.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def activate(
 def gate(
     features: Tensor | None, hidden: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
 ) -> Tensor:
-    """The features plus v · σ(g), where (v, g) is scale · hidden + shift.
+    """Return the features plus v · σ(g), where (v, g) is scale · hidden + shift.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def gate(
 
 
 def mix(features: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Add to the features of each position a linear map of low rank of them, x + LRx.
+    """Add a low-rank linear map to the features of each position, x + LRx.
 
     Parameters
     ----------
@@ -289,5 +289,5 @@ def _zeros_like(values: Tensor | None) -> Tensor | None:
 
 
 def _pixels(features: Tensor) -> tuple[int, int]:
-    """How many positions, and how many channels each has."""
+    """Return the numbers of positions and of channels."""
     return features.numel() // features.shape[-1], features.shape[-1]

@@ -1,10 +1,10 @@
-// What takes most of a network's time on a CPU, in float32. Features lie in memory as (images, rows, columns,
-// channels). Compiled when it is first needed; `__init__.py` says how.
+// The most expensive operations of a network on a CPU, in float32. Features have the memory layout (images, rows,
+// columns, channels). The file is compiled at its first use, see `__init__.py`.
 //
-// The shifted convolutions are computed by minimal filtering (S. Winograd 1980; A. Lavin and S. Gray 2016, "Fast
-// Algorithms for Convolutional Neural Networks"): of a tile of 4×4 outputs, the inputs, the filter and the
-// result are transformed so that their product is one number for each of P = 25 or 30 points instead of 64 or 96.
-// That product over the channels is a matrix product, and takes most of the time.
+// The shifted convolutions use minimal filtering (S. Winograd 1980; A. Lavin and S. Gray 2016, "Fast Algorithms
+// for Convolutional Neural Networks"). For a tile of 4×4 outputs, the inputs, the filter and the result are
+// transformed, so that their product needs one multiplication for each of P = 25 or 30 points instead of 64 or 96.
+// The product over the channels is a matrix product, which dominates the run time.
 
 #include <cstdint>
 #include <cstring>
@@ -24,7 +24,7 @@ static int omp_get_thread_num() { return 0; }
 
 typedef int64_t Int;
 
-// Another number than that of the processor's registers computes the same, slower: for tests.
+// Tests may set a number that differs from the vector width of the processor: slower, with equal results.
 #if defined GENCLS_LANES
 constexpr int LANES = GENCLS_LANES;
 #elif defined __AVX512F__
@@ -33,7 +33,7 @@ constexpr int LANES = 16;
 constexpr int LANES = 8;
 #endif
 constexpr int TILE = 4;    // outputs of a tile in each direction
-constexpr int BLOCK = 48;  // tiles, or pixels, that a thread works on at once: what its cache holds
+constexpr int BLOCK = 48;  // tiles or pixels per step of a thread, which fit into its cache
 
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
 typedef float Anywhere __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
@@ -69,14 +69,14 @@ template <> struct Filtering<3> {
         {1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}};
 };
 
-// The matrices, and their transposes for the gradients.
+// The matrices, and their transposes for gradients.
 template <class F> struct Input { static constexpr float at(int i, int j) { return F::INPUT[i][j]; } };
 template <class F> struct Filter { static constexpr float at(int i, int j) { return F::FILTER[i][j]; } };
 template <class F> struct FilterT { static constexpr float at(int i, int j) { return F::FILTER[j][i]; } };
 template <class F> struct Output { static constexpr float at(int i, int j) { return F::OUTPUT[i][j]; } };
 template <class F> struct OutputT { static constexpr float at(int i, int j) { return F::OUTPUT[j][i]; } };
 
-// to = Left · from · Rightᵀ, each element a number or a vector of them; zeros in the matrices cost nothing.
+// to = Left · from · Rightᵀ, where elements are scalars or vectors; zeros in the matrices are skipped.
 template <class Left, class Right, int RI, int CI, int RO, int CO, class T>
 INLINE void transform(const T (&from)[RI][CI], T (&to)[RO][CO]) {
     T half[RI][CO];
@@ -117,7 +117,7 @@ INLINE void product_of_registers(const float* a, Int row, Int step, const float*
         UNROLL for (int j = 0; j < V; ++j) store(to + i * to_row + j * LANES, sums[i][j]);
 }
 
-// Twelve sums at once hide how long each takes; more do not fit into the registers.
+// Twelve simultaneous sums hide the latency of each; more do not fit into the registers.
 template <int V, bool ADD>
 static void product_of_columns(const float* a, Int row, Int step, const float* b, Int b_row, float* to, Int to_row,
                                Int rows, Int depth) {
@@ -131,7 +131,7 @@ static void product_of_columns(const float* a, Int row, Int step, const float* b
     }
 }
 
-// The elements of a lie `row` and `step` apart, so that it may be transposed; `width` is a multiple of LANES.
+// The elements of a have the strides `row` and `step`, so that a may be transposed; `width` is a multiple of LANES.
 template <bool ADD>
 static void product(const float* a, Int row, Int step, const float* b, Int b_row, float* to, Int to_row, Int rows,
                     Int width, Int depth) {
@@ -162,9 +162,9 @@ struct Tile {
           column(number % s.across() * TILE) {}
 };
 
-// Transform a window of pixels whose upper left one is (row, column); beyond the image there are zeros.
+// Transform a patch of pixels whose upper left corner is (row, column); pixels outside the image are zero.
 template <class Left, class Right, int RI, int CI, int RO, int CO>
-INLINE void transform_window(const float* x, const Images& s, Int channels, Int image, Int row, Int column,
+INLINE void transform_patch(const float* x, const Images& s, Int channels, Int image, Int row, Int column,
                              const float* zeros, float* to, Int apart) {
     const float* pixels[RI][CI];
     for (int i = 0; i < RI; ++i)
@@ -192,7 +192,7 @@ INLINE void transform_window(const float* x, const Images& s, Int channels, Int 
     }
 }
 
-// Transform the products of a tile back, and write what lies inside the image.
+// Apply the inverse transform to the products of a tile, and write the pixels inside the image.
 template <int K>
 INLINE void write_tile(const float* products, Int wide, const float* bias, float* y, const Images& s, Int channels,
                        const Tile& tile) {
@@ -200,7 +200,7 @@ INLINE void write_tile(const float* products, Int wide, const float* bias, float
     using Across = Filtering<K>;
     int rows = at_most(TILE, s.height - tile.row), columns = at_most(TILE, s.width - tile.column);
     float* to = y + ((tile.image * s.height + tile.row) * s.width + tile.column) * channels;
-    for (Int c = 0; c < channels; c += LANES) {  // the products have channels beyond the last one, as padding
+    for (Int c = 0; c < channels; c += LANES) {  // the channels of the products are padded
         Vector from[Down::N][Across::N], found[TILE][TILE], added{};
         int lanes = at_most(LANES, channels - c);
         if (bias != nullptr) std::memcpy(&added, bias + c, lanes * sizeof(float));
@@ -234,7 +234,7 @@ static void convolve(const float* x, const float* u, const float* bias, float* y
         std::memset(zeros, 0, in * sizeof(float));
         for (Int t = 0; t < n; ++t) {
             Tile tile(s, first + t);
-            transform_window<Input<Down>, Input<Across>, Down::N, Across::N, Down::N, Across::N>(
+            transform_patch<Input<Down>, Input<Across>, Down::N, Across::N, Down::N, Across::N>(
                 x, s, in, tile.image, tile.row - top, tile.column - left, zeros, inputs + t * in, BLOCK * in);
         }
         for (int p = 0; p < P; ++p)
@@ -281,9 +281,9 @@ static void filter_gradient(const float* x, const float* dy, float* dw, const Im
         float* outputs = inputs + P * BLOCK * in;
         for (Int t = 0; t < n; ++t) {
             Tile tile(s, first + t);
-            transform_window<Input<Down>, Input<Across>, Down::N, Across::N, Down::N, Across::N>(
+            transform_patch<Input<Down>, Input<Across>, Down::N, Across::N, Down::N, Across::N>(
                 x, s, in, tile.image, tile.row - top, tile.column - left, zeros, inputs + t * in, BLOCK * in);
-            transform_window<OutputT<Down>, OutputT<Across>, TILE, TILE, Down::N, Across::N>(
+            transform_patch<OutputT<Down>, OutputT<Across>, TILE, TILE, Down::N, Across::N>(
                 dy, s, out, tile.image, tile.row, tile.column, zeros, outputs + t * wide, BLOCK * wide);
         }
         float* mine = sums + omp_get_thread_num() * size;
@@ -306,9 +306,9 @@ static void filter_gradient(const float* x, const float* dy, float* dw, const Im
         }
 }
 
-// -------------------------------------------------------------------------------------- elements alone
+// ------------------------------------------------------------------------------ element-wise functions
 
-// e^x for x ≤ 0, to 1e-7 of it; below -87 it stays what it is there. NaN stays NaN.
+// e^x for x ≤ 0 with a relative error of 1e-7, constant below -87. NaN stays NaN.
 INLINE float exp_of_negative(float x) {
     x = x < -87.f ? -87.f : x;
     const float shift = 12582912.f;  // adding it rounds to a whole number
@@ -328,7 +328,7 @@ INLINE float exp_of_negative(float x) {
     return sum * power;
 }
 
-// A number that looks random for each position and key: a permutation of 32 bits (C. Wellons 2018, "lowbias32").
+// A pseudo-random number for each position and key: a permutation of 32 bits (C. Wellons 2018, "lowbias32").
 INLINE uint32_t scramble(uint32_t position, uint32_t key) {
     uint32_t v = position ^ key;
     v = (v ^ v >> 16) * 0x7feb352du;
@@ -336,12 +336,12 @@ INLINE uint32_t scramble(uint32_t position, uint32_t key) {
     return v ^ v >> 16;
 }
 
-// Whether a feature is kept, and then what it is multiplied by.
+// The factor of a kept feature, or 0 for a dropped one.
 INLINE float kept(uint32_t position, uint32_t key, uint32_t n_dropped, float factor) {
     return (scramble(position, key) >> 16) >= n_dropped ? factor : 0.f;
 }
 
-// Where the values of a pixel or image lie; a step of 0 makes them the same for all.
+// The values of each pixel or image; with a step of 0, all share the same values.
 struct Operand {
     const float* values;
     Int step;
@@ -366,7 +366,7 @@ INLINE float sigmoid(float v) {
     return (v > 0 ? 1 : power) / (1 + power);
 }
 
-// -------------------------------------------------------------------------------------- what Python calls
+// ------------------------------------------------------------------------------------ interface to Python
 
 // For each pixel, inner = right · x and y = x + inner · left, with a left and a right (rank, size) for each image.
 static void mix(const float* x, const float* left, const float* right, float* inner, float* y, Int pixels, Int size,
@@ -489,7 +489,7 @@ void gencls_concat_elu_gradient(const float* x, const float* dy, float* dx, Int 
     }
 }
 
-// A linear map of low rank that is added, see `mix` above.
+// Add a low-rank linear map, see `mix` above.
 void gencls_mix(const float* x, const float* left, const float* right, float* inner, float* y, Int images, Int pixels,
                 Int size, Int rank, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -499,7 +499,7 @@ void gencls_mix(const float* x, const float* left, const float* right, float* in
     }
 }
 
-// The gradients go the other way round: through left to `dinner`, and from there through right.
+// Gradients propagate in reverse: through left to `dinner`, then through right.
 void gencls_mix_gradient(const float* x, const float* left, const float* right, const float* inner, const float* dy,
                          float* dinner, float* dx, float* dleft, float* dright, Int images, Int pixels, Int size,
                          Int rank, int threads) {
@@ -512,8 +512,8 @@ void gencls_mix_gradient(const float* x, const float* left, const float* right, 
     }
 }
 
-// Dropout of the concat-ELU of scale · hidden + shift + added, where scale and shift are the same for all pixels of
-// an image. Image i and i + different lose the same features.
+// Dropout of the concat-ELU of scale · hidden + shift + added, where all pixels of an image share scale and shift.
+// Images i and i + different share their dropped features.
 void gencls_activate(const float* hidden, const float* scale, Int scale_step, const float* shift, Int shift_step,
                      const float* added, Int added_step, float* y, Int images, Int pixels, Int size, Int different,
                      uint32_t n_dropped, float factor, uint32_t key, int threads) {
@@ -534,7 +534,7 @@ void gencls_activate(const float* hidden, const float* scale, Int scale_step, co
     }
 }
 
-// `dv` is the gradient of what is activated, and thereby that of `added`; those of scale and shift may be null.
+// `dv` is the gradient of the input of the activation, hence of `added`; those of scale and shift may be null.
 void gencls_activate_gradient(const float* hidden, const float* scale, Int scale_step, const float* shift,
                               Int shift_step, const float* added, Int added_step, const float* dy, float* dv,
                               float* dhidden, float* dscale, float* dshift, Int images, Int pixels, Int size,
