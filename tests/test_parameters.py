@@ -149,6 +149,8 @@ def test_scalars_of_numpy_are_saved(of_scalars, tmp_path):
 def test_numbers_beyond_those_of_float64(name):
     with pytest.raises(InvalidParameterError, match=f"{name!r} of GenerativeBayesClassifier must be"):
         quick(**{name: 10**400}).fit(*shades())
+    with pytest.raises(InvalidParameterError, match="'weight' of Hybrid must be"):
+        quick(objective=Hybrid(weight=10**400)).fit(*shades())
 
 
 @pytest.mark.parametrize("pixel_range", [(0, math.inf), (-math.inf, 8), (0, 10**400)], ids=["+", "-", "long"])
