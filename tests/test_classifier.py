@@ -253,7 +253,7 @@ def test_labels_of_objects_and_series():
 
 
 WRONG_SCORES = {
-    "weights in another order": ({"sample_weight": pd.Series(1.0, index=range(30, 0, -1))}, "another order"),
+    "weights in another order": ({"sample_weight": pd.Series(1.0, index=range(30, 0, -1))}, "different order"),
     "too few weights": ({"sample_weight": [1.0, 2.0]}, r"sample_weight must have the shape \(30,\)"),
     "negative weights": (
         {"sample_weight": np.full(30, -1.0)},
@@ -434,7 +434,7 @@ def of_bytes():
 @pytest.mark.parametrize("scale", [1 / 255, 1 / 127.5, 257.0], ids=str)
 def test_nothing_is_learned_from_images_on_another_scale(method, scale, of_bytes):
     clf = pickle.loads(of_bytes)
-    with pytest.raises(InvalidInputError, match="another scale"):
+    with pytest.raises(InvalidInputError, match="different scale"):
         LEARNING[method](clf, BYTES * scale - (scale == 1 / 127.5))
     assert clf.n_iter_ == 1
 
@@ -442,7 +442,7 @@ def test_nothing_is_learned_from_images_on_another_scale(method, scale, of_bytes
 @pytest.mark.parametrize("method", PREDICTING)
 def test_predictions_of_images_on_another_scale_have_a_warning(method, of_bytes):
     clf = pickle.loads(of_bytes)
-    with pytest.warns(PixelScaleWarning, match="another scale") as caught:
+    with pytest.warns(PixelScaleWarning, match="different scale") as caught:
         PREDICTING[method](clf, BYTES / 255)
     assert len(caught) == 1
     PREDICTING[method](clf, BYTES * 1.0)

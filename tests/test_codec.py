@@ -222,13 +222,13 @@ def comes_back(images, **parameters):
 
 
 @pytest.mark.parametrize("n_levels", LEVELS)
-def test_whole_numbers_divided_by_their_largest_come_back_in_float32(n_levels):
+def test_integers_divided_by_their_largest_come_back_in_float32(n_levels):
     """As in ``X / 255``, the commonest of all float images."""
     images = full_range(np.arange(n_levels), (4, 4)) / (n_levels - 1)
     assert comes_back(images.astype(np.float32), n_levels=n_levels)
 
 
-def test_and_in_float64():
+def test_integers_divided_by_their_largest_come_back_in_float64():
     for n_levels in LEVELS:
         assert comes_back(full_range(np.arange(n_levels), (4, 4)) / (n_levels - 1), n_levels=n_levels)
 
@@ -238,7 +238,7 @@ def test_the_ends_of_the_range_come_back_in_float32(low, high):
     assert comes_back(np.array([[low], [high]], dtype=np.float32))
 
 
-def test_and_the_ends_in_float64():
+def test_the_ends_of_the_range_come_back_in_float64():
     pairs = np.sort(np.random.RandomState(0).uniform(-1, 1, size=(200, 2)), axis=1)
     for ends in [(-0.1, 0.3), (0.1, 0.7), (1 / 3, 2 / 3), *pairs]:
         assert comes_back(np.array(ends)[:, None])
@@ -254,7 +254,7 @@ def test_all_levels_survive_decoding_and_encoding(n_levels, dtype):
 
 
 @pytest.mark.parametrize("n_levels", LEVELS)
-def test_what_is_off_the_grid_goes_to_the_nearest_level(n_levels):
+def test_values_off_the_grid_are_rounded_to_the_nearest_level(n_levels):
     values = np.random.RandomState(0).uniform(-2, 5, size=(500, 1))
     codec = fit(values, n_levels=n_levels, pixel_range=(-2, 5))
     decoded = codec.decode(codec.encode(values))
@@ -315,18 +315,18 @@ def test_constant_images_come_back(dtype, value):
     np.testing.assert_array_equal(codec.decode(codec.encode(flatten(images))), images)
 
 
-def test_a_constant_that_is_no_whole_number_comes_back():
+def test_a_fractional_constant_comes_back():
     images = np.full((N, 2, 2), 0.3)
     codec = fit(images)
     np.testing.assert_array_equal(codec.decode(codec.encode(flatten(images))), images)
 
 
 @pytest.mark.parametrize("extent", [1e-30, 1e30], ids=str)
-def test_small_and_large_ranges_are_quantised_too(extent):
+def test_small_and_large_ranges_are_quantised(extent):
     assert comes_back(full_range(np.arange(17), (4, 4)) * extent, n_levels=17)
 
 
-def test_the_smallest_range_is_quantised_too():
+def test_the_smallest_range_is_quantised():
     assert comes_back(np.array([[0.0], [5e-324]]))
 
 
@@ -335,14 +335,14 @@ def test_a_range_without_a_finite_width_is_refused():
         fit(np.array([[-1e308], [1e308]]))
 
 
-def test_parameters_stay_as_they_were_given():
+def test_parameters_are_not_changed_by_fit():
     codec = fit(np.zeros((3, 4), dtype=np.uint8), image_shape=[2, 2], pixel_range=[0, 9])
     assert codec.image_shape == [2, 2]
     assert codec.pixel_range == [0, 9]
     assert codec.n_levels == "auto"
 
 
-def test_encoding_leaves_the_images_alone():
+def test_encoding_does_not_modify_images():
     images = np.random.RandomState(0).randint(256, size=(N, 9)).astype(np.uint8)
     before = images.copy()
     codec = fit(images)
@@ -394,7 +394,7 @@ def test_values_other_than_a_constant_are_counted():
     assert (levels == 0).all()
 
 
-def test_rounding_errors_are_no_values_outside():
+def test_rounding_errors_are_not_counted_as_outside():
     codec = fit(np.array([[0.1, 0.3]]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -447,24 +447,24 @@ SCALES = {  # what is fitted, and what comes later
 
 
 @pytest.mark.parametrize("case", SCALES)
-def test_images_on_another_scale_are_refused_where_they_are_learned_from(case):
+def test_images_on_a_different_scale_are_refused_in_training(case):
     fitted, images = SCALES[case]
-    with pytest.raises(InvalidInputError, match="another scale"):
+    with pytest.raises(InvalidInputError, match="different scale"):
         fit(fitted).encode(flatten(images), strict=True)
 
 
 @pytest.mark.parametrize("case", SCALES)
-def test_predictions_from_another_scale_have_one_warning(case):
+def test_predictions_on_a_different_scale_cause_one_warning(case):
     fitted, images = SCALES[case]
     codec = fit(fitted)
-    with pytest.warns((PixelScaleWarning, PixelClippingWarning), match="another scale") as caught:
+    with pytest.warns((PixelScaleWarning, PixelClippingWarning), match="different scale") as caught:
         codec.encode(flatten(images))
     assert len(caught) == 1
 
 
-def test_images_on_another_scale_than_the_given_range_are_refused_in_the_first_fit():
+def test_images_on_a_scale_that_differs_from_the_given_range_are_refused_in_the_first_fit():
     codec = fit(BYTES / 255, pixel_range=(0, 255))
-    with pytest.raises(InvalidInputError, match="another scale"):
+    with pytest.raises(InvalidInputError, match="different scale"):
         codec.encode(flatten(BYTES / 255), strict=True)
 
 
@@ -494,12 +494,12 @@ FINE = {
 
 
 @pytest.mark.parametrize("case", FINE)
-def test_what_may_well_be_on_the_same_scale_is_taken_in_silence(case):
+def test_plausible_images_cause_no_warning(case):
     fitted, images = FINE[case]
     fit(fitted).encode(flatten(images), strict=True)
 
 
-def test_every_single_digit_is_taken_in_silence():
+def test_no_single_digit_causes_a_warning():
     codec = fit(DIGITS)
     for image in DIGITS:
         codec.encode(image[None], strict=True)
@@ -510,7 +510,7 @@ def test_every_single_digit_is_taken_in_silence():
     [(BYTES, BYTES % 2), (BYTES / 255, BYTES / 255**2), (BYTES, (BYTES % 2) * 1.0)],
     ids=["bytes", "floats", "bytes as floats"],
 )
-def test_nearly_black_images_are_taken_with_a_warning(fitted, images):
+def test_nearly_black_images_cause_a_warning(fitted, images):
     with pytest.warns(PixelScaleWarning, match="within 1/255 of the range"):
         levels = fit(fitted).encode(flatten(images), strict=True)
     assert levels.max() == 1
@@ -529,7 +529,7 @@ def test_values_far_outside_are_clipped_as_long_as_they_are_few():
 
 @pytest.mark.parametrize("side", [4, 8, 32])
 @pytest.mark.parametrize("axis", [-1, 1])
-def test_rows_of_colour_images_are_no_strips(side, axis):
+def test_rows_of_colour_images_are_not_strips(side, axis):
     rows = np.zeros((N, 3 * side * side), dtype=np.uint8)
     with pytest.raises(InvalidInputError, match="image_shape") as caught:
         fit(rows, channel_axis=axis)
@@ -548,7 +548,7 @@ def test_long_rows_become_strips_with_a_warning(n_features):
     assert fit(rows, image_shape=(1, n_features)).image_shape_ == (1, n_features)
 
 
-def test_short_rows_become_strips_in_silence():
+def test_short_rows_become_strips_without_a_warning():
     for n_features in set(range(1, 64)) - {27, 48} - {side**2 for side in range(8)}:
         assert fit(np.zeros((N, n_features))).image_shape_ == (1, n_features)
 
@@ -574,7 +574,7 @@ def test_a_photograph_is_not_taken_for_many_grey_images(shape):
         ((1, 4, 5), (4, 5, 1), 1, "np.moveaxis(X, -1, 1)"),
     ],
 )
-def test_images_of_another_layout_are_told_the_way(fitted_shape, shape, axis, way):
+def test_advice_for_images_of_a_different_layout(fitted_shape, shape, axis, way):
     codec = fit(np.arange(120).reshape(-1, *fitted_shape).astype(np.uint8), channel_axis=axis)
     with pytest.raises(InvalidInputError, match=re.escape(way)) as caught:
         codec.check_shape((2, *shape))
@@ -582,7 +582,7 @@ def test_images_of_another_layout_are_told_the_way(fitted_shape, shape, axis, wa
 
 
 @pytest.mark.parametrize("fitted", [(2, 3), (2, 3, 4), (6,)], ids=str)
-def test_a_single_image_is_to_be_put_into_a_list(fitted):
+def test_advice_for_a_single_image(fitted):
     codec = fit(np.zeros((N, *fitted)), image_shape=None if len(fitted) > 1 else (2, 3))
     with pytest.raises(InvalidInputError, match=re.escape("[X]")):
         codec.check_shape(codec.image_shape_)
@@ -592,10 +592,10 @@ def test_a_single_image_is_to_be_put_into_a_list(fitted):
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64], ids=lambda t: t.__name__)
-def test_whole_numbers_that_float64_cannot_tell_apart(dtype):
+def test_integers_that_float64_cannot_represent(dtype):
     largest = np.iinfo(dtype).max
     for values in ([[0, largest]], [[largest - 1, largest]], [[2**53, 2**53 + 1]]):
-        with pytest.raises(InvalidInputError, match="float64 cannot tell apart"):
+        with pytest.raises(InvalidInputError, match="float64 cannot represent"):
             fit(np.array(values, dtype=dtype))
     assert comes_back(np.array([[2**53 - 1, 2**53]], dtype=dtype))
     codec = fit(np.array([[0, 16]], dtype=dtype))
@@ -604,7 +604,7 @@ def test_whole_numbers_that_float64_cannot_tell_apart(dtype):
 
 
 @pytest.mark.parametrize("pixel_range", [(-1e307, 1e307), (0, 1e308), (-1.1e300, 0)], ids=str)
-def test_ranges_that_cannot_be_computed_with(pixel_range):
+def test_ranges_that_exceed_float64(pixel_range):
     with pytest.raises(InvalidInputError, match="too far apart for float64"):
         fit(np.zeros((2, 4)), pixel_range=pixel_range)
     with pytest.raises(InvalidInputError, match="too far apart for float64"):
@@ -671,7 +671,7 @@ def test_reduced_images_keep_their_mean_and_their_range():
     assert np.abs(decoded).max() < np.abs(images).max()  # antialiased, not picked
 
 
-def test_a_codec_at_a_different_resolution_has_the_same_range_and_leaves_the_first_alone():
+def test_a_codec_at_a_different_resolution_has_the_same_range_and_does_not_change_the_first():
     images = np.random.RandomState(0).uniform(size=(N, 8, 6, 3)).astype(np.float32)
     codec = fit(images, resolution=(4, 3))
     other = codec.at((2, 5))
@@ -752,7 +752,7 @@ def test_a_resized_codec_is_one_of_images_of_that_size(shape, axis):
         ((30,), {"image_shape": (2, 3, 5)}, ("got 5", "(2, 3, 5)", "channel_axis=1")),
     ],
 )
-def test_shapes_that_do_not_fit(shape, parameters, words):
+def test_inconsistent_shapes(shape, parameters, words):
     with pytest.raises(InvalidInputError) as caught:
         fit(np.zeros((N, *shape)), **parameters)
     assert all(each in str(caught.value) for each in words), caught.value
@@ -774,7 +774,7 @@ def test_images_of_a_different_shape_than_in_fit(shape):
 
 
 @pytest.mark.parametrize("fitted", [(2, 3), (6,)], ids=str)
-def test_images_and_flat_rows_are_both_taken_after_fit(fitted):
+def test_images_and_flat_rows_are_both_accepted_after_fit(fitted):
     codec = fit(np.zeros((N, *fitted)), image_shape=(2, 3))
     codec.check_shape((5, 2, 3))
     codec.check_shape((5, 6))

@@ -154,8 +154,8 @@ def test_six_crops_of_one_classifier_vote():
         ("a.png", "Got a single str"),
         ([(noise(8, 9), "label")], "rows of 2 fields"),
         ([[[1, 2], [3]]], "which is not an array"),
-        ([noise(8, 9), None], "Got None among them"),
-        ([], "Got none"),
+        ([noise(8, 9), None], "with None, which is not an array"),
+        ([], "Got an empty one"),
         (None, "Got None"),
     ],
 )
@@ -167,11 +167,11 @@ def test_other_values_are_refused(images, what):
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_an_array_that_may_be_one_image_is_refused_with_both_ways_out(width):
+def test_ambiguous_arrays_are_refused_with_both_remedies(width):
     images = noise(10, 12, width)
     for name, crop in (("X", CropImages(4).transform), ("images", lambda images: crop_at_random(images, 4))):
-        ways = rf"Give \[{name}\] for one image, or {name}\[\.\.\., None\] for grey images"
-        with pytest.raises(InvalidInputError, match=rf"\(10, 12, {width}\).* {ways}"):
+        remedies = rf"\[{name}\] for one image, or {name}\[\.\.\., None\] for grey images"
+        with pytest.raises(InvalidInputError, match=rf"\(10, 12, {width}\).* {remedies}"):
             crop(images)
         assert crop([images]).shape == (1, 4, 4, width)
         assert crop(images[..., None]).shape == (10, 4, 4, 1)

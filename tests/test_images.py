@@ -67,16 +67,20 @@ def png(width: int, height: int, bits: int, colour: int, rows: bytes, *others: b
     return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
 
 
-def refused(source: object, reason: str, advice: str, name: str = "the image", **options: object) -> None:
-    message = re.escape(f"{name} cannot be read as an image: {reason}. {advice}.")
-    with pytest.raises(ImageFileError, match=f"^{message}$"):
+def refused(source: object, *words: str, name: str = "the image", **options: object) -> None:
+    """Check that an image is refused, and that the message has its name and certain words."""
+    with pytest.raises(ImageFileError) as caught:
         read_image(source, **options)
+    message = str(caught.value)
+    assert message.startswith(f"{name} ")
+    assert [word for word in words if word not in message] == []
+    assert caught.value.sources == [source]
 
 
 # What is read
 
 
-def test_all_kinds_of_sources_give_the_same_pixels(tmp_path):
+def test_all_types_of_sources_return_the_same_pixels(tmp_path):
     image = smooth(5, 7)
     path = saved(tmp_path / "image.png", image)
     content = path.read_bytes()
@@ -91,7 +95,7 @@ def test_all_kinds_of_sources_give_the_same_pixels(tmp_path):
         assert not file.closed
 
 
-def test_what_is_given_is_not_changed():
+def test_sources_are_not_modified():
     array, image = smooth(4, 4), Image.fromarray(smooth(4, 4))
     kept = array.copy()
     read_image(array)[:] = 0
@@ -183,11 +187,7 @@ def test_big_endian_tiff_and_colour_of_sixteen_bits():
 def test_images_of_32_bits_are_sixteen_bits_or_refused():
     image = Image.fromarray(np.array([[0, 257, 65535]], np.int32))
     np.testing.assert_array_equal(read_image(image, mode="L"), [[0, 1, 255]])
-    refused(
-        Image.fromarray(np.array([[-3, 70000]], np.int32)),
-        "its values go from -3 to 70000, but 16-bit grey from 0 to 65535",
-        "Scale them to 8 bits yourself, and save it as PNG, or give value_range=(black, white)",
-    )
+    refused(Image.fromarray(np.array([[-3, 70000]], np.int32)), "-3 to 70000", "0 to 65535", "value_range=")
 
 
 @pytest.mark.parametrize(
@@ -202,16 +202,14 @@ def test_images_of_32_bits_are_sixteen_bits_or_refused():
     ],
     ids=["floats", "32 bits", "white is zero", "16-bit grey key", "16-bit colour key", "2-bit key"],
 )
-def test_values_of_an_uncertain_range_are_refused(content, may_give_range):
+def test_values_of_an_unknown_range_are_refused(content, may_give_range):
     with Image.open(io.BytesIO(content)) as image:
         kind = f"mode {image.mode}, format {image.format}"
-    reason = f"the range of its values is uncertain (Pillow's {kind})"
-    advice = "Scale them to 8 bits yourself, and save it as PNG"
-    refused(content, reason, advice + ", or give value_range=(black, white)" * may_give_range)
+    refused(content, "range of its values", kind, "value_range=" * may_give_range)
     if may_give_range:
         assert read_image(content, value_range=(0, 1)).shape == (2, 2, 3)
     else:
-        refused(content, reason, advice, value_range=(0, 1))
+        refused(content, "range of its values", kind, value_range=(0, 1))
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "PGM", "TIFF"])
@@ -225,16 +223,14 @@ def test_twelve_bits_in_sixteen_are_read_by_their_range_or_with_a_warning(image_
     np.testing.assert_array_equal(
         read_image(content, mode="L", value_range=(0, 4095)), np.arange(256).reshape(16, 16)
     )
-    assert read_image(content, mode="L", value_range=(0, 65535)).max() == 16  # as it was asked for
+    assert read_image(content, mode="L", value_range=(0, 65535)).max() == 16  # as requested
 
 
 @pytest.mark.parametrize("mark", [0, 65535])
-def test_marks_in_black_and_white_do_not_hide_a_narrow_range(mark):
+def test_missing_values_do_not_hide_a_narrow_range(mark):
     values = np.full((4, 4), mark, np.uint16)
     values[1:] = np.arange(36000, 39000, 250).reshape(3, 4)
-    with pytest.warns(
-        NarrowRangeWarning, match=r"between black and white goes only from 36000 .*=\(36000, 38750\), or"
-    ):
+    with pytest.warns(NarrowRangeWarning, match=r"between black and white .*from 36000 .*=\(36000, 38750\)"):
         read_image(Image.fromarray(values), mode="L")
     with pytest.warns(PixelClippingWarning):
         assert len(np.unique(read_image(Image.fromarray(values), value_range=(36000, 38750)))) == 12
@@ -243,7 +239,7 @@ def test_marks_in_black_and_white_do_not_hide_a_narrow_range(mark):
 @pytest.mark.parametrize(
     "values", [[[0, 0]], [[300, 300]], [[0, 4096]], [[61439, 65535]], [[0, 65535]], [[9, 65535]]]
 )
-def test_all_that_fills_a_sixteenth_or_is_plain_is_read_without_a_warning(values):
+def test_wide_ranges_and_constant_images_cause_no_warning(values):
     assert read_image(Image.fromarray(np.array(values, np.uint16)), mode="L").shape == (1, 2)
 
 
@@ -255,26 +251,21 @@ def test_floats_and_negative_values_are_read_by_their_range():
         np.testing.assert_array_equal(
             read_image(content, mode="L", value_range=(-1000, 1000)), [[0, 128, 255]]
         )
-    refused(
-        Image.fromarray(np.array([[np.nan, 1]], np.float32)),
-        "it holds values that are not finite",
-        "Scale them to 8 bits yourself, and save it as PNG",
-        value_range=(0, 1),
-    )
+    refused(Image.fromarray(np.array([[np.nan, 1]], np.float32)), "non-finite", value_range=(0, 1))
 
 
 def test_values_beyond_the_range_are_clipped_with_a_warning():
     image = Image.fromarray(np.array([[0, 100, 300, 400]], np.uint16))
-    with pytest.warns(PixelClippingWarning, match=r"from 0 to 400 were clipped to value_range=\(100, 300\)"):
+    with pytest.warns(PixelClippingWarning, match=r"from 0 to 400 .*value_range=\(100, 300\)"):
         read = read_image(image, mode="L", value_range=(100, 300))
     np.testing.assert_array_equal(read, [[0, 0, 255, 255]])
 
 
-def test_the_range_leaves_images_of_8_bits_alone():
+def test_the_range_does_not_affect_8_bit_images():
     np.testing.assert_array_equal(read_image(smooth(4, 5), value_range=(0, 4095)), smooth(4, 5))
 
 
-def test_colours_of_twelve_bits_in_sixteen_are_told():
+def test_twelve_bit_colours_cause_a_warning():
     rows = b"\0" + struct.pack(">6H", 0, 100, 4095, 0, 1000, 2000)
     with pytest.warns(NarrowRangeWarning, match="from 0 to 15 of 255"):
         read_image(png(2, 1, 16, 2, rows))
@@ -321,7 +312,7 @@ def test_wrong_ranges(value_range):
 # Transparency, palettes, orientation
 
 
-def test_what_is_transparent_is_laid_on_white():
+def test_transparent_pixels_are_blended_with_white():
     image = np.array([[[200, 10, 10, 255], [200, 10, 10, 0], [0, 0, 0, 128]]], np.uint8)
     np.testing.assert_array_equal(read_image(image), [[[200, 10, 10], [255, 255, 255], [127, 127, 127]]])
     np.testing.assert_array_equal(read_image(image, mode="RGBA"), image)
@@ -346,7 +337,7 @@ def test_palettes(image_format, transparency, second):
     np.testing.assert_array_equal(read, [[[255, 0, 0], second, [255, 0, 0]]])
 
 
-def test_a_grey_level_may_stand_for_transparency():
+def test_a_grey_level_may_encode_transparency():
     content = png(2, 1, 8, 0, b"\0\x10\x20", chunk(b"tRNS", b"\0\x10"))
     np.testing.assert_array_equal(read_image(content, mode="L"), [[255, 32]])
 
@@ -365,7 +356,7 @@ def test_a_grey_level_may_stand_for_transparency():
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_orientation_that_the_camera_noted_is_applied(orientation, upright, dtype):
+def test_the_exif_orientation_is_applied(orientation, upright, dtype):
     exif = Image.Exif()
     exif[0x112] = orientation
     levels = smooth(3, 4, 1)[..., 0]
@@ -408,7 +399,7 @@ def pages(*images_and_tags: tuple[Image.Image, dict[int, int]]) -> bytes:
     ],
     ids=["copy", "copy first", "old tag", "masks", "a copy only"],
 )
-def test_smaller_copies_and_masks_of_a_tiff_are_passed_over(content, tmp_path):
+def test_thumbnails_and_masks_of_a_tiff_are_skipped(content, tmp_path):
     path = tmp_path / "scene.tif"
     path.write_bytes(content)
     expected = np.asarray(RED)
@@ -417,12 +408,11 @@ def test_smaller_copies_and_masks_of_a_tiff_are_passed_over(content, tmp_path):
     np.testing.assert_array_equal(ReadImages(size=None).transform([path])[0], expected)
 
 
-def test_the_page_that_is_read_has_its_own_orientation_and_limit():
+def test_orientation_and_limit_are_those_of_the_selected_page():
     content = pages((BLUE, {254: 1, 274: 6}), (RED, {}))
     assert read_image(content).shape == (6, 8, 3)
     assert read_image(pages((BLUE, {254: 1}), (RED, {274: 6}))).shape == (8, 6, 3)
-    reason = "it has 8 × 6 = 48 pixels, and max_pixels is 12"
-    refused(content, reason, "Shrink it first, or raise max_pixels if you trust it", max_pixels=12)
+    refused(content, "8 × 6 = 48 pixels", "max_pixels is 12", max_pixels=12)
 
 
 @pytest.mark.parametrize(
@@ -436,18 +426,17 @@ def test_the_page_that_is_read_has_its_own_orientation_and_limit():
     ],
 )
 def test_several_pages_are_refused(content, number):
-    refused(content, f"it holds {number} frames or pages", "Save the one that you want as a file of its own")
+    refused(content, f"{number} frames or pages")
 
 
 def test_the_preview_of_a_raw_photograph_is_refused():
-    reason = "it is a raw photograph, of which Pillow reads only the preview"
-    refused(pages((BLUE, {254: 1, 330: 8})), reason, "Develop it, and save it as PNG or JPEG")
+    refused(pages((BLUE, {254: 1, 330: 8})), "raw photograph")
 
 
 # Sizes
 
 
-def test_the_filters_are_those_that_are_documented():
+def test_the_filters_match_the_documentation():
     filters = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
     for resample in filters:
         assert f'"{resample}"' in ReadImages.__doc__
@@ -456,7 +445,7 @@ def test_the_filters_are_those_that_are_documented():
 
 
 @pytest.mark.parametrize("resample", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
-def test_every_filter_keeps_a_plain_image_plain(resample):
+def test_every_filter_preserves_a_constant_image(resample):
     image = np.full((13, 29, 3), 77, np.uint8)
     read = read_image(image, size=(5, 8), resample=resample)
     assert read.shape == (5, 8, 3)
@@ -481,42 +470,37 @@ def test_shrinking_is_antialiased():
 # What is refused
 
 
-def test_files_that_are_no_images(tmp_path):
+def test_invalid_files_are_refused(tmp_path):
     missing, folder, empty, text = (
         tmp_path / name for name in ("missing.png", "folder", "empty.png", "text.png")
     )
     folder.mkdir()
     empty.touch()
     text.write_text("no image")
-    named = {"name": repr(str(missing))}
-    refused(missing, "there is no such file", "Check the path", **named)
-    refused(str(missing), "there is no such file", "Check the path", **named)
-    advice = "Give the paths of the images in it, or use load_image_folder"
-    refused(folder, "it is a folder", advice, name=repr(str(folder)))
-    refused(empty, "the file is empty", "Copy it again, or leave it out", name=repr(str(empty)))
-    reason = f"its content is in none of the formats {', '.join(FORMATS)}"
-    advice = "Convert it to PNG or JPEG, or leave it out"
-    refused(text, reason, advice, name=repr(str(text)))
-    refused(b"no image", reason, advice)
-    refused(b"", "it is empty", "Copy it again, or leave it out")
+    refused(missing, "does not exist", name=repr(str(missing)))
+    refused(str(missing), "does not exist", name=repr(str(missing)))
+    refused(folder, "folder", "load_image_folder", name=repr(str(folder)))
+    refused(empty, "empty", name=repr(str(empty)))
+    formats = ", ".join(FORMATS)
+    refused(text, formats, name=repr(str(text)))
+    refused(b"no image", formats)
+    refused(b"", "empty")
     with text.open("rb") as file:
-        refused(file, reason, advice, name=repr(str(text)))
+        refused(file, formats, name=repr(str(text)))
 
 
-def test_avif_is_read_where_pillow_reads_it():
+def test_avif_is_read_if_pillow_supports_it():
     if "AVIF" not in FORMATS:
         pytest.skip("the installed Pillow does not read AVIF")
     read = read_image(encoded(RED, "AVIF", quality=90))
     assert np.abs(read.astype(int) - np.asarray(RED)).max() < 12
     moving = encoded(RED, "AVIF", save_all=True, append_images=[Image.new("RGB", (8, 6), "green")])
-    refused(moving, "it holds 2 frames or pages", "Save the one that you want as a file of its own")
+    refused(moving, "2 frames or pages")
 
 
-def test_avif_is_named_where_pillow_does_not_read_it(monkeypatch):
+def test_avif_is_named_if_pillow_does_not_support_it(monkeypatch):
     monkeypatch.setattr(_opening, "FORMATS", _opening.ALWAYS_READ)
-    reason = "it begins like an AVIF, but this kind of AVIF is not supported"
-    content = b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"
-    refused(content, reason, "Install Pillow 11.3 or later, or convert it to PNG or JPEG")
+    refused(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", "AVIF", "not supported", "Pillow 11.3")
 
 
 @pytest.mark.parametrize(
@@ -528,9 +512,8 @@ def test_avif_is_named_where_pillow_does_not_read_it(monkeypatch):
         ("TIFF", b"II*\0\x08\0\0\0\0\0\0\0\0\0"),
     ],
 )
-def test_a_kind_of_a_format_that_is_not_supported_is_not_denied(kind, content):
-    reason = f"it begins like a {kind}, but this kind of {kind} is not supported, or its header is damaged"
-    refused(content, reason, "Convert it to a PNG of 8 bits, or leave it out")
+def test_unsupported_variants_of_supported_formats_are_named(kind, content):
+    refused(content, f"variant of {kind} is not supported", "header is damaged")
 
 
 @pytest.mark.parametrize(
@@ -555,15 +538,14 @@ def test_a_kind_of_a_format_that_is_not_supported_is_not_denied(kind, content):
     ],
 )
 def test_other_formats_are_named(kind, content, tmp_path):
-    reason = f"it begins like this: {kind}; the formats that are read are {', '.join(FORMATS)}"
-    advice = "Convert it to PNG or JPEG, or open it yourself and give a Pillow image or an array"
-    refused(content, reason, advice)
+    formats = ", ".join(FORMATS)
+    refused(content, f" {kind};", formats)
     path = tmp_path / "wrong.jpg"
     path.write_bytes(content)
-    refused(path, reason, advice, name=repr(str(path)))
+    refused(path, f" {kind};", formats, name=repr(str(path)))
 
 
-def test_formats_that_the_user_opens_are_read():
+def test_images_of_other_formats_opened_by_the_user_are_read():
     for image_format in ("ICO", "PCX"):
         with Image.open(io.BytesIO(encoded(smooth(16, 16), image_format))) as image:
             np.testing.assert_array_equal(read_image(image), smooth(16, 16))
@@ -576,27 +558,23 @@ def test_formats_that_the_user_opens_are_read():
         ("JSON document", b'{"error": "no such image.png"}'),
     ],
 )
-def test_what_servers_send_instead_of_an_image_is_named(kind, content):
-    refused(content, f"it begins like this: {kind}", "Download the image itself, or leave it out")
+def test_responses_of_servers_are_named(kind, content):
+    refused(content, f": {kind}.", "Download the image itself")
 
 
 def test_an_image_without_pixels_is_refused():
     empty = Image.new("RGB", (0, 3))
-    refused(empty, "it has no pixels", "Check where it comes from, or leave it out", size=2)
+    refused(empty, "no pixels", size=2)
 
 
-def test_what_is_no_file_of_an_image_gets_advice_that_fits(tmp_path):
-    pointer = b"version https://git-lfs.github.com/spec/v1"
-    refused(pointer, "it begins like this: pointer of Git LFS", "Run: git lfs pull")
-    page, advice = b"\n<!DOCTYPE html><html>", "Download the image itself, or leave it out"
-    refused(page, "it begins like this: HTML page", advice)
-    refused(b"PK\3\4", "it begins like this: ZIP archive", "Unpack it, or leave it out")
+def test_advice_depends_on_the_type_of_file(tmp_path):
+    refused(b"version https://git-lfs.github.com/spec/v1", "Git LFS", "git lfs pull")
+    refused(b"\n<!DOCTYPE html><html>", "HTML page", "Download")
+    refused(b"PK\3\4", "ZIP archive", "Unpack")
     address = "https://example.org/a.png"
-    reason, advice = "it is a web address, not a path", "Download it, and give its path"
-    refused(address, reason, advice, name=repr(address))
+    refused(address, "URL", "Download", name=repr(address))
     path = saved(tmp_path / "a.png", smooth(2, 2))
-    reason = "bytes must be the content of an image file, and these look like a path"
-    refused(os.fsencode(path), reason, "Give the path as str, as os.fsdecode makes it")
+    refused(os.fsencode(path), "bytes must be the content", "os.fsdecode")
 
 
 def test_bytes_of_all_types_are_contents():
@@ -605,7 +583,7 @@ def test_bytes_of_all_types_are_contents():
         np.testing.assert_array_equal(read_image(source), smooth(3, 4))
 
 
-def test_names_and_contents_are_told_without_control_characters():
+def test_messages_have_no_control_characters():
     with pytest.raises(ImageFileError) as caught:
         read_image("folder/\x1b[31m\n\u202e\udcff.png")
     assert str(caught.value).startswith(r"'folder/\x1b[31m\n\u202e\udcff.png' cannot be read")
@@ -626,7 +604,7 @@ def test_names_and_contents_are_told_without_control_characters():
     ],
     ids=["dict", "bytearray", "void", "str", "list", "array"],
 )
-def test_messages_are_short_whatever_is_given(source):
+def test_messages_are_short_for_large_sources(source):
     for call in (read_image, lambda source: ReadImages().transform([source] * 10), ReadImages().transform):
         with pytest.raises((ImageFileError, InvalidInputError)) as caught:
             call(source)
@@ -637,14 +615,14 @@ def test_messages_are_short_whatever_is_given(source):
 def test_a_pipe_is_refused_at_once(tmp_path):
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
-    refused(pipe, "it is no regular file", "Give the path of an image file", name=repr(str(pipe)))
+    refused(pipe, "not a regular file", name=repr(str(pipe)))
 
 
-def test_paths_that_the_system_does_not_take(tmp_path):
-    with pytest.raises(ImageFileError, match=r"cannot be read as an image: .*null"):
+def test_paths_that_the_system_refuses(tmp_path):
+    with pytest.raises(ImageFileError, match="null"):
         read_image("a\0b.png")
     long = str(tmp_path / ("a" * 5000))
-    with pytest.raises(ImageFileError, match="it cannot be opened"):
+    with pytest.raises(ImageFileError, match="cannot be opened"):
         read_image(long)
 
 
@@ -667,13 +645,7 @@ def test_truncated_files_are_refused_or_whole(image_format, tmp_path):
 def test_a_truncated_file_says_so(tmp_path):
     path = tmp_path / "cut.jpg"
     path.write_bytes(encoded(smooth(64, 64), "JPEG")[:-200])
-    with pytest.raises(ImageFileError) as caught:
-        read_image(path)
-    assert str(caught.value).startswith(
-        f"{str(path)!r} cannot be read as an image: it is truncated, corrupt or of a kind that is not "
-        "supported (OSError: image file is truncated"
-    )
-    assert str(caught.value).endswith(". Copy or convert it again, or leave it out.")
+    refused(path, "(OSError: image file is truncated", name=repr(str(path)))
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
@@ -697,10 +669,9 @@ def test_corrupt_files_never_raise_anything_else(image_format):
 def test_animations_and_pages_are_refused(image_format):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "green", "blue")]
     content = encoded(frames[0], image_format, save_all=True, append_images=frames[1:])
-    reason, advice = "it holds 3 frames or pages", "Save the one that you want as a file of its own"
-    refused(content, reason, advice)
+    refused(content, "3 frames or pages")
     with Image.open(io.BytesIO(content)) as image:
-        refused(image, reason, advice)
+        refused(image, "3 frames or pages")
     assert read_image(encoded(frames[0], image_format, save_all=True)).shape == (4, 4, 3)
 
 
@@ -709,10 +680,8 @@ def test_animations_and_pages_are_refused(image_format):
 
 def test_too_many_pixels_are_refused_before_they_are_decoded():
     header_only = png(5000, 4000, 8, 2, b"")
-    advice = "Shrink it first, or raise max_pixels if you trust it"
-    reason = "it has 5,000 × 4,000 = 20,000,000 pixels, and max_pixels is 1,000,000"
-    refused(header_only, reason, advice, max_pixels=1_000_000)
-    refused(smooth(3, 4), "it has 4 × 3 = 12 pixels, and max_pixels is 11", advice, max_pixels=11)
+    refused(header_only, "20,000,000 pixels", "max_pixels is 1,000,000", max_pixels=1_000_000)
+    refused(smooth(3, 4), "4 × 3 = 12 pixels", "max_pixels is 11", max_pixels=11)
     assert read_image(smooth(3, 4), max_pixels=12).shape == (3, 4, 3)
 
 
@@ -721,13 +690,11 @@ def test_too_many_pixels_are_refused_before_they_are_decoded():
 def test_decompression_bombs(side, action):
     with warnings.catch_warnings():
         warnings.simplefilter(action)
-        with pytest.raises(
-            ImageFileError, match=r"and max_pixels is 64,000,000|it is larger than Pillow allows"
-        ):
+        with pytest.raises(ImageFileError, match=r"max_pixels is 64,000,000|limit of Pillow"):
             read_image(png(side, side, 8, 0, b""))
 
 
-def test_the_settings_of_pillow_are_left_alone(tmp_path):
+def test_the_settings_of_pillow_are_not_changed(tmp_path):
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters)
     read_image(smooth(2, 2))
     with pytest.raises(ImageFileError):
@@ -751,24 +718,23 @@ def test_no_file_stays_open(tmp_path):
 
 
 @pytest.mark.parametrize("action", ["ignore", "error"])
-def test_a_large_image_that_is_trusted_needs_both_limits(monkeypatch, action):
+def test_a_large_image_requires_raising_both_limits(monkeypatch, action):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 if action == "ignore" else 100)
     content = png(11, 11, 8, 0, bytes(132))
     with warnings.catch_warnings():
         warnings.simplefilter(action)
-        with pytest.raises(ImageFileError, match=r"raise both max_pixels and PIL\.Image\.MAX_IMAGE_PIXELS"):
+        with pytest.raises(ImageFileError, match=r"max_pixels and PIL\.Image\.MAX_IMAGE_PIXELS"):
             read_image(content, max_pixels=10**9)
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 121)
         assert read_image(content).shape == (11, 11, 3)
 
 
-def test_warnings_of_pillow_that_are_errors_are_told(monkeypatch):
+def test_warnings_of_pillow_as_errors_are_named(monkeypatch):
     def warn(*args, **options):
         warnings.warn("Corrupt EXIF data", UserWarning, stacklevel=2)
 
     monkeypatch.setattr(Image, "_decompression_bomb_check", warn)
-    reason = "Pillow warns of it, and warnings are errors here (UserWarning: Corrupt EXIF data)"
-    refused(encoded(smooth(2, 2), "PNG"), reason, "Save it again, or let warnings of PIL pass")
+    refused(encoded(smooth(2, 2), "PNG"), "(UserWarning: Corrupt EXIF data)")
 
 
 # Images that Pillow has opened
@@ -777,7 +743,7 @@ def test_warnings_of_pillow_that_are_errors_are_told(monkeypatch):
 @pytest.mark.parametrize("image_format", [*FORMATS, "MPO", "ICO"])
 @pytest.mark.parametrize("from_path", [True, False])
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_images_that_are_not_decoded_yet_stay_so(image_format, from_path, n_jobs, tmp_path):
+def test_undecoded_images_stay_undecoded(image_format, from_path, n_jobs, tmp_path):
     content = encoded(Image.fromarray(smooth(16, 16)), image_format)
     path = tmp_path / "image"
     path.write_bytes(content)
@@ -790,7 +756,7 @@ def test_images_that_are_not_decoded_yet_stay_so(image_format, from_path, n_jobs
         np.testing.assert_array_equal(found, np.stack([np.asarray(image.convert("RGB"))] * 5))
 
 
-def test_what_was_done_to_a_pillow_image_counts():
+def test_changes_of_a_pillow_image_are_respected():
     content = encoded(smooth(64, 64), "JPEG")
     edited, drafted = Image.open(io.BytesIO(content)), Image.open(io.BytesIO(content))
     edited.putpixel((0, 0), (1, 2, 3))
@@ -808,32 +774,29 @@ def test_the_frame_of_a_decoded_image_must_be_the_image():
         with Image.open(io.BytesIO(content)) as image:
             image.seek(frame)
             image.load()
-            advice = "Give image.copy() of the frame that you want"
-            refused(image, "its file holds several frames or pages", advice)
+            refused(image, "several frames or pages", "image.copy()")
             assert image.tell() == frame
             assert read_image(image.copy()).shape == (image.height, image.width, 3)
 
 
-def test_a_frame_that_was_sought_and_not_decoded_is_not_passed_over():
+def test_the_current_frame_of_an_undecoded_image_is_respected():
     content = encoded(RED, "MPO", save_all=True, append_images=[BLUE])
     with Image.open(io.BytesIO(content)) as image:
         assert read_image(image)[0, 0].tolist() == read_image(content)[0, 0].tolist()
         image.seek(1)
-        advice = "Give image.copy() of the frame that you want"
-        refused(image, "its file holds several frames or pages", advice)
+        refused(image, "several frames or pages", "image.copy()")
         assert read_image(image.copy())[0, 0, 2] > 200
 
 
-def test_images_that_were_closed(tmp_path):
+def test_closed_images_are_refused(tmp_path):
     path = saved(tmp_path / "a.png", smooth(4, 4))
     with Image.open(path) as closed:
         pass
-    reason, advice = "it was closed before it was decoded", "Give its path, or read it while it is open"
-    refused(closed, reason, advice, name=repr(str(path)))
+    refused(closed, "closed", name=repr(str(path)))
     with open(path, "rb") as file:
         opened = Image.open(file)
-    refused(opened, reason, advice)
-    refused(file, "the file is closed", advice, name=repr(str(path)))
+    refused(opened, "closed")
+    refused(file, "closed", name=repr(str(path)))
     with Image.open(path) as decoded:
         decoded.load()
     np.testing.assert_array_equal(read_image(decoded), smooth(4, 4))
@@ -852,24 +815,17 @@ def test_images_that_were_closed(tmp_path):
         np.zeros((4, 4), bool),
     ],
 )
-def test_arrays_that_are_no_images(array):
-    message = (
-        "the image must be an array of uint8 of shape (H, W) or (H, W, C), C from 1 to 4, no side being 0. "
-        f"Got shape {array.shape} and dtype {array.dtype}. Scale the values to 0 to 255, round them, and put "
-        "the channels last."
-    )
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+def test_invalid_arrays(array):
+    with pytest.raises(InvalidInputError, match=r"^the image must be .*uint8 array") as caught:
         read_image(array)
+    assert f"{array.shape} and dtype {array.dtype}" in str(caught.value)
 
 
 @pytest.mark.parametrize("source", [3, None, ["a.png"], io.StringIO("a.png")])
-def test_sources_that_are_no_images(source):
-    message = (
-        "the image must be a path, bytes, an open binary file, a Pillow image or an array of uint8. "
-        f"Got {source!r} of type {type(source).__name__}. Convert it to one of these, or leave it out."
-    )
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+def test_invalid_sources(source):
+    with pytest.raises(InvalidInputError, match=r"^the image must be a path, ") as caught:
         read_image(source)
+    assert f"{source!r} of type {type(source).__name__}" in str(caught.value)
 
 
 def test_all_wrong_parameters_are_reported_together():
@@ -883,9 +839,9 @@ def test_all_wrong_parameters_are_reported_together():
     "size", [0, -1, 2.5, True, "big", (3,), (3, 0), (3, True), (3, 4, 5), np.array([3, 4])]
 )
 def test_wrong_sizes(size):
-    message = "'size' of ReadImages must be None or an int of at least 1, or a pair (height, width) of them"
-    with pytest.raises(InvalidParameterError, match=re.escape(message)):
+    with pytest.raises(InvalidParameterError, match="'size' of ReadImages must be None or an int") as caught:
         ReadImages(size=size).fit()
+    assert f"got {size!r}" in str(caught.value)
 
 
 def test_wrong_parameters_of_the_transformer_are_reported_by_fit_and_transform():
@@ -905,7 +861,7 @@ def paths(tmp_path):
     return [str(saved(tmp_path / f"{index}.png", smooth(10 + index, 12))) for index in range(6)]
 
 
-def test_it_reads_in_order_whatever_the_kind(paths):
+def test_the_order_of_mixed_sources_is_preserved(paths):
     expected = np.stack([read_image(path, size=(5, 6)) for path in paths])
     reader = ReadImages(size=(5, 6))
     mixed = [
@@ -955,16 +911,13 @@ def test_a_progress_bar_is_shown_on_demand(paths, capsys):
     assert "Reading images: 100%" in capsys.readouterr().err
 
 
-def test_images_of_one_size_need_no_size(paths):
+def test_size_none_requires_images_of_one_size(paths):
     same = [paths[0]] * 3
     assert ReadImages(size=None).transform(same).shape == (3, 10, 12, 3)
-    message = (
-        f"With size=None all images must have one size, but 2 of 4 differ from most: {paths[0]!r} is 10 "
-        f"pixels high and 12 wide, and {paths[2]!r} is 12 high and 12 wide. Give a size to bring all of them "
-        "to, such as size=32."
-    )
-    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$") as caught:
+    with pytest.raises(ImageFileError, match=r"size=None.* 2 of 4 ") as caught:
         ReadImages(size=None).transform([paths[2], paths[0], paths[0], paths[1]])
+    assert repr(paths[0]) in str(caught.value)
+    assert repr(paths[2]) in str(caught.value)
     assert caught.value.positions == [0, 3]
     assert caught.value.sources == [paths[2], paths[1]]
     assert len(caught.value.messages) == 2
@@ -972,24 +925,23 @@ def test_images_of_one_size_need_no_size(paths):
 
 def test_one_bad_image_among_others_is_named(paths):
     missing = paths[0] + "x"
-    message = f"{missing!r} cannot be read as an image: there is no such file. Check the path."
-    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ImageFileError, match=f"^{re.escape(repr(missing))} cannot be read as an image: "):
         ReadImages().transform([*paths, missing])
-    with pytest.raises(InvalidInputError, match=r"^X\[1\] must be a path, .* Got nan of type float\."):
+    with pytest.raises(InvalidInputError, match=r"^X\[1\] must be a path, .*nan of type float"):
         ReadImages().transform([paths[0], float("nan")])
-    with pytest.raises(ImageFileError, match=r"^X\[1\] cannot be read as an image: its content"):
+    with pytest.raises(ImageFileError, match=r"^X\[1\] cannot be read as an image: "):
         ReadImages().transform([paths[0], b"?"])
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_several_bad_images_are_reported_together(paths, n_jobs):
     missing = [f"{index}.missing" for index in range(7)]
-    lines = [
-        f"- {name!r} cannot be read as an image: there is no such file. Check the path." for name in missing
-    ]
-    message = "\n".join(["7 of the 13 images cannot be read:", *lines[:5], "- ... and 2 more"])
-    with pytest.raises(ImageFileError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ImageFileError, match=r"^7 of the 13 images ") as caught:
         ReadImages(n_jobs=n_jobs).transform(paths + missing)
+    assert caught.value.sources == missing
+    _, *lines, last = str(caught.value).splitlines()
+    assert [line.split()[1] for line in lines] == list(map(repr, missing[:5]))
+    assert "2 more" in last
 
 
 def test_long_messages_keep_beginning_and_end():
@@ -998,15 +950,14 @@ def test_long_messages_keep_beginning_and_end():
         ReadImages().transform(paths)
     for number, line in enumerate(str(caught.value).split("\n- ")[1:]):
         assert line.startswith("'/a/b")
-        assert line.endswith(
-            f"d/{number}.png' cannot be read as an image: there is no such file. Check the path."
-        )
+        assert f"d/{number}.png' cannot be read as an image: " in line
+        assert line.endswith("Check the path.")
         assert len(line) < 400
     assert caught.value.sources == paths
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_programs_can_tell_which_images_are_bad(paths, n_jobs):
+def test_attributes_of_the_error_list_all_unreadable_images(paths, n_jobs):
     missing = [f"{index}.missing" for index in range(7)]
     given = [*missing[:4], *paths, *missing[4:], b"?", None]
     with pytest.raises(ImageFileError) as caught:
@@ -1025,12 +976,12 @@ def test_programs_can_tell_which_images_are_bad(paths, n_jobs):
     assert caught.value.messages == [str(caught.value)]
 
 
-def test_bad_images_are_left_out_on_demand(paths):
+def test_read_images_skips_unreadable_images(paths):
     images, mistakes = read_images([paths[0], "0.missing", paths[1], None], size=4, mode="L", n_jobs=2)
     np.testing.assert_array_equal(images, ReadImages(size=4, mode="L").transform(paths[:2]))
     assert [mistake.position for mistake in mistakes] == [1, 3]
     assert [mistake.source for mistake in mistakes] == ["0.missing", None]
-    assert "there is no such file" in mistakes[0].message
+    assert "does not exist" in mistakes[0].message
     assert read_images(paths, size=4)[1] == []
     with pytest.raises(ImageFileError, match=r"2 of the 2 images cannot be read") as caught:
         read_images(["0.missing", "1.missing"])
@@ -1060,7 +1011,7 @@ def test_columns_of_paths_and_images_are_read(paths):
 
 
 class OnlyIndexed:
-    """As data sets of torch are: without an iterator, and without an end."""
+    """Like a torch data set: without an iterator, and without an IndexError at the end."""
 
     def __init__(self, items):
         self.items = items
@@ -1073,10 +1024,9 @@ class OnlyIndexed:
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_an_array_that_may_be_one_image_is_refused_with_both_ways_out(width):
+def test_ambiguous_arrays_are_refused_with_both_remedies(width):
     X = np.zeros((10, 12, width), np.uint8)
-    found = r"\(10, 12, {0}\), which may be one image of {0} channels, or 10 grey images that are {0} wide"
-    with pytest.raises(InvalidInputError, match=found.format(width) + r".*\[X\].*X\[\.\.\., None\]"):
+    with pytest.raises(InvalidInputError, match=rf"\(10, 12, {width}\).*\[X\].*X\[\.\.\., None\]"):
         ReadImages().transform(X)
     assert ReadImages(size=4).transform([X]).shape == (1, 4, 4, 3)
     assert ReadImages(size=4).transform(X[..., None]).shape == (10, 4, 4, 3)
@@ -1095,42 +1045,33 @@ def test_an_array_that_may_be_one_image_is_refused_with_both_ways_out(width):
             [{"image": BLUE, "label": 1}],
             r"rows with the keys \['image', 'label'\].*\[row\[key\] for row in X\]",
         ),
-        ({"image": BLUE}, "Got a dict. Give a list"),
-        ({"a.png"}, "Got a set. Give a list, in the order of the labels"),
-        (np.zeros((9, 9), np.uint8), r"\[X\] if it is one grey image"),
+        ({"image": BLUE}, "Got a dict"),
+        ({"a.png"}, "Got a set"),
+        (np.zeros((9, 9), np.uint8), r"\[X\] for a single grey image"),
     ],
 )
-def test_what_holds_more_than_images_is_refused(X, complaint):
-    with pytest.raises(InvalidInputError, match=complaint):
+def test_collections_with_labels_are_refused(X, complaint):
+    with pytest.raises(InvalidInputError, match=f"^X of ReadImages must .*{complaint}"):
         ReadImages().transform(X)
 
 
 @pytest.mark.parametrize(
     ("X", "complaint"),
     [
-        ("a.png", "Got a single str. Put it into a list: [X]."),
-        (Path("a.png"), f"Got a single {type(Path()).__name__}. Put it into a list: [X]."),
-        (b"...", "Got a single bytes. Put it into a list: [X]."),
-        (Image.new("L", (2, 2)), "Got a single Image. Put it into a list: [X]."),
-        ([], "Got none. Check where the list comes from."),
-        (np.zeros((0, 4, 4), np.uint8), "Got none. Check where the list comes from."),
-        (pd.DataFrame({"path": []}), "Got none. Check where the list comes from."),
-        (3, "Got 3, which cannot be iterated over."),
-        (
-            np.zeros((5, 64)),
-            "Got a ndarray of shape (5, 64). Select the one column that holds the images, fold rows of "
-            "pixels into (N, height, width, channels), or give [X] if it is one grey image.",
-        ),
-        (
-            pd.DataFrame({"path": ["a.png"], "label": ["a"]}),
-            "Got a DataFrame of shape (1, 2). Select the one column that holds the images, fold rows of "
-            "pixels into (N, height, width, channels), or give [X] if it is one grey image.",
-        ),
+        ("a.png", r"a single str.*\[X\]"),
+        (Path("a.png"), rf"a single {type(Path()).__name__}.*\[X\]"),
+        (b"...", r"a single bytes.*\[X\]"),
+        (Image.new("L", (2, 2)), r"a single Image.*\[X\]"),
+        ([], "Got an empty one"),
+        (np.zeros((0, 4, 4), np.uint8), "Got an empty one"),
+        (pd.DataFrame({"path": []}), "Got an empty one"),
+        (3, "Got 3"),
+        (np.zeros((5, 64)), r"ndarray of shape \(5, 64\)"),
+        (pd.DataFrame({"path": ["a.png"], "label": ["a"]}), r"DataFrame of shape \(1, 2\).*column"),
     ],
 )
-def test_what_is_no_list_of_images(X, complaint):
-    rule = "X of ReadImages must be a list of paths or images, or an array (N, H, W) or (N, H, W, C)."
-    with pytest.raises(InvalidInputError, match=f"^{re.escape(f'{rule} {complaint}')}$"):
+def test_invalid_collections_are_refused(X, complaint):
+    with pytest.raises(InvalidInputError, match=f"^X of ReadImages must be a list .*{complaint}"):
         ReadImages().transform(X)
 
 
@@ -1163,9 +1104,7 @@ def test_the_output_is_an_array(transformer):
     for kind in ("pandas", "polars", "a" * 10**6):
         for step in (transformer, pipeline):
             owner = f"set_output of {type(transformer).__name__}"
-            with pytest.raises(
-                InvalidParameterError, match=f"{owner} must be .* tables cannot hold"
-            ) as caught:
+            with pytest.raises(InvalidParameterError, match=f"'transform' in {owner} must be ") as caught:
                 step.set_output(transform=kind)
             assert len(str(caught.value)) < 500
     with config_context(transform_output="pandas"):

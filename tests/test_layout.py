@@ -77,7 +77,7 @@ def test_tensors_of_every_type(dtype, needs_gradient):
         np.testing.assert_array_equal(rows, tensor.detach().double().numpy().reshape(5, 12))
 
 
-def test_frames_of_numbers_are_left_as_they_are():
+def test_frames_of_numbers_are_returned_unchanged():
     frame = pd.DataFrame(IMAGES.reshape(5, 12))
     rows, shape = flatten_images(frame)
     assert rows is frame
@@ -114,7 +114,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_paths_and_pictures_are_sent_to_the_reader(name):
+def test_errors_about_files_recommend_the_reader(name):
     with pytest.raises(InvalidInputError, match="ReadImages") as caught:
         flatten_images(FILES[name])
     assert "make_pipeline" in str(caught.value)
@@ -127,17 +127,17 @@ REFUSED = {
     "pairs of rows": (list(zip(IMAGES.reshape(5, 12), range(5), strict=True)), "pair.*zip"),
     "triples": ([(image, 3, "train") for image in IMAGES], "pair.*zip"),
     "data set of torch": (dataset(IMAGES), "pair.*zip"),
-    "loader of torch": (DataLoader(dataset(IMAGES)), "list of the images"),
-    "generator": ((image for image in IMAGES), "list of the images"),
-    "map": (map(np.asarray, IMAGES), "list of the images"),
-    "set": ({1, 2}, "list of the images"),
+    "loader of torch": (DataLoader(dataset(IMAGES)), "Convert it to a list"),
+    "generator": ((image for image in IMAGES), "Convert it to a list"),
+    "map": (map(np.asarray, IMAGES), "Convert it to a list"),
+    "set": ({1, 2}, "Convert it to a list"),
     "dict": ({"image": IMAGES}, "keys"),
     "rows of dicts": ([{"image": PICTURE, "label": 3}], "keys"),
-    "sizes": ([np.zeros((40, 60, 3)), np.zeros((50, 30, 3))], r"one size.*\(40, 60, 3\).*ReadImages\(size"),
-    "sizes in a Series": (pd.Series([np.zeros((4, 6)), np.zeros((5, 3))]), "one size.*ReadImages"),
-    "sizes of tensors": ([torch.zeros(4, 6), torch.zeros(5, 3)], "one size.*ReadImages"),
-    "grey and colour": ([np.zeros((4, 6)), np.zeros((4, 6, 3))], "one size.*ReadImages"),
-    "ragged lists": ([[1, 2], [1]], "one size"),
+    "sizes": ([np.zeros((40, 60, 3)), np.zeros((50, 30, 3))], r"same shape.*\(40, 60, 3\).*ReadImages\(size"),
+    "sizes in a Series": (pd.Series([np.zeros((4, 6)), np.zeros((5, 3))]), "same shape.*ReadImages"),
+    "sizes of tensors": ([torch.zeros(4, 6), torch.zeros(5, 3)], "same shape.*ReadImages"),
+    "grey and colour": ([np.zeros((4, 6)), np.zeros((4, 6, 3))], "same shape.*ReadImages"),
+    "ragged lists": ([[1, 2], [1]], "same shape"),
     "ragged nested lists": ([[[1, 2], [1]], [[1, 2], [1]]], r"X\[0\]"),
     "None among images": ([IMAGES[0], None], r"X\[1\] is None"),
     "None": (None, "got None"),
@@ -170,7 +170,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_images_is_refused_with_advice(name):
+def test_invalid_collections_are_refused_with_advice(name):
     given, words = REFUSED[name]
     with pytest.raises(InvalidInputError, match=words) as caught:
         flatten_images(given)
@@ -182,7 +182,7 @@ def test_what_cannot_be_images_is_refused_with_advice(name):
     ["x" * 10**6, [b"x" * 10**6], {"k" * 10**6: 1}, [{"k" * 10**6: 1}], [(IMAGES[0], "x" * 10**6)]],
     ids=["text", "bytes", "dict", "rows", "pairs"],
 )
-def test_what_is_said_of_large_values_is_short(given):
+def test_messages_about_large_values_are_short(given):
     with pytest.raises(InvalidInputError) as caught:
         flatten_images(given)
     assert len(str(caught.value)) < 1000
@@ -195,7 +195,7 @@ def test_other_arrays_of_python():
     np.testing.assert_array_equal(rows, np.arange(6.0).reshape(2, 3))
 
 
-def test_errors_of_others_keep_their_words_up_to_a_length():
+def test_errors_of_other_packages_keep_their_message_up_to_a_length():
     with pytest.raises(InvalidInputError, match=r"^bad value$"), as_input_errors():
         raise ValueError("bad value")
     with pytest.raises(InvalidInputError) as caught, as_input_errors():
@@ -206,7 +206,7 @@ def test_errors_of_others_keep_their_words_up_to_a_length():
         raise KeyError(3)
 
 
-def test_one_index_in_two_orders_is_refused():
+def test_an_index_in_a_different_order_is_refused():
     X = pd.DataFrame(np.eye(4), index=[7, 3, 5, 1])
     y = pd.Series([0, 1, 0, 1], index=X.index)
     check_same_order(X, y, "X and y")

@@ -1,4 +1,4 @@
-"""The CPEN455 images: what they are, where to find them, and their loader."""
+"""The loader of the CPEN455 images."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ DESCRIPTION = """\
 CPEN455: hamburgers, giant pandas, koalas and pizzas
 ----------------------------------------------------
 
-The images of Shovon Biswas, "Image Classification with Conditional PixelCNN++", as the public repository
-https://github.com/shovon-b/conditional_pixelCNN ships them in its folder "data".
+The images of Shovon Biswas, "Image Classification with Conditional PixelCNN++", from the folder "data" of the
+public repository https://github.com/shovon-b/conditional_pixelCNN.
 
     ==========  ======  =============================================
     subset      images  target
@@ -65,38 +65,39 @@ def fetch_cpen455(
 ) -> Any:
     """Load the CPEN455 images of the paper: hamburger, giant panda, koala and pizza.
 
-    They are taken from the first of these that there is: the folder ``path``; the folder that the environment
-    variable ``GENCLS_CPEN455`` names; the copy in ``data_home``; the web. What is downloaded, about 14 MB, is
-    verified by its checksum before it becomes that copy.
+    The images are loaded from the first available source: the folder ``path``; the folder in the environment
+    variable ``GENCLS_CPEN455``; a copy in ``data_home``; or the web. A download, of about 14 MB, is verified
+    by its checksum and stored in ``data_home``.
 
     Parameters
     ----------
     subset : {"train", "validation", "test"}, default="train"
-        Which part to load. The labels of "test" are not public: its targets are all -1.
+        The subset to load. The labels of "test" are not public: its targets are all -1.
     size, mode, resample
-        How each image is read: see `gencls.images.read_image`. The files have 64 × 64 pixels.
+        Parameters of reading, see `gencls.images.read_image`. The files have 64 × 64 pixels.
     path : str, path-like or None, default=None
         A folder with train.csv, validation.csv, test.csv and the images that they list.
     data_home : str, path-like or None, default=None
-        Where data sets are kept, in a folder cpen455; None is scikit-learn's own ``~/scikit_learn_data``.
+        The folder of data sets, which contains a folder cpen455. None is the default of scikit-learn,
+        ``~/scikit_learn_data``.
     download_if_missing : bool, default=True
-        Download what is not there; otherwise raise an error.
+        If False, raise an error instead of downloading the images.
     return_X_y, n_jobs, verbose
-        As in `load_image_folder`; the download shows a progress bar, too.
+        See `load_image_folder`; `verbose` also shows the progress of a download.
 
     Returns
     -------
     Bunch, or (data, target) with ``return_X_y=True``
-        As `load_image_folder` returns it. ``target_names`` is ["hamburger", "giant panda", "koala", "pizza"].
+        See `load_image_folder`. ``target_names`` is ["hamburger", "giant panda", "koala", "pizza"].
 
     Raises
     ------
     DataSetError
-        The images are not there, incomplete, or cannot be downloaded.
+        If the images are missing or incomplete, or cannot be downloaded.
     ImageFileError
-        Images cannot be read.
+        If images cannot be read.
     InvalidParameterError
-        A parameter is wrong; all that are wrong are reported.
+        If parameters are invalid; all of them are reported together.
     """
     reader = ReadImages(size, mode, resample, n_jobs=n_jobs, verbose=verbose)
     values: dict[str, Any] = {"subset": subset, "path": path, "data_home": data_home}
@@ -122,60 +123,60 @@ def _find_folder(
     download_if_missing: bool,
     verbose: int,
 ) -> tuple[Path, str]:
-    """Find the folder of the images, and download it if it is nowhere.
+    """Return the folder of the images, downloaded if necessary.
 
     Returns
     -------
     folder : Path
-        ``path``, or what the environment variable names, or the copy in ``data_home``.
+        ``path``, or the folder in the environment variable, or the copy in ``data_home``.
     advice : str
-        What to do if the folder turns out to be incomplete, for error messages.
+        Advice for error messages about an incomplete folder.
 
     Raises
     ------
     DataSetError
-        There is no such folder, and none can or may be downloaded.
+        If there is no such folder, and it cannot or must not be downloaded.
     """
     if path is not None:
-        return _given(path, f"Give the folder that holds {CONTENT} as path=.")
+        return _given(path, f"Set path to the folder of {CONTENT}.")
     if os.environ.get(VARIABLE):
-        advice = f"Let the environment variable {VARIABLE} name the folder that holds {CONTENT}, or unset it."
+        advice = f"Set the environment variable {VARIABLE} to the folder of {CONTENT}, or unset it."
         return _given(os.environ[VARIABLE], advice)
     copy = _home(data_home) / "cpen455"
     if os.path.lexists(copy) and not os.path.isdir(copy):
-        raise DataSetError(f"{str(copy)!r} must be a folder, and is a file. Remove it, or give data_home=.")
+        raise DataSetError(f"{str(copy)!r} must be a folder, but is a file. Remove it, or set data_home.")
     if not os.path.isdir(copy):
         if not download_if_missing:
             raise DataSetError(
                 f"The CPEN455 images are not in {str(copy)!r}, and download_if_missing is False. Allow the "
-                f"download, or give the folder that holds {CONTENT} as path=."
+                f"download, or set path to the folder of {CONTENT}."
             )
         fetch(REMOTE, copy, verbose=verbose)
-    return copy, f"Delete the folder {str(copy)!r}, so that it is downloaded again."
+    return copy, f"Delete the folder {str(copy)!r} to download it again."
 
 
 def _given(path: str | os.PathLike[str], advice: str) -> tuple[Path, str]:
     folder = Path(os.path.expanduser(path))
     if not os.path.isdir(folder):
-        raise DataSetError(f"{shortened(str(folder))} is no folder that can be read. {advice}")
+        raise DataSetError(f"{shortened(str(folder))} is not a readable folder. {advice}")
     return folder, advice
 
 
 def _home(data_home: str | os.PathLike[str] | None) -> Path:
-    """Return the folder of data sets, which is made if it is not there."""
+    """Return the folder of data sets, created if necessary."""
     try:
         return Path(get_data_home(data_home))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         place = getattr(error, "filename", None) or data_home
         raise DataSetError(
-            f"The folder for data sets cannot be made ({reason}: {shortened(str(place))}). Give another as "
-            "data_home=, or the folder of the images as path=."
+            f"The folder of data sets cannot be created ({reason}: {shortened(str(place))}). Set data_home to a "
+            "different folder, or path to the folder of the images."
         ) from error
 
 
 def _codes_of(labels: list[str], table: Path, advice: str) -> NDArray[np.int64]:
-    """Turn the labels of a table into codes, from 0 to 3, or -1 where they are not public."""
+    """Convert the labels of a table to codes, from 0 to 3, or -1 for labels that are not public."""
     codes = {str(code): code for code in range(-1, len(CLASSES))}
     unknown = sorted(set(labels) - set(codes))
     if unknown:

@@ -1,4 +1,4 @@
-"""Folders of images: one sub-folder for each class, with the images anywhere below it."""
+"""Find the images of folders with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ENDINGS = {
 }
 EXTENSIONS = tuple(sorted(ending for name in FORMATS for ending in ENDINGS.get(name, ())))
 
-# What systems put into folders, besides files whose names begin with a dot; in small letters.
+# Files and folders created by operating systems, in lower case; names that begin with a dot are also skipped.
 OF_SYSTEMS = {"$recycle.bin", "@eadir", "__macosx", "desktop.ini", "ehthumbs.db", "lost+found", "thumbs.db"}
-# What the parts of data sets are called, but hardly classes.
+# Names of subsets of data sets, which are improbable names of classes.
 PARTS = {"dev", "eval", "evaluation", "test", "testing", "train", "training", "val", "valid", "validation"}
 DATA = {"data", "dataset", "image", "images", "img", "imgs", "set"}  # as in train_images
-MOST_ENDINGS = 10  # that a message lists
+MOST_ENDINGS = 10  # listed in a message
 
 
 class ClassFolder(NamedTuple):
@@ -50,28 +50,27 @@ def find_classes(
 ) -> list[ClassFolder]:
     """Find the classes of a folder, and all of their image files.
 
-    Files are sought in all folders below that of a class. Symbolic links are followed, but each folder is
-    read once, and none that the class itself lies in. Hidden files and those of systems are left out.
+    Files are searched recursively. Symbolic links are followed, but each folder is read only once, and parent
+    folders of the class are not read. Hidden files and files of operating systems are skipped.
 
     Parameters
     ----------
     folder : Path
     classes : sequence of str or None
-        The sub-folders to read; None takes all.
+        The sub-folders to read; None reads all.
     extensions : sequence of str or None
-        What the names of images end with; None stands for `EXTENSIONS`, and for a warning that counts the
-        other files.
+        The extensions of image files. None uses `EXTENSIONS`, and warns about other files.
 
     Returns
     -------
     list of ClassFolder
-        In natural order, or in that of ``classes``.
+        In natural order, or in the order of ``classes``.
 
     Raises
     ------
     DataSetError
-        The folder or a class is missing, cannot be read or has no images, or the classes seem to lie on
-        another level.
+        If the folder or a class is missing, unreadable or without images, or if the classes seem to be on a
+        different level.
     """
     there, beside = _look_into(folder)
     names = _chosen(folder, there, beside, classes)
@@ -83,7 +82,7 @@ def find_classes(
         _check_level(folder, found)
     _check_not_empty(folder, found, endings, others)
     strays = [file for file in beside if _ends(file, endings)]
-    _tell(folder, others if extensions is None else [], strays)
+    _warn_of_skipped(folder, others if extensions is None else [], strays)
     return found
 
 
@@ -91,11 +90,11 @@ def _ends(file: Path, endings: tuple[str, ...]) -> bool:
     return file.name.lower().endswith(endings)
 
 
-# What lies where
+# Entries of folders
 
 
 def _look_into(folder: Path) -> tuple[list[str], list[Path]]:
-    """Return the names of the sub-folders, in natural order, and the files beside them."""
+    """Return the names of the sub-folders, in natural order, and the files next to them."""
     entries, circle = _entries(folder), _circle(folder)
     folders = [entry.name for entry in entries if _is_folder(entry) and _identity(entry.path) not in circle]
     files = [Path(entry.path) for entry in entries if not _is_folder(entry)]
@@ -116,13 +115,13 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _place(file: Path) -> tuple[list[NaturalKey], str]:
-    """What files are sorted by: folders and name, each in natural order, and then the ending."""
+    """Return the sort key of a file: folders and name in natural order, then the extension."""
     stem, ending = os.path.splitext(file)
     return [natural_key(part) for part in Path(stem).parts], ending
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, links last, without hidden things and those of systems."""
+    """Return the entries of a folder, links last, without hidden entries and those of operating systems."""
     try:
         with os.scandir(folder) as listed:
             entries = [entry for entry in listed if not _is_hidden(entry.name)]
@@ -143,7 +142,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Return what two paths to one folder have in common; None if it cannot be reached."""
+    """Return the device and inode of a folder, which all paths to it share; None if it is inaccessible."""
     try:
         status = os.stat(path)
     except OSError:
@@ -152,21 +151,21 @@ def _identity(path: str | Path) -> tuple[int, int] | None:
 
 
 def _circle(folder: Path) -> set[tuple[int, int] | None]:
-    """Return the identities of a folder and of all that it lies in, to which a link would make a circle."""
+    """Return the identities of a folder and its parents, to which a link would be circular."""
     real = Path(os.path.realpath(folder))
     return {_identity(each) for each in (real, *real.parents)} - {None}
 
 
-# What is wrong
+# Errors
 
 
 def _no_folder(folder: str | Path, error: OSError | ValueError) -> DataSetError:
     path = shortened(str(folder))
     if isinstance(error, FileNotFoundError):
-        return DataSetError(f"There is no folder {path}. Check the path.")
+        return DataSetError(f"The folder {path} does not exist. Check the path.")
     if isinstance(error, NotADirectoryError):
         return DataSetError(
-            f"{path} must be a folder, and is a file. Use load_image_csv if it is a table; unpack an archive."
+            f"{path} must be a folder, but is a file. Use load_image_csv for a table; unpack an archive."
         )
     reason = getattr(error, "strerror", None) or error
     return DataSetError(f"The folder {path} cannot be read ({reason}). Check the path and its permissions.")
@@ -181,25 +180,25 @@ def _chosen(folder: Path, there: list[str], beside: list[Path], classes: Sequenc
     if unknown:
         raise DataSetError(
             f"{shortened(str(folder))} has no sub-folder for these classes:\n{some_of(unknown)}\n"
-            f"It has {shortened(there)}. Correct classes= or the path."
+            f"Its sub-folders are {shortened(there)}. Correct classes or the path."
         )
     return asked
 
 
 def _no_classes(folder: Path, images: list[Path]) -> str:
-    must = f"{shortened(str(folder))} must have a sub-folder for each class, with the images in it."
-    table = "use load_image_csv if a table holds the labels"
+    must = f"{shortened(str(folder))} must have a sub-folder with images for each class."
+    table = "use load_image_csv if the labels are in a table"
     if not images:
         return f"{must} Got none. Check the path, or {table}."
     above = os.path.dirname(os.path.abspath(folder))
     return (
-        f"{must} Got {len(images)} images and no sub-folder. If it is the folder of one class, give the "
-        f"folder above it, {shortened(above)}, or {table}."
+        f"{must} Got {len(images)} images and no sub-folder. If it is the folder of one class, pass its "
+        f"parent folder, {shortened(above)}; or {table}."
     )
 
 
 def _check_level(folder: Path, found: list[ClassFolder]) -> None:
-    """Refuse to take the parts of a data set, or folders above the classes, for classes."""
+    """Raise if the sub-folders seem to be subsets of a data set, or parents of the class folders."""
     nested = [(each.name, file) for each in found for file in each.files if file.parent != folder / each.name]
     direct = sum(len(each.files) for each in found) - len(nested)
     names = [each.name for each in found]
@@ -210,23 +209,23 @@ def _check_level(folder: Path, found: list[ClassFolder]) -> None:
 
 
 def _is_part(name: str) -> bool:
-    """Say whether a name is that of a part of a data set, such as "test1", "val2017" and "train_images"."""
+    """Return whether a name seems to be a subset of a data set, such as "test1" or "train_images"."""
     words = set(re.findall("[^\\W\\d_]+", name.lower())) - DATA
     return bool(words) and words <= PARTS
 
 
 def _too_high(folder: Path, names: list[str], name: str, file: Path | None) -> str:
     listed = f"The sub-folders of {shortened(str(folder))} are {shortened(names)}"
-    classes = f"If these are the classes, give their names as classes={shortened(names)}."
+    classes = f"If these are the classes, set classes={shortened(names)}."
     if file is None:
         return (
-            f"{listed}, which seem to be parts of a data set, not classes. {classes} Use load_image_csv if a "
-            "table holds the labels."
+            f"{listed}, which seem to be subsets of a data set, not classes. {classes} Use load_image_csv if "
+            "the labels are in a table."
         )
     inner = shortened(file.parent.name)
     return (
-        f"{listed}, but {shortened(name)} has folders of images itself, such as {inner}. If {inner} is a "
-        f"class, give the folder {shortened(str(file.parent.parent))}. {classes}"
+        f"{listed}, but {shortened(name)} has sub-folders with images, such as {inner}. If {inner} is a "
+        f"class, pass the folder {shortened(str(file.parent.parent))}. {classes}"
     )
 
 
@@ -235,29 +234,29 @@ def _check_not_empty(
 ) -> None:
     empty = [shortened(each.name) for each in found if not each.files]
     if empty:
-        instead = f" All sub-folders have other files: {_counted(others)}." if others else ""
+        instead = f" Other files in all sub-folders: {_counted(others)}." if others else ""
         raise DataSetError(
-            f"These sub-folders of {shortened(str(folder))} hold no files whose names end with "
+            f"These sub-folders of {shortened(str(folder))} have no files with the extensions "
             f"{shortened(', '.join(endings))}:\n{some_of(empty)}\n"
-            f"Remove them, choose others with classes=, or give other extensions.{instead}"
+            f"Remove them, select sub-folders by classes, or set extensions.{instead}"
         )
 
 
-# What is left out
+# Skipped files
 
 
-def _tell(folder: Path, others: list[Path], strays: list[Path]) -> None:
-    """Warn once of all that was left out."""
+def _warn_of_skipped(folder: Path, others: list[Path], strays: list[Path]) -> None:
+    """Issue one warning about all skipped files."""
     parts = []
     if others:
         parts.append(
-            f"{len(others)} files were passed over, as images that can be read have other endings: "
-            f"{_counted(others)}. Convert those that are images, or choose the endings with extensions=."
+            f"{len(others)} files were skipped, because their extensions are not those of images: "
+            f"{_counted(others)}. Convert images among them, or set extensions."
         )
     if strays:
         parts.append(
-            f"{len(strays)} images lie beside the sub-folders, in no class: {_counted(strays)}. Move them "
-            "into the folder of their class, or away."
+            f"{len(strays)} images outside the sub-folders were skipped: {_counted(strays)}. Move them to the "
+            "folders of their classes, or remove them."
         )
     if parts:
         words = f"In {shortened(str(folder))}: {' '.join(parts)}"
@@ -265,12 +264,12 @@ def _tell(folder: Path, others: list[Path], strays: list[Path]) -> None:
 
 
 def _counted(files: list[Path]) -> str:
-    """Count the endings, the most frequent first."""
+    """Count the extensions, the most frequent first."""
     counts = Counter(os.path.splitext(file)[1].lower() for file in files)
     listed = [f"{number} {_printable(ending)}" for ending, number in counts.most_common(MOST_ENDINGS)]
-    more = [f"{len(counts) - MOST_ENDINGS} more endings"] if len(counts) > MOST_ENDINGS else []
+    more = [f"{len(counts) - MOST_ENDINGS} more extensions"] if len(counts) > MOST_ENDINGS else []
     return ", ".join(listed + more)
 
 
 def _printable(ending: str) -> str:
-    return shortened(ending)[1:-1] if ending else "without an ending"
+    return shortened(ending)[1:-1] if ending else "without an extension"

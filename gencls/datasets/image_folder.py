@@ -1,4 +1,4 @@
-"""The loader of images in folders, one sub-folder for each class."""
+"""The loader of images in folders with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .loading import PATH, home_expanded, loaded
 __all__ = ["load_image_folder"]
 
 ENDINGS = Rule(
-    "a list of endings such as '.png'", lambda value: _is_names(value) and all(map(_is_ending, value))
+    "a list of extensions such as '.png'", lambda value: _is_names(value) and all(map(_is_ending, value))
 )
 NAMES = Rule("a list of different names", lambda value: _is_names(value) and len(set(value)) == len(value))
 
@@ -37,60 +37,60 @@ def load_image_folder(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Any:
-    """Load images from a folder that has one sub-folder for each class.
+    """Load images from a folder that has one sub-folder per class.
 
-    The names of the sub-folders are those of the classes. The images lie in them, or in folders within them;
-    links are followed, and no folder is read twice for a class. Hidden files, and what systems put into
-    folders, such as Thumbs.db and __MACOSX, are left out. Everything is in natural order, in which numbers
-    count by their value: class 2 is before class 10, and img2.png before img10.png.
+    The names of the sub-folders are the names of the classes. Sub-folders are read recursively; links are
+    followed, and no folder is read twice for a class. Hidden files, and files of operating systems, such as
+    Thumbs.db and __MACOSX, are skipped. Classes and files are in natural order, which compares numbers by
+    value: class 2 precedes class 10, and img2.png precedes img10.png.
 
     Parameters
     ----------
     path : str or path-like
-        The folder; "~" is your home.
+        The folder; "~" is the home folder.
     size, mode, resample, max_pixels, value_range
-        How each image is read: see `gencls.images.read_image`. With ``size=None`` all must have one size.
+        Parameters of reading, see `gencls.images.read_image`. With ``size=None``, all images must have the
+        same size.
     on_error : {"raise", "skip"}, default="raise"
-        What to do about images that cannot be read: raise an error that has them all in its attributes
-        ``sources`` and ``messages``, or leave them out with a warning.
+        How to handle unreadable images: raise an error, which lists all of them in its attributes ``sources``
+        and ``messages``, or skip them with a warning.
     classes : sequence of str or None, default=None
-        The sub-folders to read, in the order of their codes; None takes all, unless they seem to lie on
-        another level: "train" and "test" are no classes, nor are folders that only hold folders. When you
-        load further images for the same classifier, give the ``target_names`` of the first, so that the codes
+        The sub-folders to read, in the order of their codes. None reads all, and raises if they seem to be on
+        a different level: if they are named like "train" and "test", or contain only folders. To load further
+        images for the same classifier, pass the ``target_names`` of the first images, so that the codes
         agree.
     extensions : sequence of str or None, default=None
-        What the names of images end with, such as ".png"; capitals make no difference. All other files are
-        left out. None takes the endings of all formats that `gencls.images.read_image` reads, and warns of
-        other files.
+        The extensions of image files, such as ".png"; case is ignored. Other files are skipped. None uses the
+        extensions of all formats of `gencls.images.read_image`, and warns about other files.
     return_X_y : bool, default=False
-        Return ``(data, target)`` rather than a Bunch.
+        If True, return ``(data, target)`` instead of a Bunch.
     n_jobs : int or None, default=None
-        How many images are read at a time, in threads.
+        Number of threads for reading images.
     verbose : int, default=0
-        Show a progress bar where it is not 0.
+        If not 0, show a progress bar.
 
     Returns
     -------
     Bunch, or (data, target) with ``return_X_y=True``
         ``data``: ndarray of uint8, (N, H, W, C), or (N, H, W) with ``mode="L"``. ``target``: ndarray of
         int64, (N,), indices into ``target_names``. ``target_names``: list of str. ``filenames``: ndarray of
-        str, (N,). ``skipped``: dict of str to str, the files that were left out as they cannot be read, and
-        why. ``DESCR``: str.
+        str, (N,). ``skipped``: dict of str to str, the error message of each unreadable file. ``DESCR``: str.
 
     Raises
     ------
     DataSetError
-        The folder or a class is missing, cannot be read or has no images, or the classes seem to lie on
-        another level.
+        If the folder or a class is missing, unreadable or without images, or if the classes seem to be on a
+        different level.
     ImageFileError
-        Images cannot be read.
+        If images cannot be read.
     InvalidParameterError
-        A parameter is wrong; all that are wrong are reported.
+        If parameters are invalid; all of them are reported together.
 
     Warns
     -----
     SkippedFilesWarning
-        Files were left out for their endings or as they cannot be read, or images lie beside the sub-folders.
+        If files are skipped because of their extensions, because they cannot be read, or because they are
+        outside the sub-folders.
     """
     reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose, value_range)
     values: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The loader of images that a table lists."""
+"""The loader of images listed in a table."""
 
 from __future__ import annotations
 
@@ -33,48 +33,49 @@ def load_image_csv(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Any:
-    r"""Load the images that a CSV file lists, with a row ``path,label`` for each.
+    r"""Load the images of a CSV file that has a row ``path,label`` for each image.
 
-    Spaces around path and label are dropped, and so are double quotes, which a label needs only if it holds
-    a comma, a quote or a line break. Empty rows are passed over, and comments, which begin with "#".
+    Spaces and double quotes around fields are removed; quotes are needed only for a label with a comma, a
+    quote or a line break. Empty rows, and comments, which begin with "#", are skipped.
 
     Parameters
     ----------
     path : str or path-like
-        The CSV file; "~" is your home. Its text is in UTF-8, or in UTF-16 with a byte-order mark, as some
-        programs write it. A label is any text. A path has slashes, or backslashes as on Windows.
+        The CSV file; "~" is the home folder. The encoding is UTF-8, or UTF-16 with a byte order mark. Labels
+        are arbitrary text. Paths may contain slashes, or backslashes as on Windows.
     root : str, path-like or None, default=None
-        The folder from which the paths in the file start; None is the folder of the file itself. Paths that
-        leave it, being absolute or with "..", are refused.
+        The folder to which paths are relative; None is the folder of the CSV file. Paths outside this folder,
+        absolute or with "..", are refused.
     header : bool or "auto", default="auto"
-        Whether the first row is a header. With "auto" it is one if it has the name of a column of paths, such
-        as "path", "file", "filename" or "image", in its first place or together with that of a column of
-        labels, such as "label", "class" or "target", and if there is no file of such a name. Of a table of
-        more than two columns, the header must name both; the others are not read.
+        Whether the first row is a header. With "auto", a first row is a header if it contains a column name
+        for paths, such as "path", "file", "filename" or "image", either as its first field or together with a
+        column name for labels, such as "label", "class" or "target", and if no file has such a name. In a
+        table of more than two columns, the header must name both columns; other columns are ignored.
     delimiter : {",", ";", "\t", "|", " "}, default=","
-        What stands between the fields; several spaces count as one.
+        The delimiter of fields; consecutive spaces count as one.
     size, mode, resample, max_pixels, value_range
-        How each image is read: see `gencls.images.read_image`. With ``size=None`` all must have one size.
+        Parameters of reading, see `gencls.images.read_image`. With ``size=None``, all images must have the
+        same size.
     on_error : {"raise", "skip"}, default="raise"
-        As in `load_image_folder`; files that are not there can be left out, too.
+        See `load_image_folder`; "skip" also skips missing files.
     return_X_y, n_jobs, verbose
-        As in `load_image_folder`.
+        See `load_image_folder`.
 
     Returns
     -------
     Bunch, or (data, target) with ``return_X_y=True``
-        As `load_image_folder` returns it, in the order of the rows. ``target_names`` are the labels that
-        occur, in natural order.
+        See `load_image_folder`. The images are in the order of the rows; ``target_names`` are the labels of
+        the table, in natural order.
 
     Raises
     ------
     DataSetError
-        The file or an image is missing, or a row is wrong. The message has the numbers of the first rows, and
-        the attribute ``rows`` has all.
+        If the file or an image is missing, or a row is invalid. The message has the numbers of the first
+        invalid rows, and the attribute ``rows`` lists all.
     ImageFileError
-        Images cannot be read.
+        If images cannot be read.
     InvalidParameterError
-        A parameter is wrong; all that are wrong are reported.
+        If parameters are invalid; all of them are reported together.
     """
     reader = ReadImages(size, mode, resample, max_pixels, n_jobs, verbose, value_range)
     values: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What the loaders share: the rule for paths, and the Bunch that each returns."""
+"""Shared code of the loaders: the rule for paths, and the Bunch that each returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATH = Rule("a path", lambda value: _is_path(value))
 
 
 def home_expanded(value: str | os.PathLike[str]) -> Path:
-    """Return a path with the home of the user in the place of "~"."""
+    """Return a path with "~" replaced by the home folder of the user."""
     return Path(os.path.expanduser(value))
 
 
@@ -35,7 +35,7 @@ def loaded(
     return_X_y: bool,
     on_error: str = "raise",
 ) -> Any:
-    """Read the files, and return what a loader returns."""
+    """Read the files, and return the result of a loader."""
     data, skipped = read_images(files, **reader.get_params())
     if skipped and on_error == "raise":
         raise unreadable(skipped, len(files))
@@ -57,9 +57,9 @@ def loaded(
 
 
 def _warn_of_skipped(skipped: Sequence[ImageMistake], n_files: int, empty: Sequence[str]) -> None:
-    words = f"{summary_of(skipped, n_files)}\nThey are left out."
+    words = f"{summary_of(skipped, n_files)}\nThey were skipped."
     if empty:
-        words += f" No image is left of {shortened(empty)}."
+        words += f" No images are left of {shortened(empty)}."
     warnings.warn(words, SkippedFilesWarning, stacklevel=4)
 
 

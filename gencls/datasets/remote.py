@@ -1,4 +1,4 @@
-"""One folder of an archive on the web, fetched, verified, and put in its place whole or not at all."""
+"""Download one folder of an archive, verify it, and install it atomically."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ __all__ = ["RemoteFolder", "checksum", "fetch"]
 
 CHUNK = 1 << 16
 TAR_BLOCK = 512
-OLD = 24 * 3600  # seconds after which every download has ended
+OLD = 24 * 3600  # seconds after which a download is considered abandoned
 
 
 @dataclass(frozen=True)
 class RemoteFolder:
-    """Where a folder is on the web, and what it must hold.
+    """A folder on the web, with its checksum.
 
     Parameters
     ----------
     url : str
-        The address of a .tar.gz archive with one folder at its top, as code hosts serve them.
+        The URL of a .tar.gz archive with one top-level folder, as served by code hosts.
     folder : str
-        The folder to take, below the one at the top.
+        The folder to extract, below the top-level folder.
     sha256 : str
-        The `checksum` of the folder. The archive has none, as code hosts may pack the same files anew.
+        The `checksum` of the folder. The archive itself has no fixed checksum, because code hosts may pack
+        the same files differently.
     max_bytes : int
-        The most that the archive may hold, packed and unpacked.
+        The maximum size of the archive, packed and unpacked.
     """
 
     url: str
@@ -52,9 +53,9 @@ class RemoteFolder:
 
 
 def checksum(folder: Path) -> str:
-    """Return the SHA-256 of the list of all files in a folder, which names each with its own SHA-256.
+    """Return the SHA-256 of the list of all files in a folder with their SHA-256.
 
-    It is what ``find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`` prints in that folder.
+    The command ``find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`` prints the same in that folder.
     """
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     manifest = hashlib.sha256()
@@ -65,27 +66,27 @@ def checksum(folder: Path) -> str:
 
 
 def fetch(remote: RemoteFolder, destination: Path, *, verbose: int = 0, timeout: float = 60.0) -> None:
-    """Download a folder, verify it, and only then put it at ``destination``.
+    """Download and verify a folder, and move it to ``destination``.
 
-    Everything happens in a temporary folder beside the destination, which is removed in any case; where the
-    process was killed, by a download on a later day.
+    The download uses a temporary folder next to the destination, which is always removed; if the process is
+    killed, a download on a later day removes it.
 
     Parameters
     ----------
     remote : RemoteFolder
-        What to fetch.
+        The folder to fetch.
     destination : Path
-        The folder to make. If another process makes it in the meantime, that one is kept.
+        The folder to create. If another process creates it in the meantime, that folder is kept.
     verbose : int, default=0
-        Show a progress bar where it is not 0.
+        If not 0, show a progress bar.
     timeout : float, default=60.0
-        How many seconds to wait for the server to say anything.
+        Seconds to wait for a response of the server.
 
     Raises
     ------
     DataSetError
-        The archive cannot be downloaded or unpacked, its content is not what was expected, or the folder
-        cannot be made.
+        If the archive cannot be downloaded or unpacked, if its content differs from the expected content, or
+        if the folder cannot be created.
     """
     prefix = f".{destination.name}-"
     try:
@@ -101,20 +102,20 @@ def fetch(remote: RemoteFolder, destination: Path, *, verbose: int = 0, timeout:
         raise
     except OSError as error:
         raise DataSetError(
-            f"The folder {str(destination)!r} cannot be made ({error.strerror or error}). Nothing was kept. "
-            "Make room for it, or give another folder for data sets."
+            f"The folder {str(destination)!r} cannot be created ({error.strerror or error}). Nothing was "
+            "kept. Free disk space, or use a different folder for data sets."
         ) from error
 
 
 def _remove_old(folder: Path, prefix: str) -> None:
-    """Remove what downloads have left that were killed."""
+    """Remove temporary folders of killed downloads."""
     for left in folder.glob(f"{prefix}*"):
         if left.stat().st_mtime < time.time() - OLD:
             shutil.rmtree(left, ignore_errors=True)
 
 
 def _download(remote: RemoteFolder, archive: Path, *, verbose: int, timeout: float) -> None:
-    """Copy the archive to a file, chunk by chunk, while it keeps to its limit."""
+    """Download the archive in chunks, up to its maximum size."""
     with _connection(remote):
         response = urllib.request.urlopen(remote.url, timeout=timeout)
     with (
@@ -135,7 +136,7 @@ def _next_chunk(remote: RemoteFolder, response: IO[bytes]) -> bytes:
 
 @contextmanager
 def _connection(remote: RemoteFolder) -> Iterator[None]:
-    """Whatever goes wrong in here is that of the connection."""
+    """Report any error as a failure of the connection."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
@@ -143,20 +144,20 @@ def _connection(remote: RemoteFolder) -> Iterator[None]:
             error.close()
         raise DataSetError(
             f"{remote.url} cannot be downloaded ({error}). Check the connection and try again, or download "
-            "and unpack it yourself and give its folder."
+            "and unpack it manually and pass its folder."
         ) from error
 
 
 def _check_limit(remote: RemoteFolder, n_bytes: int) -> None:
     if n_bytes > remote.max_bytes:
         raise DataSetError(
-            f"{remote.url} holds more than {remote.max_bytes:,} bytes, so it is not the data set that was "
-            "expected. Nothing was kept. Report it to the developers of gencls."
+            f"{remote.url} has more than {remote.max_bytes:,} bytes, so it is not the expected data set. "
+            "Nothing was kept. Report it to the developers of gencls."
         )
 
 
 def _unpack(remote: RemoteFolder, archive: Path, destination: Path) -> None:
-    """Unpack the regular files of the one folder; links, devices and all other members are passed over."""
+    """Unpack the regular files of the folder; links, devices and all other members are skipped."""
     within = PurePosixPath(remote.folder).parts
     n_bytes = 0
     try:
@@ -173,7 +174,7 @@ def _unpack(remote: RemoteFolder, archive: Path, destination: Path) -> None:
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise DataSetError(
             f"{remote.url} cannot be unpacked safely ({type(error).__name__}: {error}). Nothing was kept. "
-            "Try again, or download and unpack it yourself and give its folder."
+            "Try again, or download and unpack it manually and pass its folder."
         ) from error
 
 
@@ -182,7 +183,8 @@ def _verify(remote: RemoteFolder, folder: Path) -> None:
     if found != remote.sha256:
         raise DataSetError(
             f"The folder {remote.folder!r} of {remote.url} must have the checksum {remote.sha256}. Got "
-            f"{found}. Nothing was kept. Try again; if it stays so, report it to the developers of gencls."
+            f"{found}. Nothing was kept. Try again; if the error persists, report it to the developers of "
+            "gencls."
         )
 
 
@@ -190,5 +192,5 @@ def _put(folder: Path, destination: Path) -> None:
     try:
         folder.rename(destination)
     except OSError:
-        if not destination.is_dir():  # otherwise another process was faster, and its folder is as good
+        if not destination.is_dir():  # otherwise another process has created the same folder
             raise

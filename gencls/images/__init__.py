@@ -1,4 +1,4 @@
-"""Images: read from files, cut, brought to one layout, and quantised to levels."""
+"""Reading, cropping, layout and quantisation of images."""
 
 from .codec import ImageCodec
 from .crops import CropImages, crop_at_random, six_crops

@@ -1,4 +1,4 @@
-"""The border between users' arrays and the network's levels: ranges and quantisation."""
+"""Conversion between user arrays and the levels of the network: layout, range and quantisation."""
 
 from __future__ import annotations
 
@@ -18,44 +18,45 @@ from .shapes import check_shape, image_shape_of, tensor_shape_of
 __all__ = ["LARGEST_VALUE", "ImageCodec"]
 
 MAX_LEVELS = 256
-LARGEST_VALUE = 1e300  # above, sums and differences of pixel values may be infinite
-LARGEST_INTEGER = 2**53  # float64 does not tell larger ones apart
-SAME_SCALE = "Give X on the scale of fit, or fit on that of X."
+LARGEST_VALUE = 1e300  # sums and differences of larger pixel values may be infinite
+LARGEST_INTEGER = 2**53  # float64 cannot represent all larger integers
+SAME_SCALE = "Pass X on the scale of fit, or fit on the scale of X."
 
 
 class ImageCodec:
-    """Turn images into levels (N, C, H, W) and back.
+    """Convert images to levels (N, C, H, W) and back.
 
     Parameters
     ----------
     image_shape : tuple of int, optional
-        How a flat row folds into an image: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
-        says. Without it a square number of features folds to a square grey image, and any other number to a
-        strip of one row; what is rather a square image in colour is refused.
+        The shape of the image in a flat row: (H, W), or, with channels, (H, W, C) or (C, H, W), depending on
+        `channel_axis`. Without it, a square number of features is a square grey image, and any other number
+        is one row of pixels; numbers of features that suggest square colour images are refused.
     channel_axis : {-1, 1}, default=-1
-        Where X of four dimensions has its channels: last, or right after the samples.
+        The channel axis of four-dimensional X: last, or right after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
-        The lowest and the highest value. ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
+        The lowest and the highest value. ``"auto"`` is (0, 255) for uint8, else the range of the data in
+        `fit`.
     n_levels : "auto" or int, default="auto"
-        L, 2 to 256. ``"auto"`` is, for whole numbers, how many of them the range has (at most 256), and 256
-        for other values.
+        L, from 2 to 256. ``"auto"`` is 256, or for integer values the number of integers in the range, at
+        most 256.
     resolution : tuple of int, optional
-        Rows and columns of the levels: images, which may be larger, are reduced, antialiased. Without it they
-        have those of the images.
+        Rows and columns of the levels. Larger images are reduced, antialiased. Without it, levels have the
+        size of the images.
 
     Attributes
     ----------
     image_shape_ : tuple of int
-        An image in the user's layout.
+        The shape of an image in the layout of the user.
     tensor_shape_ : tuple of int
         C, H and W of the levels.
     low_, high_ : float
         The pixel range.
     n_levels_ : int
     dtype_ : numpy.dtype
-        Of the images that `fit` saw; decoded images have it too.
+        The dtype of the images in `fit`, and of decoded images.
     settled_ : dict
-        What the parameters came to in `fit`, by their names.
+        The values that the parameters resolve to in `fit`, by name.
     """
 
     def __init__(
@@ -80,13 +81,13 @@ class ImageCodec:
         flat : ndarray of shape (N, n_features)
             Finite numbers.
         sample_shape : tuple of int
-            The shape of one sample as the user gave it: (n_features,), (H, W), (H, W, C) or (C, H, W).
+            The shape of one sample of X: (n_features,), (H, W), (H, W, C) or (C, H, W).
 
         Raises
         ------
         InvalidInputError
-            If the shapes do not fit each other or may mean other images, or values lie outside a given
-            `pixel_range`, or the dtype cannot hold its ends.
+            If the shapes are inconsistent or ambiguous, if values are outside `pixel_range`, or if the dtype
+            cannot represent the ends of that range.
         """
         self.sample_shape_ = sample_shape
         self.image_shape_ = image_shape_of(sample_shape, self.image_shape, self.channel_axis)
@@ -106,7 +107,7 @@ class ImageCodec:
         ----------
         flat : ndarray of shape (N, n_features)
         strict : bool, default=False
-            Whether images on another scale than those of `fit` are refused.
+            Whether images on a scale that differs from `fit` are refused.
 
         Returns
         -------
@@ -116,16 +117,16 @@ class ImageCodec:
         Raises
         ------
         InvalidInputError
-            If the images are on another scale than those of `fit`, such as fractions from 0 to 1 instead of
-            bytes, and `strict`.
+            If `strict`, and the scale of the images differs from `fit`, for example floats from 0 to 1
+            instead of bytes.
 
         Warns
         -----
         PixelClippingWarning
-            If values lie outside the range; they are clipped to it.
+            If values are outside the range; they are clipped.
         PixelScaleWarning
-            Otherwise, if the images are on another scale, or may be: all lie within 1/255 of the range. Equal
-            values, as of black images, do not count.
+            Otherwise, if the scale differs from `fit`, or all values are within 1/255 of the range and not
+            all equal.
         """
         slip = find_slip(flat, self.low_, self.high_, whole=self._holds_whole_numbers)
         if slip and strict:
@@ -147,7 +148,7 @@ class ImageCodec:
         return images if self._channels_last else np.moveaxis(images, 1, -1)
 
     def encode_images(self, images: NDArray[Any]) -> NDArray[np.uint8]:
-        """Quantise images that are folded already, of any size; values outside the range are clipped.
+        """Quantise unflattened images of any size; values outside the range are clipped.
 
         Parameters
         ----------
@@ -162,7 +163,7 @@ class ImageCodec:
         return np.ascontiguousarray(np.moveaxis(levels, -1, 1))
 
     def decode(self, levels: NDArray[Any]) -> NDArray[Any]:
-        """Turn levels into images of the user's own shape, dtype and range; undoes `encode`.
+        """Convert levels to images in the layout, dtype and range of `fit`; the inverse of `encode`.
 
         Parameters
         ----------
@@ -172,7 +173,7 @@ class ImageCodec:
         Returns
         -------
         ndarray of shape (N, ...)
-            In the layout of the images that `fit` saw, with the rows and columns of the levels.
+            Images in the layout of `fit`, with the rows and columns of the levels.
         """
         if self._channels_last:
             levels = np.moveaxis(levels, 1, -1)
@@ -183,7 +184,7 @@ class ImageCodec:
 
     @property
     def settled_(self) -> dict[str, Any]:
-        """What the parameters came to in `fit`, by their names."""
+        """The values that the parameters resolve to in `fit`, by name."""
         return {
             "image_shape": self.image_shape_,
             "channel_axis": self.channel_axis,
@@ -193,17 +194,17 @@ class ImageCodec:
 
     @property
     def native_size(self) -> tuple[int, int]:
-        """H and W of the images as they are given."""
+        """H and W of the images in X, before any reduction."""
         _, height, width = tensor_shape_of(self.image_shape_, self.channel_axis)
         return height, width
 
     @property
     def drawn_shape_(self) -> tuple[int, ...]:
-        """A decoded image in the user's layout."""
+        """The shape of a decoded image in the layout of the user."""
         return self.resized(*self.tensor_shape_[1:]).image_shape_
 
     def resized(self, height: int, width: int) -> ImageCodec:
-        """The codec for images of another size, else the same.
+        """Return the same codec for images of a different size.
 
         Parameters
         ----------
@@ -226,18 +227,18 @@ class ImageCodec:
         return other
 
     def at(self, resolution: tuple[int, int]) -> ImageCodec:
-        """The codec for the same images at a different resolution.
+        """Return the codec for the same images at a different resolution.
 
         Raises
         ------
         InvalidInputError
-            If the images are smaller.
+            If the images are smaller than the resolution.
         """
         height, width = self.native_size
         if resolution[0] > height or resolution[1] > width:
             raise InvalidInputError(
                 f"X has images of {height} rows and {width} columns, smaller than resolution={resolution}. "
-                "Give larger images, or a resolution of at most that."
+                "Pass larger images, or reduce resolution."
             )
         other = copy(self)
         other.resolution = None if resolution == (height, width) else resolution
@@ -245,12 +246,12 @@ class ImageCodec:
         return other
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise unless images have the shape that they had in `fit`, as images or as flat rows.
+        """Raise if X has neither the image shape of `fit` nor flat rows of that shape.
 
         Parameters
         ----------
         shape : tuple of int
-            Of X: (N, ...).
+            The shape of X, (N, ...).
 
         Raises
         ------
@@ -259,7 +260,7 @@ class ImageCodec:
         check_shape(shape, self.image_shape_)
 
     def _level_values(self) -> NDArray[np.float64]:
-        """The value of each level, (L,); the first and the last are the range, to the last bit."""
+        """Return the value of each level, (L,); the first and the last are exactly the pixel range."""
         share = np.arange(self.n_levels_)
         last = self.n_levels_ - 1
         values = ((last - share) * self.low_ + share * self.high_) / last
@@ -274,37 +275,36 @@ class ImageCodec:
         lowest, highest = flat.min().item(), flat.max().item()
         if flat.dtype.kind in "iu" and max(-lowest, highest) > LARGEST_INTEGER:
             raise InvalidInputError(
-                f"X has whole numbers from {lowest} to {highest}, which float64 cannot tell apart. Give "
-                "numbers from -2**53 to 2**53."
+                f"X has integers from {lowest} to {highest}, which float64 cannot represent exactly. Pass "
+                "values from -2**53 to 2**53."
             )
         if self.pixel_range == "auto":
             return (0.0, 255.0) if flat.dtype == np.uint8 else (float(lowest), float(highest))
         low, high = map(float, self.pixel_range)
         if lowest < low or highest > high:
             raise InvalidInputError(
-                f"X has values from {lowest:g} to {highest:g}, outside pixel_range=({low:g}, "
-                f"{high:g}). "
-                "Give the range that the images have, or 'auto'."
+                f"X has values from {lowest:g} to {highest:g}, outside pixel_range=({low:g}, {high:g}). Set "
+                "pixel_range to the range of the images, or to 'auto'."
             )
         return low, high
 
     def _check_range(self) -> None:
-        """Raise if levels have values that cannot be computed with, or that images cannot have."""
+        """Raise if the range exceeds what float64 or the dtype of the images can represent."""
         low, high, dtype = self.low_, self.high_, self.dtype_
         if not max(-low, high) <= LARGEST_VALUE:
             raise InvalidInputError(
-                f"X has values from {low:g} to {high:g}, too far apart for float64. Give X in other units."
+                f"X has values from {low:g} to {high:g}, too far apart for float64. Rescale X."
             )
         smallest, largest = _limits(dtype)
         if low < smallest or high > largest:
             raise InvalidInputError(
-                f"pixel_range=({low:g}, {high:g}) has values that the dtype of X, {dtype}, cannot hold. Give "
-                "the range that the images have, or X of another dtype."
+                f"pixel_range=({low:g}, {high:g}) has values that the dtype of X, {dtype}, cannot hold. Set "
+                "pixel_range to the range of the images, or convert X to a different dtype."
             )
 
     @property
     def _holds_whole_numbers(self) -> bool:
-        """Whether `fit` saw integers, or levels that are whole numbers."""
+        """Whether the images in `fit` are integers, or all levels are."""
         step = (self.high_ - self.low_) / (self.n_levels_ - 1)
         return self.dtype_.kind in "biu" or (self.low_.is_integer() and step.is_integer())
 
@@ -316,7 +316,7 @@ class ImageCodec:
         return int(min(max(self.high_ - self.low_ + 1, 2), MAX_LEVELS))
 
     def _quantise(self, flat: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:
-        """Levels of the values, and how many of them lie outside the range."""
+        """Return the levels of the values, and the number of values outside the range."""
         if flat.dtype == np.uint8 and (self.low_, self.high_, self.n_levels_) == (0.0, 255.0, 256):
             return flat, 0
         levels, n_outside = np.empty(flat.shape, dtype=np.uint8), 0
@@ -328,28 +328,28 @@ class ImageCodec:
         return levels, n_outside
 
     def _warn_of_clipping(self, n_outside: int, n_values: int, slip: str | None) -> None:
-        advice = f"{slip}. {SAME_SCALE}" if slip else "Give pixel_range to fit a wider one."
+        advice = f"{slip}. {SAME_SCALE}" if slip else "Set pixel_range in fit for a wider range."
         warnings.warn(
-            f"{n_outside} of {n_values} values of X lie outside the range from {self.low_:g} to "
-            f"{self.high_:g} that was fitted, and were clipped to it. {advice}",
+            f"{n_outside} of {n_values} values of X are outside the fitted range from {self.low_:g} to "
+            f"{self.high_:g}, and were clipped. {advice}",
             PixelClippingWarning,
             stacklevel=3,
         )
 
     def _shares(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far values are from the lowest to the highest one, from 0 to 1."""
+        """Scale values to [0, 1] by the pixel range."""
         span = self.high_ - self.low_
-        # A constant range leaves one level, 0: everything is the constant.
+        # A constant range has a single level, 0.
         return ((values - self.low_) / span).clip(0, 1) if span > 0 else np.zeros_like(values)
 
     def _count_outside(self, values: NDArray[np.float64], rounding: float) -> int:
-        """Values outside the range, but for rounding, relatively."""
+        """Count the values outside the range, with a relative tolerance for rounding."""
         tolerance = max(1e-6, rounding) * (self.high_ - self.low_)
         return int(((values < self.low_ - tolerance) | (values > self.high_ + tolerance)).sum())
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """The smallest and the largest value of a dtype."""
+    """Return the smallest and the largest value of a dtype."""
     if dtype.kind == "b":
         return 0, 1
     if dtype.kind in "iu":

@@ -1,7 +1,7 @@
-"""One image into an array of 8-bit values, read rightly or refused.
+"""Decode one image to an array of 8-bit values, or refuse it.
 
-Pillow decodes. This module adds the caution: limits are checked before anything is decoded, the page and the
-range of values must be certain, and every mistake is one kind of error, which names the file and a remedy.
+Pillow decodes. This module adds safety: limits are checked before decoding, ambiguous pages and value ranges
+are refused, and all failures are reported as one type of error, which names the file and a remedy.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ __all__ = [
 MODES = ("L", "RGB", "RGBA")
 
 
-KIND_OF_PAGE, OLD_KIND_OF_PAGE, INNER_PAGES = 254, 255, 330  # tags of TIFF
-SMALLER_COPY, MASK = 1, 4  # bits of the kind of a page
-BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # tags of TIFF, and a value of the second
-MOST_PAGES = 100  # of a TIFF that are looked at
+KIND_OF_PAGE, OLD_KIND_OF_PAGE, INNER_PAGES = 254, 255, 330  # TIFF tags
+SMALLER_COPY, MASK = 1, 4  # flags of KIND_OF_PAGE
+BITS_PER_SAMPLE, PHOTOMETRIC, BLACK_IS_ZERO = 258, 262, 1  # TIFF tags, and a value of the second one
+MOST_PAGES = 100  # inspected in a TIFF
 SIXTEEN_BITS = (0, 65535)
-SCALE = "Scale them to 8 bits yourself, and save it as PNG"
+SCALE = "Scale the values to 8 bits, and save the image as PNG"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read: checked parameters, in the form that Pillow takes."""
+    """Validated parameters of reading, in the form that Pillow expects."""
 
     size: tuple[int, int] | None  # (height, width)
     mode: str
@@ -54,42 +54,42 @@ class Reading:
 
 
 class Remark(NamedTuple):
-    """The kind and the words of a warning about an image that was read."""
+    """Category and text of a warning about a decoded image."""
 
     category: type[Warning]
     words: str
 
 
 class Decoded(NamedTuple):
-    """An image in the size and mode asked for, (H, W) or (H, W, C), and perhaps a remark about it."""
+    """An image in the requested size and mode, (H, W) or (H, W, C), and an optional remark."""
 
     pixels: NDArray[np.uint8]
     remark: Remark | None
 
 
 def read_source(source: ImageSource, reading: Reading, fallback: str) -> Decoded:
-    """Read one image, as `gencls.images.read_image` describes it.
+    """Read one image, see `gencls.images.read_image`.
 
     Parameters
     ----------
     source : str, path-like, bytes, binary file, PIL.Image.Image or ndarray of uint8
-        What to read.
+        The image.
     reading : Reading
-        How to read it.
+        Parameters of reading.
     fallback : str
-        What error messages call a source that has no path.
+        The name in error messages of a source without a path.
 
     Returns
     -------
     Decoded
-        The values, from 0 to 255, and a remark.
+        Values from 0 to 255, and an optional remark.
 
     Raises
     ------
     ImageFileError
-        It cannot be read safely and rightly.
+        If the image cannot be read safely and correctly.
     InvalidInputError
-        It is neither an image nor a path.
+        If the source is neither an image nor a path.
     """
     name = source_name(source, fallback)
     try:
@@ -101,7 +101,7 @@ def read_source(source: ImageSource, reading: Reading, fallback: str) -> Decoded
 
 
 def some_of(items: Sequence[str], most: int = 5) -> str:
-    """List the first few items, a line each, and say how many more there are."""
+    """List the first items, one per line, and the number of further items."""
     more = [f"... and {len(items) - most} more"] if len(items) > most else []
     return "\n".join(f"- {item}" for item in [*items[:most], *more])
 
@@ -128,25 +128,25 @@ def _decode(source: ImageSource, reading: Reading, name: str, stack: ExitStack) 
 def _check_area(image: Image.Image, name: str, max_pixels: int) -> None:
     pixels = image.width * image.height
     if pixels == 0:
-        raise refusal(name, "it has no pixels", "Check where it comes from, or leave it out")
+        raise refusal(name, "it has no pixels", "Check its source, or remove it")
     if pixels > max_pixels:
         size = f"{image.width:,} × {image.height:,} = {pixels:,} pixels"
         advice = "Shrink it first, or raise max_pixels if you trust it"
-        raise refusal(name, f"it has {size}, and max_pixels is {max_pixels:,}", advice)
+        raise refusal(name, f"it has {size}, but max_pixels is {max_pixels:,}", advice)
 
 
 def _go_to_photograph(image: Image.Image, name: str) -> None:
-    """Go to the only frame that is an image; refuse a file that holds several."""
+    """Seek to the only frame that is an image; refuse files with several."""
     frames = _frames(image, name)
     if len(frames) != 1:
-        advice = "Save the one that you want as a file of its own"
-        raise refusal(name, f"it holds {_at_most(len(frames))} frames or pages", advice)
+        advice = "Save the required frame or page as a separate file"
+        raise refusal(name, f"it has {_at_most(len(frames))} frames or pages", advice)
     if image.format == "TIFF":
         image.seek(frames[0])
 
 
 def _check_shown_frame(image: Image.Image, name: str) -> None:
-    """Check an image of the user, which is decoded and is not sought through."""
+    """Check the current frame of a decoded image of the user, without seeking."""
     file = getattr(image, "fp", None)
     is_open = file is not None and not getattr(file, "closed", False)
     try:
@@ -154,18 +154,18 @@ def _check_shown_frame(image: Image.Image, name: str) -> None:
     except (AssertionError, AttributeError, OSError, ValueError) as error:
         if is_open:
             raise
-        advice = "Give its path, or read it while it is open"
+        advice = "Pass its path, or read it while it is open"
         raise refusal(name, "it was closed before it was decoded", advice) from error
     file = open_again(image)
     several = vars(image).get("is_animated", False) and image.format != "MPO"
     if (several and file is None) or (file is not None and list(_frames(file, name)) != [image.tell()]):
-        advice = "Give image.copy() of the frame that you want"
-        raise refusal(name, "its file holds several frames or pages", advice)
+        advice = "Pass image.copy() of the required frame"
+        raise refusal(name, "its file has several frames or pages", advice)
 
 
 def _frames(image: Image.Image, name: str) -> Sequence[int]:
-    """Return which frames of a file are images."""
-    if image.format == "MPO":  # the first is the photograph, and the others belong to it
+    """Return the frames of a file that are images."""
+    if image.format == "MPO":  # the first frame is the photograph, the others are auxiliary
         return [0]
     return _full_pages(image, name) if image.format == "TIFF" else range(getattr(image, "n_frames", 1))
 
@@ -175,22 +175,22 @@ def _at_most(number: int) -> str:
 
 
 def _full_pages(image: Image.Image, name: str) -> Sequence[int]:
-    """Return which pages of a TIFF are images, not smaller copies of them or masks; all if none is."""
-    belongs = [_belongs_to_another(tags) for tags in _pages(image)]
-    if belongs == [True] and INNER_PAGES in _tags(image):
+    """Return the pages of a TIFF without thumbnails and masks, or all pages if no other page is left."""
+    auxiliary = [_is_auxiliary(tags) for tags in _pages(image)]
+    if auxiliary == [True] and INNER_PAGES in _tags(image):
         reason = "it is a raw photograph, of which Pillow reads only the preview"
         raise refusal(name, reason, "Develop it, and save it as PNG or JPEG")
-    full = [page for page, other in enumerate(belongs) if not other]
-    return full if full and len(belongs) <= MOST_PAGES else range(len(belongs))
+    full = [page for page, is_auxiliary in enumerate(auxiliary) if not is_auxiliary]
+    return full if full and len(auxiliary) <= MOST_PAGES else range(len(auxiliary))
 
 
 def _tags(image: Image.Image) -> Any:
-    """Return the tags of the page of a TIFF."""
+    """Return the tags of the current page of a TIFF."""
     return getattr(image, "tag_v2", {})
 
 
 def _pages(image: Image.Image) -> Iterator[Any]:
-    """Go through the pages of a TIFF, at most one more than are looked at; their tags."""
+    """Yield the tags of each page of a TIFF, up to one page beyond the limit."""
     for page in range(MOST_PAGES + 1):
         try:
             image.seek(page)
@@ -199,7 +199,8 @@ def _pages(image: Image.Image) -> Iterator[Any]:
         yield _tags(image)
 
 
-def _belongs_to_another(tags: Any) -> bool:
+def _is_auxiliary(tags: Any) -> bool:
+    """Return whether a page is a thumbnail or mask of another page."""
     kind = tags.get(KIND_OF_PAGE, 0)
     return bool(isinstance(kind, int) and kind & (SMALLER_COPY | MASK)) or tags.get(OLD_KIND_OF_PAGE) == 2
 
@@ -208,16 +209,16 @@ def _belongs_to_another(tags: Any) -> bool:
 
 
 def _check_range(image: Image.Image, name: str, value_range: tuple[float, float] | None) -> None:
-    """Refuse values whose black and white are not known."""
-    reason = f"the range of its values is uncertain (Pillow's mode {image.mode}, format {image.format})"
+    """Refuse images with an unknown range of values."""
+    reason = f"the range of its values is unknown (Pillow mode {image.mode}, format {image.format})"
     if _has_hidden_range(image):
         raise refusal(name, reason, SCALE)
     if value_range is None and (image.mode == "F" or _has_other_bits(image)):
-        raise refusal(name, reason, f"{SCALE}, or give value_range=(black, white)")
+        raise refusal(name, reason, f"{SCALE}, or set value_range=(black, white)")
 
 
 def _has_hidden_range(image: Image.Image) -> bool:
-    """Say whether white is zero, or Pillow has scaled integers of which one means transparency."""
+    """Return whether white is zero, or Pillow has scaled integers of which one encodes transparency."""
     if image.format == "TIFF" and image.mode.startswith(("I", "F")):
         return _tags(image).get(PHOTOMETRIC) != BLACK_IS_ZERO
     if image.format == "PNG" and "transparency" in image.info and image.mode not in ("1", "P"):
@@ -226,14 +227,14 @@ def _has_hidden_range(image: Image.Image) -> bool:
 
 
 def _has_other_bits(image: Image.Image) -> bool:
-    """Say whether integers of a TIFF are not plain 16-bit ones."""
+    """Return whether a TIFF has integers other than plain 16-bit integers."""
     if image.format != "TIFF" or not image.mode.startswith("I"):
         return False
     return image.mode == "I" or _tags(image).get(BITS_PER_SAMPLE) != (16,)
 
 
 def _raw_mode(image: Image.Image) -> tuple[Any, ...]:
-    """Return how the file holds values, as Pillow tells it: a mode, and further arguments of its decoder."""
+    """Return the raw mode of the file, and further arguments of the decoder of Pillow."""
     tiles = getattr(image, "tile", None)
     how = tiles[0][3] if tiles else ()
     return how if isinstance(how, tuple) else (how,)
@@ -242,17 +243,17 @@ def _raw_mode(image: Image.Image) -> tuple[Any, ...]:
 def _to_eight_bits(
     image: Image.Image, name: str, value_range: tuple[float, float] | None
 ) -> tuple[Image.Image, Remark | None]:
-    """Scale integers and floats to 8 bits, 16-bit grey by default; all other modes have 8 bits or fewer."""
+    """Scale integers and floats, by default 16-bit grey, to 8 bits; other modes have at most 8 bits."""
     if not image.mode.startswith(("I", "F")):
         return image, None
     values = np.asarray(image)
     lowest, highest = values.min().item(), values.max().item()
     low, high = value_range or SIXTEEN_BITS
     if value_range is None and not low <= lowest <= highest <= high:
-        reason = f"its values go from {lowest} to {highest}, but 16-bit grey from 0 to 65535"
-        raise refusal(name, reason, f"{SCALE}, or give value_range=(black, white)")
+        reason = f"its values range from {lowest} to {highest}, but those of 16-bit grey from 0 to 65535"
+        raise refusal(name, reason, f"{SCALE}, or set value_range=(black, white)")
     if not np.isfinite(highest - lowest):
-        raise refusal(name, "it holds values that are not finite", SCALE)
+        raise refusal(name, "it has non-finite values", SCALE)
     remark = _clipped(lowest, highest, low, high) if value_range else _narrow(values)
     return Image.fromarray(_scaled(values, lowest, highest, low, high)), remark
 
@@ -271,7 +272,7 @@ def _table(low: float, high: float) -> NDArray[np.uint8]:
 
 
 def _rounded(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Scale to 0 to 255, and round to the nearest."""
+    """Scale values to the range from 0 to 255, and round them."""
     scaled = np.clip(values.astype(np.float64), low, high)
     scaled -= low
     scaled *= 255 / (high - low)
@@ -285,14 +286,14 @@ def _clipped(lowest: float, highest: float, low: float, high: float) -> Remark |
     if low <= lowest and highest <= high:
         return None
     words = (
-        f"values from {lowest:g} to {highest:g} were clipped to value_range=({low:g}, {high:g}). Give the "
-        "lowest and the highest value that occur, if they are meant."
+        f"values from {lowest:g} to {highest:g} were clipped to value_range=({low:g}, {high:g}). Set "
+        "value_range to the extremes of the values to avoid clipping."
     )
     return Remark(PixelClippingWarning, words)
 
 
 def _narrow(values: NDArray[Any]) -> Remark | None:
-    """Judge all values, and those between black and white, which also mark what has no value."""
+    """Check all values, and those strictly between black and white, which often encode missing values."""
     low, high = SIXTEEN_BITS
     between = values[(low < values) & (values < high)]
     return _narrow_range(values) or _narrow_range(between, " between black and white")
@@ -307,15 +308,15 @@ def _narrow_range(values: NDArray[Any], which: str = "") -> Remark | None:
     bits = highest.bit_length()
     likely = (0, 2**bits - 1) if bits < 16 else (lowest, highest)
     words = (
-        f"16-bit grey{which} goes only from {lowest} to {highest}, less than a sixteenth of the range from 0 "
-        "to 65535, so that most differences are lost at 8 bits. Give the values of black and white, such as "
-        f"value_range={likely}, or value_range=(0, 65535) if they are right."
+        f"16-bit grey{which} ranges only from {lowest} to {highest}, less than a sixteenth of the range from "
+        "0 to 65535, so conversion to 8 bits loses most detail. Set value_range=(black, white), such as "
+        f"value_range={likely}, or value_range=(0, 65535) if that range is correct."
     )
     return Remark(NarrowRangeWarning, words)
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    """Say whether Pillow cuts colours to 8 bits when it decodes them."""
+    """Return whether Pillow reduces the colours of an image to 8 bits while decoding."""
     if image.mode.startswith("I"):
         return False
     mode, *more = _raw_mode(image) or (None,)
@@ -324,14 +325,14 @@ def _is_deep_colour(image: Image.Image) -> bool:
 
 
 def _narrow_colour(image: Image.Image) -> Remark | None:
-    """Colours of 16 bits, which Pillow has cut to 8."""
+    """Check 16-bit colours that Pillow has reduced to 8 bits."""
     extrema = [pair for band, pair in zip(image.getbands(), _extrema(image), strict=True) if band != "A"]
     lowest, highest = min(low for low, _ in extrema), max(high for _, high in extrema)
     if not 0 < highest - lowest <= 16:  # 4095 of 65535 becomes 15 or 16
         return None
     words = (
-        f"16-bit colours are cut to 8 bits, and go only from {lowest} to {highest} of 255 then, so that most "
-        f"differences are lost. {SCALE}, if black and white are other values."
+        f"16-bit colours were reduced to 8 bits, and range only from {lowest} to {highest} of 255, so most "
+        f"detail is lost. {SCALE}, if black and white have different values."
     )
     return Remark(NarrowRangeWarning, words)
 
@@ -341,17 +342,17 @@ def _extrema(image: Image.Image) -> Sequence[tuple[int, int]]:
     return extrema if len(image.getbands()) > 1 else [extrema]
 
 
-# From that image to the one that was asked for
+# Modes
 
 
 def _to_mode(image: Image.Image, mode: str, name: str) -> Image.Image:
-    """Convert the mode; what is transparent is laid on white where the mode has no alpha channel."""
+    """Convert the mode; modes without an alpha channel blend transparent pixels with white."""
     try:
         if not image.has_transparency_data:
             return image.convert(mode)
         with_alpha = image.convert("RGBA")
     except ValueError as error:
-        reason = f"colours of this kind (Pillow's mode {image.mode}) are not supported"
+        reason = f"its colours (Pillow mode {image.mode}) are not supported"
         raise refusal(name, reason, "Convert it to RGB, and save it as PNG") from error
     if mode == "RGBA":
         return with_alpha

@@ -1,4 +1,4 @@
-"""X as users give it: arrays, tensors, lists and columns of images become one array or frame of numbers."""
+"""Conversion of X, which may be an array, a tensor, a list or a column of images, to rows of numbers."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from ..errors import GenclsError, InvalidInputError
 
 __all__ = ["as_input_errors", "as_numbers", "as_numpy", "check_same_order", "flatten_images", "is_unread"]
 
-LONGEST_ERROR = 600  # characters that are repeated of an error that others raised
+LONGEST_ERROR = 600  # characters of an error of another package in a message
 RULE = "X must be an array (N, H, W), (N, H, W, C) or (N, n_features), or a list or column of images"
 READ = (
-    "ReadImages reads image files and Pillow's images: X = ReadImages(size=32).transform(X), or as the first "
+    "Use ReadImages for image files and Pillow images: X = ReadImages(size=32).transform(X), or as the first "
     "step of make_pipeline(ReadImages(size=32), GenerativeBayesClassifier())."
 )
 FILES = (str, bytes, os.PathLike)
 
 
 def flatten_images(X: Any) -> tuple[Any, tuple[int, ...]]:
-    """Fold images to rows, and tell the shape that X has as an array.
+    """Flatten images to rows, and return the shape of X as an array.
 
     Parameters
     ----------
     X : array-like of shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, n_features)
-        An array, a tensor, a frame of numbers; or a list, a column or another sequence of images.
+        An array, a tensor or a DataFrame of numbers; or a list, a column or any other sequence of images.
 
     Returns
     -------
     rows : ndarray or DataFrame of shape (N, n_features)
     shape : tuple of int
-        That of X.
+        The shape of X.
 
     Raises
     ------
     InvalidInputError
-        If X is something else; values of the rows are left to scikit-learn to check.
+        If X has a different type or shape. The values of the rows are not checked.
     """
-    _refuse_what_is_no_array(X)
+    _check_is_collection(X)
     images = _select_column(X)
     if not _is_frame(images):
         images = as_numbers(_as_array(images))
     shape = tuple(map(int, images.shape))
     if shape == (0,):
-        raise InvalidInputError(f"{RULE}, got none. Check where they come from.")
+        raise InvalidInputError(f"{RULE}, got an empty one. Check the source of the images.")
     if len(shape) < 2:
         raise InvalidInputError(
             f"{RULE}, got the shape {shape}. Reshape your data: X.reshape(-1, n_features) for rows, or [X] "
-            "for a single one."
+            "for a single row."
         )
     if len(shape) > 4:
         raise InvalidInputError(
@@ -67,12 +67,12 @@ def flatten_images(X: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 def as_numpy(values: Any, name: str = "X") -> NDArray[Any]:
-    """An array, a tensor of any device, or what numpy makes of other values."""
+    """Convert arrays, tensors of any device and other values to a NumPy array."""
     if isinstance(values, np.ma.MaskedArray):
         if values.mask.any():
             raise InvalidInputError(
                 f"{name} must have no missing values, but {int(values.mask.sum())} of {values.size} are "
-                f"masked. Fill them, as by {name}.filled(0)."
+                f"masked. Fill them, for example by {name}.filled(0)."
             )
         return np.asarray(values.data)
     try:
@@ -82,13 +82,13 @@ def as_numpy(values: Any, name: str = "X") -> NDArray[Any]:
         return np.asarray(values)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise InvalidInputError(
-            f"{name} must be what numpy can make an array of, got {_named(values)} ({_short(error)})."
+            f"{name} must be convertible to a NumPy array, got {_named(values)} ({_short(error)})."
         ) from error
 
 
 @contextmanager
 def as_input_errors() -> Iterator[None]:
-    """Whatever scikit-learn finds wrong in here is an `InvalidInputError`, in scikit-learn's words."""
+    """Turn errors of scikit-learn into an `InvalidInputError` with the same message."""
     try:
         yield
     except GenclsError:
@@ -98,10 +98,10 @@ def as_input_errors() -> Iterator[None]:
 
 
 def check_same_order(first: Any, second: Any, names: str) -> None:
-    """Raise if both have an index of pandas, with the same labels in another order.
+    """Raise if two pandas objects have the same index labels in a different order.
 
-    All is taken by position, as scikit-learn does. The default index says nothing: a frame that was made from
-    the values of a shuffled one has it.
+    Rows are matched by position, as in scikit-learn. A default index is ignored, because a DataFrame created
+    from the values of a shuffled one also has it.
     """
     if not all(hasattr(each, "iloc") for each in (first, second)):
         return
@@ -111,29 +111,29 @@ def check_same_order(first: Any, second: Any, names: str) -> None:
         return
     if one.is_unique and other.is_unique and one.isin(other).all():
         raise InvalidInputError(
-            f"{names} have the same index in another order, but belong together by position. Bring them to "
-            "one order, as by .loc, or pass .to_numpy() if the positions are right."
+            f"{names} have the same index in a different order, but rows are matched by position. Reorder "
+            "one of them, for example by .loc, or pass .to_numpy() if the positions are correct."
         )
 
 
-def _refuse_what_is_no_array(X: Any) -> None:
-    """Raise if X is no collection of images at all."""
+def _check_is_collection(X: Any) -> None:
+    """Raise if X is not a collection of images."""
     if issparse(X):
         raise InvalidInputError(f"X must be dense, got a sparse {type(X).__name__}. Use X.toarray().")
     if is_unread(X):
-        raise InvalidInputError(f"{RULE}, got {_named(X)}. {READ} A single one goes into a list: [X].")
+        raise InvalidInputError(f"{RULE}, got {_named(X)}. {READ} Put a single image into a list: [X].")
     if isinstance(X, Mapping):
         raise InvalidInputError(
-            f"{RULE}, got a {type(X).__name__} with the keys {shortened(list(X))}. Give the images in it."
+            f"{RULE}, got a {type(X).__name__} with the keys {shortened(list(X))}. Pass the images in it."
         )
     indexed = hasattr(X, "__getitem__") and hasattr(X, "__len__")
     if not (indexed or hasattr(X, "__array__") or np.isscalar(X)):
-        advice = " Make a list of the images first." if hasattr(X, "__iter__") else ""
+        advice = " Convert it to a list." if hasattr(X, "__iter__") else ""
         raise InvalidInputError(f"{RULE}, got {_named(X)}.{advice}")
 
 
 def _select_column(X: Any) -> Any:
-    """Of a table whose only column holds no numbers this column; anything else is left as it is."""
+    """Return the only column of a table if it is not numeric; return other X unchanged."""
     if _holds_objects(X) and X.size and X.shape[1:] == (1,) and _may_be_image(X[0, 0]):
         return X[:, 0]
     if not _is_frame(X) or all(dtype.kind in "biufc" for dtype in X.dtypes):
@@ -144,15 +144,15 @@ def _select_column(X: Any) -> Any:
         first = X.iloc[0, position] if len(X) else None
         if _may_be_image(first):
             raise InvalidInputError(
-                f"X must be a frame of numbers, or one column of images, but the column {shortened(name)} of "
-                f"{X.shape[1]} holds {_named(first)}. Select the column of the images, as by "
-                f"X[{shortened(name)}], and turn other columns into numbers."
+                f"X must be a DataFrame of numbers, or one column of images, but the column "
+                f"{shortened(name)} of {X.shape[1]} has {_named(first)}. Select the column of images, "
+                f"X[{shortened(name)}], or convert all columns to numbers."
             )
     return X
 
 
 def _as_array(X: Any) -> NDArray[Any]:
-    """An array of X, stacked if it is a sequence of images."""
+    """Convert X to an array, and stack a sequence of images."""
     if isinstance(X, torch.Tensor | np.ndarray) and not (X.ndim == 1 and _holds_objects(X)):
         return as_numpy(X)
     if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__") or not len(X):
@@ -171,75 +171,77 @@ def _as_array(X: Any) -> NDArray[Any]:
 
 
 def _stack(items: Sequence[Any]) -> NDArray[Any]:
-    """Images of one size as one array."""
+    """Stack images of one size to one array."""
     images = []
     for position, item in enumerate(items):
-        image = item[0] if isinstance(item, tuple) and len(item) == 1 else item  # of a data set of torch
+        image = item[0] if isinstance(item, tuple) and len(item) == 1 else item  # from a torch data set
         _check_item(image, position)
         images.append(as_numpy(image, f"X[{position}]"))
         if images[0].ndim and not images[-1].ndim:
-            raise InvalidInputError(f"X must hold images, but X[{position}] is {_named(item)}. Leave it out.")
+            raise InvalidInputError(
+                f"X must have only images, but X[{position}] is {_named(item)}. Remove it."
+            )
     for position, image in enumerate(images):
         if image.shape != images[0].shape:
             raise InvalidInputError(
-                f"All images of X must have one size, but X[0] has the shape {images[0].shape} and "
-                f"X[{position}] {image.shape}. ReadImages(size=32) brings images to one size: X = "
-                "ReadImages(size=32).transform(X), or as the first step of a pipeline."
+                f"All images of X must have the same shape, but X[0] has the shape {images[0].shape} and "
+                f"X[{position}] the shape {image.shape}. Resize them by ReadImages(size=32).transform(X), or "
+                "use ReadImages as the first step of a pipeline."
             )
     return np.stack(images)
 
 
 def _check_item(item: Any, position: int) -> None:
-    """Raise if what stands in a sequence is no image."""
+    """Raise if an element of a sequence is not an image."""
     name = f"X[{position}]"
     if is_unread(item):
-        raise InvalidInputError(f"X must hold pixels, but {name} is {_named(item)}. {READ}")
+        raise InvalidInputError(f"X must have pixel values, but {name} is {_named(item)}. {READ}")
     if isinstance(item, Mapping):
         raise InvalidInputError(
-            f"X must hold images, but {name} is a {type(item).__name__} with the keys "
-            f"{shortened(list(item))}. Give a list of the images in them."
+            f"X must have only images, but {name} is a {type(item).__name__} with the keys "
+            f"{shortened(list(item))}. Pass a list of the images in them."
         )
     if isinstance(item, tuple | list) and len(item) > 1 and _is_pair(*item[:2]):
         raise InvalidInputError(
-            f"X must hold images, but {name} is a pair of {_named(item[0])} and {_named(item[1])}, as of an "
-            "image and its label. Give them apart: images, labels = zip(*X)."
+            f"X must have only images, but {name} is a pair of {_named(item[0])} and {_named(item[1])}, such "
+            "as an image and its label. Separate them: images, labels = zip(*X)."
         )
     if item is None:
-        raise InvalidInputError(f"X must hold images, but {name} is None. Leave it out.")
+        raise InvalidInputError(f"X must have only images, but {name} is None. Remove it.")
 
 
 def as_numbers(images: NDArray[Any]) -> NDArray[Any]:
-    """Numbers as they are, and objects as numbers; complex ones are left to scikit-learn.
+    """Convert objects to numbers, and return numbers unchanged, including complex numbers.
 
     Raises
     ------
     InvalidInputError
-        If values are strings, dates or the like.
+        If values are strings, dates or other non-numeric objects.
     """
     kind = images.dtype.kind
     if kind in "OSTU":
         words = next((value for value in images.ravel() if isinstance(value, str | bytes)), None)
         if words is not None:
             advice = "Convert it: X.astype(float)." if _is_number(words) else READ
-            raise InvalidInputError(f"X must hold numbers, got {shortened(words)}. {advice}")
+            raise InvalidInputError(f"X must have only numbers, got {shortened(words)}. {advice}")
         try:
             return images.astype(np.float64)
         except (ValueError, TypeError, OverflowError) as error:
             reason = _short(error)
-            raise InvalidInputError(f"X must hold numbers, but has other objects ({reason}).") from error
+            raise InvalidInputError(f"X must have only numbers, got other objects ({reason}).") from error
     if kind not in "biufc":
         what = f"the fields {images.dtype.names}" if kind == "V" else images.dtype
-        raise InvalidInputError(f"X must hold numbers, got {what}. Give the values of the pixels.")
+        raise InvalidInputError(f"X must have only numbers, got {what}. Pass the values of the pixels.")
     return images
 
 
 def is_unread(value: Any) -> bool:
-    """Whether it is a path, the content of a file, an open one, or an image of Pillow."""
+    """Return whether a value is a path, the content of a file, an open file or a Pillow image."""
     return isinstance(value, FILES) or hasattr(value, "read") or hasattr(value, "getbands")
 
 
 def _rows(X: Sequence[Any]) -> NDArray[Any] | None:
-    """Nested lists of numbers as an array; None if they are ragged or hold something else."""
+    """Convert nested lists of numbers to an array; return None if they are ragged or not numeric."""
     try:
         rows = np.asarray(X)
     except (ValueError, TypeError, OverflowError):
@@ -248,7 +250,7 @@ def _rows(X: Sequence[Any]) -> NDArray[Any] | None:
 
 
 def _are_nested_numbers(item: Any) -> bool:
-    """Whether it is a list of numbers, or of lists of them."""
+    """Return whether an item is a list of numbers, or nested lists of numbers."""
     while isinstance(item, list | tuple):
         if not item:
             return False
@@ -257,7 +259,7 @@ def _are_nested_numbers(item: Any) -> bool:
 
 
 def _is_pair(first: Any, second: Any) -> bool:
-    """Whether the first may be an image and the second its label."""
+    """Return whether two values may be an image and its label."""
     image = not isinstance(first, FILES) and (is_unread(first) or len(getattr(first, "shape", ())) > 0)
     scalar = np.isscalar(second) or second is None or getattr(second, "ndim", 1) == 0
     return image and scalar
@@ -284,7 +286,7 @@ def _may_be_image(value: Any) -> bool:
 
 
 def _named(value: Any) -> str:
-    """What came, by its value if it is short, else by its type and shape."""
+    """Describe a value for a message: its repr if it is a scalar or path, else its type and shape."""
     if isinstance(value, FILES) or np.isscalar(value) or value is None:
         return shortened(value)
     shape = getattr(value, "shape", None)

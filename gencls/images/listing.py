@@ -1,4 +1,4 @@
-"""Many images in one list or array, or a refusal that names the remedy."""
+"""Convert collections of images to a list or an array."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ def listed(X: Any, name: str, rule: str) -> list[Any]:
     ----------
     X : object
     name : str
-        Its name in the call, for advice such as ``[X]``.
+        The name of the argument, for advice such as ``[X]``.
     rule : str
-        A sentence that names the parameter, its owner, and the values that it takes.
+        A sentence with the name of the parameter, its owner, and its valid values.
 
     Raises
     ------
     InvalidInputError
-        X is one image, may be one image or several, is a table of several columns, or holds labels, too.
+        If X is a single image, is ambiguous, is a table of several columns, or contains labels.
     """
     if isinstance(X, str | bytes | bytearray | os.PathLike | Image.Image) or hasattr(X, "read"):
         raise InvalidInputError(f"{rule} Got a single {type(X).__name__}. Put it into a list: [{name}].")
     if isinstance(X, Mapping | Set):
-        raise InvalidInputError(f"{rule} Got a {type(X).__name__}. Give a list, in the order of the labels.")
+        raise InvalidInputError(f"{rule} Got a {type(X).__name__}. Pass a list, in the order of the labels.")
     X = _column(X)
     is_empty = tuple(getattr(X, "shape", ()))[:1] == (0,)
     if not is_empty:
         _refuse_ambiguous(X, name, rule)
     images = [] if is_empty else _unwrapped(_elements(X, rule))
     if not images:
-        raise InvalidInputError(f"{rule} Got none. Check where the list comes from.")
+        raise InvalidInputError(f"{rule} Got an empty one. Check the source of the images.")
     _refuse_labelled(images[0], name, rule)
     return images
 
 
 def stacked(X: Any, name: str, rule: str) -> NDArray[Any]:
-    """Return images that are arrays, of one shape, as one array.
+    """Stack arrays of one shape to one array of images.
 
     Parameters
     ----------
     X, name, rule
-        As in `listed`.
+        See `listed`.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def stacked(X: Any, name: str, rule: str) -> NDArray[Any]:
     Raises
     ------
     InvalidInputError
-        As in `listed`, or images are still to be read, or they differ in shape.
+        As for `listed`, or if images are files, or differ in shape.
     """
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OSTU":
         _refuse_ambiguous(X, name, rule)
@@ -71,17 +71,17 @@ def stacked(X: Any, name: str, rule: str) -> NDArray[Any]:
     images = listed(X, name, rule)
     if any(map(is_unread, images)):
         way = f"ReadImages(size=...).transform({name})"
-        raise InvalidInputError(f"{rule} Got paths, files or Pillow images. Read them first: {way}.")
+        raise InvalidInputError(f"{rule} Got paths, files or Pillow images. Read them first, by {way}.")
     return _one_array([_array(image, rule) for image in images], rule)
 
 
 def _array(image: Any, rule: str) -> NDArray[Any]:
     try:
         array = np.asarray(image)
-    except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors elsewhere than in memory
+    except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors of other devices
         array = np.array(None)
     if array.ndim == 0:
-        raise InvalidInputError(f"{rule} Got {shortened(image)} among them, which is not an array.")
+        raise InvalidInputError(f"{rule} Got a list with {shortened(image)}, which is not an array.")
     return array
 
 
@@ -90,14 +90,15 @@ def _one_array(arrays: Sequence[NDArray[Any]], rule: str) -> NDArray[Any]:
     other = next((index for index, array in enumerate(arrays) if array.shape != usual), None)
     if other is not None:
         raise InvalidInputError(
-            f"{rule} All must have one size and as many channels. Got the shape {usual} at position 0, and "
-            f"{arrays[other].shape} at position {other}. ReadImages(size=...) brings all to one size."
+            f"{rule} All images must have the same size and number of channels. Got the shape {usual} at "
+            f"position 0, and {arrays[other].shape} at position {other}. Use ReadImages(size=...) to resize "
+            "them."
         )
     return np.stack(arrays)
 
 
 def _column(X: Any) -> Any:
-    """Return the column of a table that has only one, of text or objects; all else as it is."""
+    """Return the column of a table with a single column of text or objects; return other X unchanged."""
     shape = tuple(getattr(X, "shape", (1,)))
     if len(shape) == 2 and shape[1:] == (1,):
         table = np.asarray(X)
@@ -107,48 +108,47 @@ def _column(X: Any) -> Any:
 
 
 def _refuse_ambiguous(X: Any, name: str, rule: str) -> None:
-    """Refuse arrays of the wrong number of axes, and those that may be one image as well as several."""
+    """Refuse arrays with a wrong number of axes, and arrays that may be one image or several."""
     shape = tuple(getattr(X, "shape", (1,)))
     if len(shape) in (0, 2):
         raise InvalidInputError(
-            f"{rule} Got a {type(X).__name__} of shape {shape}. Select the one column that holds the images, "
-            "fold rows of pixels into (N, height, width, channels), or give "
-            f"[{name}] if it is one grey image."
+            f"{rule} Got a {type(X).__name__} of shape {shape}. Select the column of images, reshape rows of "
+            f"pixels to (N, height, width, channels), or pass [{name}] for a single grey image."
         )
     if len(shape) == 3 and shape[0] > 0 and 1 <= shape[2] <= 4:
         raise InvalidInputError(
             f"{rule} Got a {type(X).__name__} of shape {shape}, which may be one image of {shape[2]} "
-            f"channels, or {shape[0]} grey images that are {shape[2]} wide. Give [{name}] for one image, or "
+            f"channels, or {shape[0]} grey images of width {shape[2]}. Pass [{name}] for one image, or "
             f"{name}[..., None] for grey images."
         )
 
 
 def _elements(X: Any, rule: str) -> list[Any]:
-    """List the elements of an iterable, or of a data set of torch, which is only indexed."""
+    """List the elements of an iterable, or of a torch data set, which supports only indexing."""
     if isinstance(X, Iterable):
         return list(X)
     if hasattr(X, "__len__") and hasattr(X, "__getitem__"):
         return [X[index] for index in range(len(X))]
-    raise InvalidInputError(f"{rule} Got {shortened(X)}, which cannot be iterated over.")
+    raise InvalidInputError(f"{rule} Got {shortened(X)}, which is not iterable.")
 
 
 def _unwrapped(images: list[Any]) -> list[Any]:
-    """Take images out of rows of one field."""
+    """Extract images from rows of one field."""
     in_rows = all(isinstance(row, list | tuple) and len(row) == 1 for row in images)
     return [row[0] for row in images] if in_rows else images
 
 
 def _refuse_labelled(first: Any, name: str, rule: str) -> None:
-    """Refuse pairs of an image and a label, and rows of a table."""
+    """Refuse pairs of image and label, and rows of a table."""
     if isinstance(first, Mapping):
         raise InvalidInputError(
-            f"{rule} Got rows with the keys {shortened(list(first))}. Take the images out of them: "
+            f"{rule} Got rows with the keys {shortened(list(first))}. Extract the images: "
             f"[row[key] for row in {name}]."
         )
     if isinstance(first, tuple | list) and len(first) > 1 and _is_image(first[0]):
         raise InvalidInputError(
-            f"{rule} Got rows of {len(first)} fields, such as the pairs of an image and a label that data "
-            f"sets of torch give. Take the images out of them: [row[0] for row in {name}]."
+            f"{rule} Got rows of {len(first)} fields, such as the pairs of image and label in torch data "
+            f"sets. Extract the images: [row[0] for row in {name}]."
         )
 
 

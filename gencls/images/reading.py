@@ -1,4 +1,4 @@
-"""Image files into arrays of 8-bit values: `read_image` for one, the transformer `ReadImages` for many."""
+"""Read image files as arrays of 8-bit values: functions and the transformer `ReadImages`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ __all__ = ["ImageMistake", "ReadImages", "read_image", "read_images"]
 
 MAX_PIXELS = 64_000_000
 IMAGES = "must be a list of paths or images, or an array (N, H, W) or (N, H, W, C)."
-LONGEST_LINE = 350  # characters of a mistake, where a message lists several
+LONGEST_LINE = 350  # characters per mistake in a list of mistakes
 
 
 def read_image(
@@ -57,53 +57,53 @@ def read_image(
     max_pixels: int = MAX_PIXELS,
     value_range: tuple[float, float] | None = None,
 ) -> NDArray[np.uint8]:
-    """Read one image into an array of 8-bit values.
+    """Read one image as an array of 8-bit values.
 
-    The formats are BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF, WebP, and AVIF where the installed Pillow
-    reads it (from 11.3 on). An orientation that the camera noted (EXIF) is applied. 16-bit grey is scaled to
-    8 bits. What is transparent is laid on white where ``mode`` has no alpha channel. Colour profiles are not
-    applied. A TIFF may hold smaller copies of its image, and masks, which are passed over. Animations and
-    several pages are refused; so are floats, and integers of an uncertain range, without `value_range`.
+    Supported formats are BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF, WebP, and AVIF with Pillow 11.3 or later.
+    The EXIF orientation is applied. 16-bit grey is scaled to 8 bits. If ``mode`` has no alpha channel,
+    transparent pixels are blended with white. Colour profiles are ignored. Thumbnails and masks in a TIFF are
+    skipped. Animations and files of several pages are refused; so are floats, and integers of an unknown
+    range, without `value_range`.
 
     Parameters
     ----------
     source : str, path-like, bytes, binary file, PIL.Image.Image or ndarray of uint8
         A path; the content of an image file, as bytes or as an open binary file, which is read from its
-        beginning and stays open; or an image: Pillow's, of any format that you can open, or an array (H, W)
-        or (H, W, C) whose C channels are grey, grey and alpha, RGB or RGBA. Nothing that is given is changed;
-        an image that Pillow has opened and not decoded yet stays so, and takes no more memory.
+        beginning and stays open; or an image: a Pillow image of any format, or an array (H, W) or (H, W, C)
+        whose C channels are grey, grey and alpha, RGB or RGBA. The source is not modified: a Pillow image
+        that is not decoded yet stays undecoded.
     size : int, pair of int or None, default=None
-        The size to bring the image to: both sides, or (height, width), at least 1. The ratio of the sides is
-        not kept. None leaves the size as it is.
+        The size of the result: an int for both sides, or (height, width), at least 1. The aspect ratio is not
+        preserved. None keeps the size.
     mode : {"L", "RGB", "RGBA"}, default="RGB"
         Grey, colour, or colour with an alpha channel.
     resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
-        Pillow's filter for the change of size. All but "nearest" are antialiased when an image shrinks. The
-        result is rounded to 8 bits, so that a likelihood over 256 levels stays exact.
+        The resampling filter of Pillow. All filters except "nearest" are antialiased when an image shrinks.
+        The result is rounded to 8 bits, so a likelihood over 256 levels remains exact.
     max_pixels : int, default=64_000_000
-        Images of more pixels than this are refused before they are decoded. Pillow's own guard stays in
-        force: it warns above ``PIL.Image.MAX_IMAGE_PIXELS`` and refuses twice that. Raise it, too, for larger
+        Images with more pixels are refused before decoding. The limit of Pillow applies in addition: Pillow
+        warns above ``PIL.Image.MAX_IMAGE_PIXELS`` and refuses twice that number. Raise both limits for larger
         images that you trust.
     value_range : (float, float) or None, default=None
-        The values of black and white in grey of 16 bits and more, and in floats: those that become 0 and 255.
-        Values beyond are clipped, with a `PixelClippingWarning`. None is (0, 65535), with a
-        `NarrowRangeWarning` where an image uses less than a sixteenth of it, apart from pure black and white:
-        cameras, X-ray machines and satellites often write 12 bits, of which (0, 4095) is the range. Images of
-        8 bits stay as they are.
+        The values of black and white, which become 0 and 255, for grey of 16 bits or more, and for floats.
+        Values outside are clipped, with a `PixelClippingWarning`. None is (0, 65535), with a
+        `NarrowRangeWarning` if an image uses less than a sixteenth of that range, apart from pure black and
+        white: many cameras, X-ray machines and satellites write 12 bits, with the range (0, 4095). 8-bit
+        images are not scaled.
 
     Returns
     -------
     ndarray of uint8, of shape (H, W, C), or (H, W) with ``mode="L"``
-        The values, from 0 to 255. The array is the caller's own.
+        Values from 0 to 255, in a new array.
 
     Raises
     ------
     ImageFileError
-        The source cannot be read safely and rightly. The message names the file.
+        If the source cannot be read safely and correctly. The message names the file.
     InvalidInputError
-        ``source`` is none of the types above.
+        If `source` has a different type.
     InvalidParameterError
-        Another parameter is wrong; all that are wrong are reported.
+        If other parameters are invalid; all of them are reported together.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def read_image(
 
 
 class ImageMistake(NamedTuple):
-    """An image that cannot be read: its position, the image as it was given, and the message about it."""
+    """An unreadable image: its position, its source as passed, and an error message."""
 
     position: int
     source: Any
@@ -140,33 +140,33 @@ def read_images(
     verbose: int = 0,
     value_range: tuple[float, float] | None = None,
 ) -> tuple[NDArray[np.uint8], list[ImageMistake]]:
-    """Read all images that can be read, and tell which ones cannot.
+    """Read all readable images, and list the unreadable ones.
 
-    `ReadImages` refuses them all if one is damaged, as a step of a pipeline must not change the number of
-    rows. This function leaves the damaged ones out, for you to leave out their labels.
+    `ReadImages` raises if a single image is damaged, because a step of a pipeline must not change the number
+    of rows. This function skips damaged images, so that you can remove their labels.
 
     Parameters
     ----------
     sources : iterable of length N
-        Paths and images, as `ReadImages.transform` takes them.
+        Paths and images, see `ReadImages.transform`.
     size, mode, resample, max_pixels, n_jobs, verbose, value_range
-        As in `ReadImages`.
+        See `ReadImages`.
 
     Returns
     -------
     images : ndarray of uint8, of shape (n, H, W, C), or (n, H, W) with ``mode="L"``
-        The n images that can be read, in the order in which they were given.
+        The n readable images, in the order of `sources`.
     mistakes : list of ImageMistake, of length N - n
-        The others: ``position`` in `sources`, from 0, ``source`` as it was given, and ``message``.
+        The unreadable images: ``position`` in `sources`, from 0, ``source`` as passed, and ``message``.
 
     Raises
     ------
     ImageFileError
-        None can be read, or those that can differ in size while ``size`` is None.
+        If no image is readable, or the readable images differ in size and ``size`` is None.
     InvalidInputError
-        `sources` is empty, is a single image or a table, or may be either one image or several.
+        If `sources` is empty, a single image, a table, or ambiguous.
     InvalidParameterError
-        Another parameter is wrong; all that are wrong are reported.
+        If other parameters are invalid; all of them are reported together.
 
     Examples
     --------
@@ -187,32 +187,33 @@ def read_images(
 
 
 class ReadImages(StatelessTransformer):
-    """Turn paths or images into one array of images: the first step of a pipeline.
+    """Read paths or images as one array of images, as the first step of a pipeline.
 
-    It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. See
-    `read_image` for how each image is read.
+    The transformer is stateless: ``fit`` only checks the parameters and is optional. See `read_image` for how
+    each image is read.
 
     Parameters
     ----------
     size : int, pair of int or None, default=32
-        The size to bring every image to: both sides, or (height, width). With None, all images must have one.
+        The size of all images: an int for both sides, or (height, width). With None, all images must have the
+        same size.
     mode : {"L", "RGB", "RGBA"}, default="RGB"
         Grey, colour, or colour with an alpha channel.
     resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
-        Pillow's filter for the change of size.
+        The resampling filter of Pillow.
     max_pixels : int, default=64_000_000
-        Images of more pixels than this are refused before they are decoded.
+        Images with more pixels are refused before decoding.
     n_jobs : int or None, default=None
-        How many images are read at a time, in threads, as joblib understands it; -1 is one for each core.
+        Number of threads, as in joblib; -1 uses all cores.
     verbose : int, default=0
-        Show a progress bar where it is not 0.
+        If not 0, show a progress bar.
     value_range : (float, float) or None, default=None
-        The values of black and white in grey of 16 bits and more, and in floats; None is (0, 65535). One
-        warning counts the images that use less than a sixteenth of that.
+        The values of black and white for grey of 16 bits or more, and for floats; None is (0, 65535). A
+        single warning reports the number of images that use less than a sixteenth of that range.
 
     See Also
     --------
-    read_images : Leaves out images that cannot be read, and tells which.
+    read_images : Skip unreadable images and list them.
 
     Examples
     --------
@@ -246,25 +247,26 @@ class ReadImages(StatelessTransformer):
         Parameters
         ----------
         X : iterable of length N
-            Paths, the other sources that `read_image` takes, or a mixture of them: a list, an array, a column
-            of pandas, a table of one column. An array of uint8 (N, H, W) or (N, H, W, C) is N images.
-            Where the last of three axes has a length of 1 to 4, it may as well be one image (H, W, C), and is
-            refused: give ``[X]`` for one image, ``X[..., None]`` for grey ones.
+            Paths or other sources of `read_image`, possibly mixed: a list, an array, a pandas Series, or a
+            table of one column. A uint8 array (N, H, W) or (N, H, W, C) is N images. An array of three axes,
+            the last of length 1 to 4, could also be one image (H, W, C), and is refused: pass ``[X]`` for one
+            image, ``X[..., None]`` for grey images.
 
         Returns
         -------
         ndarray of uint8, of shape (N, H, W, C), or (N, H, W) with ``mode="L"``
-            The values, from 0 to 255.
+            Values from 0 to 255.
 
         Raises
         ------
         ImageFileError
-            Images cannot be read, or differ in size while ``size`` is None. The message names the first ones,
-            the attributes ``positions``, ``sources`` and ``messages`` all. `read_images` leaves them out.
+            If images are unreadable, or differ in size and ``size`` is None. The message names the first of
+            them; the attributes ``positions``, ``sources`` and ``messages`` list all. `read_images` skips
+            them.
         InvalidInputError
-            X is empty, is a single image or a table, or may be either one image or several.
+            If X is empty, a single image, a table, or ambiguous.
         InvalidParameterError
-            A parameter is wrong; all that are wrong are reported.
+            If parameters are invalid; all of them are reported together.
         """
         reading = self._check()
         given = listed(X, "X", f"X of ReadImages {IMAGES}")
@@ -323,7 +325,7 @@ def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
 def _read_all(
     sources: Sequence[ImageSource], reading: Reading, name: str, *, n_jobs: int | None, verbose: int
 ) -> tuple[dict[int, Decoded], list[ImageMistake]]:
-    """Read the images, by position; list those that cannot be read."""
+    """Return the decoded images by position, and a list of unreadable images."""
     shown = tqdm(sources, desc="Reading images", unit=" images", disable=not verbose)
     read = Parallel(n_jobs=n_jobs, prefer="threads")(
         delayed(_read_or_mistake)(source, reading, name, index) for index, source in enumerate(shown)
@@ -342,7 +344,7 @@ def _read_or_mistake(source: ImageSource, reading: Reading, name: str, index: in
 def _in_one_array(
     decoded: Mapping[int, Decoded], sources: Sequence[ImageSource], name: str
 ) -> NDArray[np.uint8]:
-    """Stack images of one size, and warn once of each kind of remark."""
+    """Stack images of one size, and warn once per category of remarks."""
     names = {index: source_name(sources[index], f"{name}[{index}]") for index in decoded}
     _check_one_size({index: image.pixels.shape for index, image in decoded.items()}, sources, names)
     _warn([(names[index], image.remark) for index, image in decoded.items() if image.remark], len(sources))
@@ -352,7 +354,7 @@ def _in_one_array(
 def _check_one_size(
     shapes: Mapping[int, tuple[int, ...]], sources: Sequence[ImageSource], names: Mapping[int, str]
 ) -> None:
-    """Refuse images of which some do not have the size that most have."""
+    """Raise if some images differ from the most frequent size."""
     usual = Counter(shapes.values()).most_common(1)[0][0]
     others = [index for index, shape in shapes.items() if shape != usual]
     if not others:
@@ -360,11 +362,11 @@ def _check_one_size(
     first = next(index for index, shape in shapes.items() if shape == usual)
     (height, width), (other_height, other_width) = usual[:2], shapes[others[0]][:2]
     message = (
-        f"With size=None all images must have one size, but {len(others)} of {len(shapes)} differ from most: "
-        f"{names[first]} is {height} pixels high and {width} wide, and {names[others[0]]} is {other_height} "
-        f"high and {other_width} wide. Give a size to bring all of them to, such as size=32."
+        f"With size=None, all images must have the same size, but {len(others)} of {len(shapes)} differ from "
+        f"most: {names[first]} is {height} pixels high and {width} wide, and {names[others[0]]} is "
+        f"{other_height} high and {other_width} wide. Set size to resize all images, such as size=32."
     )
-    messages = [f"{names[index]} has the shape {shapes[index]}, and most {usual}." for index in others]
+    messages = [f"{names[index]} has the shape {shapes[index]}, but most have {usual}." for index in others]
     raise ImageFileError(message, others, [sources[index] for index in others], messages)
 
 
@@ -376,7 +378,7 @@ def _warn(remarks: Sequence[tuple[str, Remark]], n_images: int) -> None:
 
 
 def unreadable(mistakes: Sequence[ImageMistake], n_images: int) -> ImageFileError:
-    """Return the error about images that cannot be read."""
+    """Return the error for unreadable images."""
     messages = [mistake.message for mistake in mistakes]
     return ImageFileError(
         messages[0] if len(mistakes) == 1 else summary_of(mistakes, n_images),
@@ -387,12 +389,12 @@ def unreadable(mistakes: Sequence[ImageMistake], n_images: int) -> ImageFileErro
 
 
 def summary_of(mistakes: Sequence[ImageMistake], n_images: int) -> str:
-    """Return the number of images that cannot be read, and the messages about the first of them."""
+    """Return the number of unreadable images, and the messages of the first of them."""
     lines = [_cut(mistake.message) for mistake in mistakes]
     return f"{len(mistakes)} of the {n_images} images cannot be read:\n{some_of(lines)}"
 
 
 def _cut(line: str) -> str:
-    """Leave out the middle of a long message: the path begins it, and the advice ends it."""
+    """Shorten the middle of a message, which starts with the path and ends with advice."""
     half = LONGEST_LINE // 2
     return line if len(line) <= LONGEST_LINE else f"{line[:half]}…{line[-half:]}"

@@ -1,4 +1,4 @@
-"""Shapes of images in the layout of a user: how flat rows fold, and where the channels are."""
+"""Shapes of images in the layout of the user: flat rows and the channel axis."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..errors import AmbiguousShapeWarning, InvalidInputError
 __all__ = ["check_shape", "fold_shape", "image_shape_of", "tensor_shape_of"]
 
 MAX_CHANNELS = 4
-LARGE_STRIP = 64  # features from which a strip of one row is probably not meant
-LARGE_SIDE = 8  # rows from which three or four columns are rather channels
+LARGE_STRIP = 64  # features above which images of one row are improbable
+LARGE_SIDE = 8  # rows above which three or four columns are probably channels
 
 
 def image_shape_of(
     sample_shape: tuple[int, ...], given: Sequence[int] | None, channel_axis: int
 ) -> tuple[int, ...]:
-    """The shape of an image, from that of a sample.
+    """Return the shape of an image, given the shape of a sample.
 
     Parameters
     ----------
     sample_shape : tuple of int
         (n_features,), (H, W), (H, W, C) or (C, H, W).
     given : sequence of int or None
-        The shape that a user gave; None where it follows from the sample's.
+        The shape given by the user; None infers it from `sample_shape`.
     channel_axis : {-1, 1}
 
     Returns
@@ -35,14 +35,14 @@ def image_shape_of(
     Raises
     ------
     InvalidInputError
-        If the shapes do not fit each other or may mean other images.
+        If the shapes are inconsistent or ambiguous.
     """
     given = None if given is None else tuple(int(size) for size in given)
     if len(sample_shape) > 1:
         if given not in (None, sample_shape):
             raise InvalidInputError(
                 f"X has images of shape {sample_shape}, but image_shape={given}. "
-                "Leave image_shape out, or reshape X."
+                "Remove image_shape, or reshape X."
             )
         if given is None:
             _check_not_one_photograph(sample_shape)
@@ -53,18 +53,18 @@ def image_shape_of(
     if prod(given) != n_features:
         raise InvalidInputError(
             f"X has {n_features} features, but image_shape={given} needs {prod(given)}. "
-            "Give the image_shape that the rows of X have."
+            "Set image_shape to the shape of the images in X."
         )
     return given
 
 
 def tensor_shape_of(image_shape: tuple[int, ...], channel_axis: int) -> tuple[int, int, int]:
-    """C, H and W of an image.
+    """Return C, H and W of an image.
 
     Raises
     ------
     InvalidInputError
-        If there are too many channels.
+        If the image has too many channels.
     """
     if len(image_shape) == 2:
         return (1, image_shape[0], image_shape[1])
@@ -74,24 +74,24 @@ def tensor_shape_of(image_shape: tuple[int, ...], channel_axis: int) -> tuple[in
         raise InvalidInputError(
             f"Images must have 1 to {MAX_CHANNELS} channels, got {channels} in images of shape "
             f"{image_shape} with channel_axis={channel_axis}. Use channel_axis={1 if last else -1} "
-            f"if the channels come {'first' if last else 'last'}."
+            f"if the channels are {'first' if last else 'last'}."
         )
     height, width = image_shape[:2] if last else image_shape[1:]
     return channels, height, width
 
 
 def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
-    """The shape of a flat row as a grey image, without `image_shape`: a square, else a strip of one row.
+    """Return the default shape of a flat row: a grey square if possible, else one row of pixels.
 
     Raises
     ------
     InvalidInputError
-        If rows have the length of square images in colour.
+        If the number of features suggests square colour images.
 
     Warns
     -----
     AmbiguousShapeWarning
-        If a strip is so long that it is probably not meant.
+        If one row of pixels is improbably long.
     """
     side = isqrt(n_features)
     if side * side == n_features:
@@ -101,14 +101,14 @@ def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
         ways = [f"image_shape=({side}, {side}, 3)", f"image_shape=(3, {side}, {side}) with channel_axis=1"]
         first, second = ways if channel_axis == -1 else reversed(ways)
         raise InvalidInputError(
-            f"X has {n_features} features, as {side}×{side} images in colour have. Give {first} if the "
-            f"channels come {'last' if channel_axis == -1 else 'first'}, or {second}; reshape X; or give "
-            f"image_shape=(1, {n_features}) if a row is meant to be one row of grey pixels."
+            f"X has {n_features} features, like colour images of {side}×{side} pixels. Set {first} if the "
+            f"channels are {'last' if channel_axis == -1 else 'first'}, or {second}; reshape X; or set "
+            f"image_shape=(1, {n_features}) for images of one row of grey pixels."
         )
     if n_features >= LARGE_STRIP:
         warnings.warn(
-            f"X has {n_features} features, which make no square: each row of X is taken for an image of one "
-            f"row. Give the image_shape that they have, or (1, {n_features}) if that is meant.",
+            f"X has {n_features} features, which is not a square number: each image is treated as one row of "
+            f"pixels. Set image_shape to the shape of the images, or to (1, {n_features}) to confirm.",
             AmbiguousShapeWarning,
             stacklevel=2,
         )
@@ -116,12 +116,12 @@ def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
 
 
 def check_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
-    """Raise unless X has images of a shape, or flat rows of them.
+    """Raise if X has neither images of a shape nor flat rows of that shape.
 
     Parameters
     ----------
     shape : tuple of int
-        Of X: (N, ...).
+        The shape of X, (N, ...).
     image_shape : tuple of int
 
     Raises
@@ -144,7 +144,7 @@ def check_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
 
 
 def _way_to_fit(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
-    """How X of this shape becomes images of the fitted shape, if it can."""
+    """Return advice on how to convert X to images of the fitted shape, if possible."""
     sides = shape[1:]
     if shape == image_shape:
         return " Put a single image into a list: [X]."
@@ -158,10 +158,9 @@ def _way_to_fit(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
 
 
 def _check_not_one_photograph(image_shape: tuple[int, ...]) -> None:
-    """Raise if grey images have a shape as the rows of a photograph have."""
+    """Raise if the shape of grey images suggests that X is a single colour image."""
     if len(image_shape) == 2 and image_shape[0] >= LARGE_SIDE and image_shape[1] in (3, 4):
         raise InvalidInputError(
-            f"X has grey images of shape {image_shape}, as if one photograph in colour were many images. Put "
-            "a single image into a list: [X]. If grey images are meant, give X[..., None], or "
-            f"image_shape={image_shape}."
+            f"X has grey images of shape {image_shape}, so it may be a single colour image. Put a single "
+            f"image into a list: [X]. For grey images, pass X[..., None], or set image_shape={image_shape}."
         )

@@ -1,4 +1,4 @@
-"""The kind of a file by its first bytes, for messages: nothing is decoded here."""
+"""File types by signature, for error messages; nothing is decoded."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 
 __all__ = ["ADVICE", "PREFIX", "kind_of"]
 
-PREFIX = 512  # bytes to look at
+PREFIX = 512  # bytes to inspect
 
 GIT_LFS, ZIP, GZIP = "pointer of Git LFS", "ZIP archive", "gzip archive"
-HTML, XML, JSON = "HTML page", "XML document", "JSON document"  # which servers send instead of a file
-BOX = rb".{4}ftyp"  # how the ISO base media format begins
-SIGNATURES = (  # the first that matches counts
+HTML, XML, JSON = "HTML page", "XML document", "JSON document"  # servers send these instead of a file
+BOX = rb".{4}ftyp"  # start of the ISO base media format
+SIGNATURES = (  # the first match applies
     ("BMP", rb"BM.{4}\0{4}"),
     ("GIF", rb"GIF8[79]a"),
     ("JPEG", rb"\xff\xd8\xff"),
@@ -63,28 +63,28 @@ SIGNATURES = (  # the first that matches counts
     (ZIP, rb"PK\x03\x04"),
     (GZIP, rb"\x1f\x8b"),
 )
-ADVICE = {  # about files that are not images
+ADVICE = {  # for files that are not images
     GIT_LFS: "Run: git lfs pull",
-    HTML: "Download the image itself, or leave it out",
-    XML: "Download the image itself, or leave it out",
-    JSON: "Download the image itself, or leave it out",
-    ZIP: "Unpack it, or leave it out",
-    GZIP: "Unpack it, or leave it out",
+    HTML: "Download the image itself, or remove the file",
+    XML: "Download the image itself, or remove the file",
+    JSON: "Download the image itself, or remove the file",
+    ZIP: "Unpack it, or remove it",
+    GZIP: "Unpack it, or remove it",
 }
 PATTERNS = tuple((kind, re.compile(pattern, re.DOTALL)) for kind, pattern in SIGNATURES)
 
 
 def kind_of(content: bytes) -> str | None:
-    """Return the kind that a file seems to be of.
+    """Return the type of a file.
 
     Parameters
     ----------
     content : bytes
-        The first bytes of the file, `PREFIX` of them or all.
+        At least the first `PREFIX` bytes of the file, or all.
 
     Returns
     -------
     str or None
-        The name of a format, such as "TIFF" or "HEIC"; None if no signature fits.
+        The name of a format, such as "TIFF" or "HEIC"; None if no signature matches.
     """
     return next((kind for kind, pattern in PATTERNS if pattern.match(content)), None)

@@ -1,4 +1,4 @@
-"""What transformers of images have in common that learn nothing."""
+"""Base class of stateless image transformers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["StatelessTransformer"]
 
 
 class StatelessTransformer(TransformerMixin, BaseEstimator):
-    """A transformer that learns nothing: `transform` may be called without `fit`, which checks parameters.
+    """Base class of stateless transformers, which can be used without `fit`.
 
-    A subclass has `transform`, and `_check`, which raises an InvalidParameterError.
+    Subclasses implement `transform`, and `_check`, which raises an InvalidParameterError.
     """
 
     def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Check the parameters; X and y are not looked at.
+        """Check the parameters.
 
         Parameters
         ----------
         X, y : ignored
-            They are here for the sake of pipelines.
+            Not used, present for API consistency.
 
         Returns
         -------
@@ -34,18 +34,18 @@ class StatelessTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         InvalidParameterError
-            A parameter is wrong; all that are wrong are reported.
+            If parameters are invalid; all of them are reported together.
         """
         self._check()
         return self
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Take the default: images are arrays, not tables.
+        """Accept only the default output: images are arrays, not tables.
 
         Parameters
         ----------
         transform : {"default"} or None, default=None
-            Both leave everything as it is. It is here for the sake of pipelines.
+            Both values have no effect; present for API consistency.
 
         Returns
         -------
@@ -55,13 +55,13 @@ class StatelessTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         InvalidParameterError
-            It is a kind of table, such as "pandas" or "polars".
+            If `transform` is a type of table, such as "pandas" or "polars".
         """
         if transform not in (None, "default"):
             raise InvalidParameterError(
                 f"'transform' in set_output of {type(self).__name__} must be \"default\" or None, got "
-                f"{shortened(transform)}. Images are arrays of 3 or 4 axes, which tables cannot hold: call "
-                "set_output of those steps whose output is a table."
+                f"{shortened(transform)}. Images are arrays of 3 or 4 axes, which do not fit into tables: "
+                "call set_output only on steps that return tables."
             )
         return self
 
