@@ -49,7 +49,7 @@ def fit(data=None, **parameters):
 
 
 # What each parameter of the classifier must be, and values that are not.
-PARAMETERS = {
+PARAMETERS: dict[str, tuple[str, list[Any]]] = {
     "resolution": ("int of at least 1", [0, 2.0, True, "8", (3,), (3, 0), (3, 3, 3)]),
     "max_epochs": ("an int of at least 1", [0, 1.5]),
     "lr": ("a number above 0", [0, math.inf, math.nan, "fast"]),
@@ -76,27 +76,27 @@ PARAMETERS = {
 }
 
 # Components, and the hyper-parameter that is wrong.
-COMPONENTS = {
+COMPONENTS: dict[str, list[tuple[Any, str, str]]] = {
     "objective": [
         (Hybrid(weight=-0.1), "'weight' of Hybrid", "-0.1"),
         (Hybrid(weight=math.inf), "'weight' of Hybrid", "inf"),
-        (Hybrid(weight=None), "'weight' of Hybrid", "None"),
+        (Hybrid(weight=None), "'weight' of Hybrid", "None"),  # type: ignore[arg-type]
         (Hybrid(temperature=0), "'temperature' of Hybrid", "0"),
         (Hybrid(temperature=5e-324), "'temperature' of Hybrid", "5e-324"),
         (Hybrid(n_contrasted=1), "'n_contrasted' of Hybrid", "1"),
     ],
     "augmentation": [
         (Shift(-1), "'most' of Shift", "-1"),
-        (Shift(1.5), "'most' of Shift", "1.5"),
+        (Shift(1.5), "'most' of Shift", "1.5"),  # type: ignore[arg-type]
         (Shift(True), "'most' of Shift", "True"),
         (Shift(3), "'most' of Shift", "3"),
         ([Flip(), RandomCrop(smallest=0)], "'smallest' of RandomCrop", "0"),
         (RandomCrop(resample="sharp"), "'resample' of RandomCrop", "'sharp'"),
     ],
     "compute": [
-        (Compute(precision="half"), "'precision' of Compute", "'half'"),
-        (Compute(compile=1), "'compile' of Compute", "1"),
-        (Compute(gradient_checkpointing=None), "'gradient_checkpointing' of Compute", "None"),
+        (Compute(precision="half"), "'precision' of Compute", "'half'"),  # type: ignore[arg-type]
+        (Compute(compile=1), "'compile' of Compute", "1"),  # type: ignore[arg-type]
+        (Compute(gradient_checkpointing=None), "'gradient_checkpointing' of Compute", "None"),  # type: ignore[arg-type]
         (Compute(early_exit=0), "'early_exit' of Compute", "0"),
         ("fast", "'compute' of GenerativeBayesClassifier", "'fast'"),
         (None, "'compute' of GenerativeBayesClassifier", "None"),
@@ -105,7 +105,7 @@ COMPONENTS = {
         ([Stage(0)], "'epochs' of stage 0", "0"),
         ([Stage(1), Stage(1, lr=-1)], "'lr' of stage 1", "-1"),
         ([Stage(1, resolution=0)], "'resolution' of stage 0", "0"),
-        ([Stage(1, batch_size=2.5)], "'batch_size' of stage 0", "2.5"),
+        ([Stage(1, batch_size=2.5)], "'batch_size' of stage 0", "2.5"),  # type: ignore[arg-type]
         ([Stage(1, objective=Hybrid(weight=0))], "'weight' of Hybrid", "0"),
         ([Stage(1, augmentation=Shift(-2))], "'most' of Shift", "-2"),
     ],
@@ -155,7 +155,7 @@ DATA = {
         ("y ", "at least 2 classes", "1 class: 1"),
     ),
 }
-SHAPES = {
+SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
     "image_shape of other images": (
         {"image_shape": (4, 3)},
         {"X": reshaped(36, 3, 4)},
@@ -259,7 +259,7 @@ METHODS = {
 }
 
 # Weights of samples, and images to hold out.
-WEIGHTS = {
+WEIGHTS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "too few": ([1, 2], ("(3,)", "got (2,)")),
     "two axes": ([[1, 2, 3]], ("(3,)", "got (1, 3)")),
     "negative": ([1, -1, 2], ("non-negative", "from -1 to 2")),
@@ -281,7 +281,7 @@ HELD_OUT = {
 
 # Probabilities and likelihoods of metrics.
 EVEN = [[0.5, 0.5], [0.5, 0.5]]
-CALIBRATION = {
+CALIBRATION: dict[str, tuple[Any, Any, dict[str, Any], tuple[str, ...]]] = {
     "one axis": ([0, 1], [0.5, 0.5], {}, ("y_prob ", "got the shape (2,)")),
     "log-probabilities": (
         [0, 1],
@@ -295,6 +295,7 @@ CALIBRATION = {
     "too many labels": ([0, 1], EVEN, {"labels": [0, 1, 2]}, ("2 columns", "labels", "3 classes")),
     "unknown classes": (["a", "d"], EVEN, {"labels": ["a", "b"]}, ("y_true ", "labels", "got also 'd'")),
 }
+N_BINS: tuple[Any, ...] = (0, 2.0, True, None)
 
 
 def _weighed(labels, fraction):
@@ -366,7 +367,7 @@ OURS |= {
         InvalidParameterError,
         ("'n_bins' of expected_calibration_error", f"got {value!r}"),
     )
-    for value in (0, 2.0, True, None)
+    for value in N_BINS
 }
 OURS |= {
     "likelihoods that are text": Mistake(

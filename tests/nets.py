@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +27,18 @@ def make_samples(n=20, seed=0):
 
 def make_data(n=20, seed=0):
     """Training data of one size, for which no codec is needed."""
-    return TrainingData(make_samples(n, seed), None, CPU)
+    codec: Any = None
+    return TrainingData(make_samples(n, seed), codec, CPU)
 
 
 def make_stage(epochs=5, **options):
     """A stage of three steps an epoch for 20 images."""
-    settings = {"batch_size": 8, "lr": 1e-3, "objective": Likelihood(), "augmentation": Composed()}
+    settings: dict[str, Any] = {
+        "batch_size": 8,
+        "lr": 1e-3,
+        "objective": Likelihood(),
+        "augmentation": Composed(),
+    }
     return PlannedStage(epochs=epochs, **(settings | {"size": (3, 3)} | options))
 
 

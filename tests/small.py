@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from gencls import GenerativeBayesClassifier
 
-SMALL = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 8}
+SMALL: dict[str, Any] = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 8}
 QUICK = SMALL | {"max_epochs": 1}
 NAMES = np.array(["ant", "bee", "cat"])
 
@@ -39,7 +40,7 @@ def quick(**parameters):
 def trained():
     """A classifier that has learned something, of strings as classes. Copy it before you alter it."""
     X, y = shades(90)
-    options = {"n_filters": 6, "max_epochs": 12, "batch_size": 16, "lr": 3e-3}
+    options: dict[str, Any] = {"n_filters": 6, "max_epochs": 12, "batch_size": 16, "lr": 3e-3}
     clf = GenerativeBayesClassifier(**(SMALL | options), net_params={"gradient_clip": 1.0})
     return clf.fit(X, NAMES[y])
 

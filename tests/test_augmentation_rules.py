@@ -12,7 +12,7 @@ from gencls.errors import InvalidParameterError
 from gencls.testing import check_augmentation
 from gencls.testing.augmentation_rules import CONTRACT
 
-WRONG = {}
+WRONG: dict[type, tuple[str, ...]] = {}
 
 
 def breaks(*rules):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -55,7 +57,13 @@ def photographs(n=24, side=20):
 
 
 def quick(**parameters):
-    options = {"n_filters": 4, "n_mixtures": 1, "batch_size": 8, "max_epochs": 1, "compute": "plain"}
+    options: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 1,
+        "batch_size": 8,
+        "max_epochs": 1,
+        "compute": "plain",
+    }
     return GenerativeBayesClassifier(**(options | {"random_state": 0} | parameters))
 
 
@@ -87,7 +95,7 @@ def test_an_augmentation_is_registered_by_name():
         (Shift(2), [Shift(2)]),
         (("flip", Shift(2), RandomCrop), [Flip(), Shift(2), RandomCrop()]),
         (Composed([Flip(), Shift(3)]), [Flip(), Shift(3)]),
-        ([Composed(["flip"]), [Shift(3)]], [Flip(), Shift(3)]),
+        ([Composed(["flip"]), [Shift(3)]], [Flip(), Shift(3)]),  # type: ignore[list-item]
     ],
     ids=str,
 )
@@ -116,11 +124,11 @@ def test_parts_are_applied_in_their_order():
     generator = seeded()
     assert torch.equal(found, Negative().per_batch(Shift(1).per_batch(levels, generator), generator))
     images, _ = photographs()
-    found = Composed([RandomCrop(0.5), RandomCrop(0.9)]).per_epoch(images, (5, 6), np.random.RandomState(0))
+    cropped = Composed([RandomCrop(0.5), RandomCrop(0.9)]).per_epoch(images, (5, 6), np.random.RandomState(0))
     random_state = np.random.RandomState(0)
     for crop in (RandomCrop(0.5), RandomCrop(0.9)):
         images = crop.per_epoch(images, (5, 6), random_state)
-    np.testing.assert_array_equal(found, images)
+    np.testing.assert_array_equal(cropped, images)
 
 
 def test_the_orbit_has_all_combinations():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ from records import read
 
 TINY = {**PARAMS, "n_filters": 2, "n_mixtures": 1, "resolution": 4, "crops": True}
 STAGES = [Stage(2, lr=2e-3), hybrid(1, temperature=8.0)]
-PLAIN = {"n_layers": 1, "n_filters": 2, "n_mixtures": 1, "batch_size": 8, "lr": 2e-3}
+PLAIN: dict[str, Any] = {"n_layers": 1, "n_filters": 2, "n_mixtures": 1, "batch_size": 8, "lr": 2e-3}
 EPOCHS = {"data": "cpen455", "size": 6, "max_epochs": 3, "quality_every": 2, "features": "residual"}
 CELLS = {
     "small": {**TINY, "stages": STAGES},
@@ -112,7 +114,7 @@ def test_stages_are_named_by_their_objectives():
 
 def test_models_are_measured_together(start, photographs, tmp_path):
     run = Run("ensembles", "both", 0, results=tmp_path)
-    settings = {"experiment": "classifiers", "members": ["small", "large"], "seeds": 2}
+    settings: dict[str, Any] = {"experiment": "classifiers", "members": ["small", "large"], "seeds": 2}
     with pytest.raises(FileNotFoundError, match="4 of 4 models are not kept here"):
         together(run, **settings)
     start(CELLS, "--seeds", "2")
@@ -175,10 +177,12 @@ def test_a_training_is_recorded_epoch_by_epoch(by_epoch, photographs):
 def test_the_features_are_trained_once(photographs, tmp_path, monkeypatch):
     monkeypatch.setattr(measures.epochs, "FEATURE_EPOCHS", 1)
     run = Run("figures_2_3", "mild", 0, results=tmp_path)
-    first = measures.epochs.features_of("residual", run, photographs).eval()
+    first = measures.epochs.features_of("residual", run, photographs)
     monkeypatch.delattr(measures.epochs, "train")
-    again = measures.epochs.features_of("residual", run, photographs).eval()
+    again = measures.epochs.features_of("residual", run, photographs)
+    assert isinstance(first, torch.nn.Module)
+    assert isinstance(again, torch.nn.Module)
     batch = torch.from_numpy(photographs.X).permute(0, 3, 1, 2)
-    assert first(batch).shape == (24, 128)
-    assert torch.equal(first(batch), again(batch))
+    assert first.eval()(batch).shape == (24, 128)
+    assert torch.equal(first(batch), again.eval()(batch))
     assert measures.epochs.features_of("inception", run, photographs) == 192

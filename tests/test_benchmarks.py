@@ -9,6 +9,7 @@ import math
 import sys
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,8 +264,8 @@ def test_curves_have_a_panel_for_each_pair(tmp_path):
 # Kinds of measurements
 
 
-TINY_MODEL = {"n_filters": 2, "n_mixtures": 1, "batch_size": 64}
-DIGITS = {"data": "digits", **TINY_MODEL}
+TINY_MODEL: dict[str, Any] = {"n_filters": 2, "n_mixtures": 1, "batch_size": 64}
+DIGITS: dict[str, Any] = {"data": "digits", **TINY_MODEL}
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -31,12 +32,11 @@ from gencls import (
     Stage,
     TrainingInterruptedWarning,
 )
-from gencls.training import checkpoints
 
 NAME = "training.checkpoint"
 
 # Trainings that are interrupted: parameters, and the epochs in whose middle Ctrl-C comes.
-TRAININGS = {
+TRAININGS: dict[str, tuple[dict[str, Any], list[int]]] = {
     "plain": ({"max_epochs": 3}, [1, 2, 3]),
     "dropout": ({"max_epochs": 3, "dropout": 0.3, "augmentation": Shift(1)}, [2]),
     "candidates": ({"max_epochs": 3, "objective": Hybrid(n_contrasted=2)}, [2, 3]),
@@ -85,7 +85,7 @@ class CtrlC(Callback):
             raise KeyboardInterrupt
 
 
-EPOCHS = []  # in which Ctrl-C comes next
+EPOCHS: list[int] = []  # in which Ctrl-C comes next
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +166,12 @@ def test_at_most_one_epoch_is_lost(tmp_path, monkeypatch):
     state = torch.load(tmp_path / NAME, weights_only=True)
     assert [row["epoch"] for row in json.loads(state["history"])] == [1, 2]
     steps, loss = [], Likelihood.loss
-    monkeypatch.setattr(Likelihood, "loss", lambda self, terms: steps.append(1) or loss(self, terms))
+
+    def watched(self, terms):
+        steps.append(1)
+        return loss(self, terms)
+
+    monkeypatch.setattr(Likelihood, "loss", watched)
     assert make({"max_epochs": 4}, tmp_path).fit(X, y).n_iter_ == 4
     assert len(steps) == 2 * math.ceil(len(X) / 8)
 
@@ -377,7 +382,7 @@ def test_one_that_is_cut_off_while_it_is_written_leaves_the_one_before(tmp_path,
             raise OSError(28, "No space left on device")
         save(state, file)
 
-    monkeypatch.setattr(checkpoints.torch, "save", cut)
+    monkeypatch.setattr(torch, "save", cut)
     with pytest.raises(OSError, match="No space left"):
         make(parameters, tmp_path).fit(X, y)
     monkeypatch.undo()

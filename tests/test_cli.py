@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def fails(capsys):
 
     def fails(*words):
         try:
-            status = main([*map(str, words)])
+            status: Any = main([*map(str, words)])
         except SystemExit as stop:  # of argparse
             status = stop.code
         assert status == 2
@@ -93,7 +94,7 @@ def test_info(run, colours):
 
 
 def test_the_entries_of_a_card_are_prefixed_and_limited(run, colours, tmp_path):
-    card = {
+    card: dict[str, Any] = {
         "classes": "cats",
         "a\nepochs": "9\nweights: 3",
         "\x1b[2J": "\x1b]0;title\x07\u202e",
@@ -282,6 +283,8 @@ def test_a_closed_pipe_is_no_error_for_the_process():
     with subprocess.Popen(
         [sys.executable, "-m", "gencls", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
+        assert process.stdout
+        assert process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 0
@@ -364,7 +367,7 @@ def test_a_picture_is_written_whole_or_not_at_all(error, colours, tmp_path, monk
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(cli.SampleGridDisplay, "from_estimator", fail)
+    monkeypatch.setattr("gencls.cli.SampleGridDisplay.from_estimator", fail)
     assert main(["sample", str(colours / "model"), "--out", str(out)]) in (2, 130)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("picture.png", b"old")]
 

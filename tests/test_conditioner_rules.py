@@ -16,7 +16,7 @@ from gencls.pixelcnn import PixelCNN
 from gencls.testing import check_conditioner
 from gencls.testing.conditioner_rules import CONTRACT
 
-WRONG = {}
+WRONG: dict[type, tuple[str, ...]] = {}
 
 
 def breaks(*rules):
@@ -133,10 +133,10 @@ class LooksAround(Modulation):
     """Adds the mean over all positions."""
 
     def per_image(self):
-        return LooksAround(self.shift[None, :, :, None, None])
+        return LooksAround(self.shift[None, :, :, None, None])  # type: ignore[index]
 
     def per_class(self):
-        return LooksAround(self.shift[:, None, :, None, None])
+        return LooksAround(self.shift[:, None, :, None, None])  # type: ignore[index]
 
     def at(self, rows, columns):
         return self
@@ -249,7 +249,7 @@ class SharedParameters(Right):
 class KeepsALambda(Right):
     def build(self, n_classes, sites):
         super().build(n_classes, sites)
-        self.modulate = lambda shift: Modulation(shift=shift)
+        self.modulate = lambda shift: Modulation(shift=shift)  # type: ignore[method-assign]
 
 
 @breaks("saves_all_it_learned")

@@ -9,6 +9,7 @@ import random
 import re
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -299,7 +300,7 @@ print(kilobytes("VmHWM") - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak")
 def test_claims_take_no_memory(tmp_path):
     """A process that reads the worst files takes a small multiple of their sizes, and a constant."""
-    claims = {
+    claims: dict[str, dict[str, Any]] = {
         "objects": {"description": "[" + '{"":0},' * 160_000 + "{}]"},
         "lists": {"description": "[" + "[]," * 490_000 + "[]]"},
         "strings": {"description": json.dumps([WIDE] * 40)},

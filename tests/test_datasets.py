@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -252,7 +253,7 @@ def test_folder_takes_the_classes_and_extensions_that_are_asked_for(fruits):
     assert len(load_image_folder(fruits, size=2, extensions=[".bmp"]).data) == 3
     assert len(load_image_folder(fruits, size=2, extensions=[".PNG"]).data) == 9
     classes, extensions = np.array(["plum", "pear"]), np.array([".bmp", ".gif"])
-    some = load_image_folder(fruits, size=2, classes=classes, extensions=extensions)
+    some = load_image_folder(fruits, size=2, classes=classes, extensions=extensions)  # type: ignore[arg-type]
     assert (len(some.data), some.target_names) == (2, ["plum", "pear"])
 
 
@@ -297,7 +298,9 @@ def test_folder_above_the_classes_is_told(tmp_path, names):
             save(tmp_path / name / label / "a.png")
     with pytest.raises(DataSetError) as caught:
         load_image_folder(tmp_path)
-    advised = re.search("If 'cat' is a class, give the folder '(.*?)'", str(caught.value))[1]
+    advice = re.search("If 'cat' is a class, give the folder '(.*?)'", str(caught.value))
+    assert advice
+    advised = advice[1]
     assert advised == str(tmp_path / names[0])
     assert load_image_folder(advised, size=2).target_names == ["cat", "dog"]
     classes = [name.split("/")[0] for name in names]
@@ -392,12 +395,12 @@ def test_images_that_cannot_be_read_are_listed_by_the_error(fruits, damaged):
     with pytest.raises(ImageFileError) as caught:
         load_image_folder(fruits, size=2)
     assert caught.value.sources == [fruits / "pear" / "1.png", fruits / "plum" / "10.png"]
-    with pytest.raises(DataSetError) as caught:
+    with pytest.raises(DataSetError) as of_rows:
         load_image_csv(damaged, root=fruits)
-    assert caught.value.rows == [11]
-    assert caught.value.messages == [f"there is no file 'absent.png' in {str(fruits)!r}"]
-    copied = pickle.loads(pickle.dumps(caught.value))
-    assert (copied.rows, str(copied)) == (caught.value.rows, str(caught.value))
+    assert of_rows.value.rows == [11]
+    assert of_rows.value.messages == [f"there is no file 'absent.png' in {str(fruits)!r}"]
+    copied = pickle.loads(pickle.dumps(of_rows.value))
+    assert (copied.rows, str(copied)) == (of_rows.value.rows, str(of_rows.value))
 
 
 def test_a_class_of_which_nothing_is_left_is_named(fruits):
@@ -422,17 +425,18 @@ def test_folder_with_a_broken_image(fruits):
 
 def test_folder_reports_all_wrong_parameters_together(fruits):
     with pytest.raises(InvalidParameterError) as caught:
-        load_image_folder(3, size=-1, classes=["a", "a"], extensions="png", return_X_y="yes", n_jobs=0)
+        load_image_folder(3, size=-1, classes=["a", "a"], extensions="png", return_X_y="yes", n_jobs=0)  # type: ignore[arg-type]
     for name in ("path", "size", "classes", "extensions", "return_X_y", "n_jobs"):
         assert f"{name!r} of load_image_folder must be " in str(caught.value)
-    for wrong in (
+    mistakes: tuple[dict[str, Any], ...] = (
         {"classes": "pear"},
         {"classes": []},
         {"extensions": ["png"]},
         {"extensions": []},
         {"on_error": "ignore"},
         {"value_range": 3},
-    ):
+    )
+    for wrong in mistakes:
         with pytest.raises(InvalidParameterError):
             load_image_folder(fruits, **wrong)
 
@@ -662,7 +666,9 @@ def test_csv_quotes_that_do_not_match(table, text):
 
 
 def test_csv_with_columns_that_nothing_names(table):
-    for header, options in (("id,file,size\n", {}), ("a,b,c\n", {"header": True}), ("", {})):
+    tables: tuple[tuple[str, dict[str, Any]], ...]
+    tables = ("id,file,size\n", {}), ("a,b,c\n", {"header": True}), ("", {})
+    for header, options in tables:
         with pytest.raises(DataSetError, match="the header must name the two, as path and label"):
             load_image_csv(table(f"{header}0,{ONE},9\n"), **options)
 
@@ -802,7 +808,7 @@ def test_csv_that_may_not_be_read(table, monkeypatch, error):
 
 def test_csv_reports_all_wrong_parameters_together():
     with pytest.raises(InvalidParameterError) as caught:
-        load_image_csv("", root=b"", header="yes", delimiter="-", mode="rgb", on_error=None, return_X_y=1)
+        load_image_csv("", root=b"", header="yes", delimiter="-", mode="rgb", on_error=None, return_X_y=1)  # type: ignore[arg-type]
     for name in ("path", "root", "header", "delimiter", "mode", "on_error", "return_X_y"):
         assert f"{name!r} of load_image_csv must be " in str(caught.value)
 
@@ -874,7 +880,7 @@ def test_cpen455_says_what_a_folder_lacks(tmp_path, monkeypatch):
 
 def test_cpen455_reports_all_wrong_parameters_together():
     with pytest.raises(InvalidParameterError) as caught:
-        fetch_cpen455(subset="all", path=3, data_home=4, download_if_missing=None, size="big")
+        fetch_cpen455(subset="all", path=3, data_home=4, download_if_missing=None, size="big")  # type: ignore[arg-type]
     for name in ("subset", "path", "data_home", "download_if_missing", "size"):
         assert f"{name!r} of fetch_cpen455 must be " in str(caught.value)
 

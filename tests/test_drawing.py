@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from small import NAMES, quick, trained
@@ -12,7 +14,7 @@ def fitted():
     return trained()
 
 
-LAYOUTS = {
+LAYOUTS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "grey": ((3, 4), {}),
     "colour": ((3, 2, 3), {}),
     "two channels first": ((2, 3, 2), {"channel_axis": 1}),

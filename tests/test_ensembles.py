@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,14 @@ def colours(n=24, seed=0):
 
 
 def member(seed=None, **params):
-    options = {"n_filters": 4, "n_mixtures": 1, "max_epochs": 2, "lr": 0.01, "batch_size": 8, "device": "cpu"}
+    options: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 1,
+        "max_epochs": 2,
+        "lr": 0.01,
+        "batch_size": 8,
+        "device": "cpu",
+    }
     return GenerativeBayesClassifier(**(options | {"random_state": seed} | params))
 
 

@@ -22,6 +22,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def load_example(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -49,7 +51,7 @@ def test_digits_prints_figures_and_writes_pictures(tmp_path, capsys):
 
 
 def test_the_command_line_of_the_demo_says_what_it_takes():
-    command = [sys.executable, EXAMPLES / "digits.py", "--help"]
+    command = [sys.executable, str(EXAMPLES / "digits.py"), "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=EXAMPLES.parent)
     assert "--output" in result.stdout
 

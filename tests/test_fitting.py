@@ -6,6 +6,7 @@ import math
 import pickle
 import re
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from gencls import (
 )
 from gencls.conditioners.strong import Strong
 from gencls.estimators import _fitting as fitting
+from gencls.training.data import hold_out
 
 
 @pytest.fixture
@@ -134,16 +136,17 @@ def test_settings_of_training_may_change_after_a_warm_start(capsys, plans):
 @pytest.mark.parametrize("random_state", [None, 0, np.random.RandomState(0)], ids=str)
 def test_a_warm_start_holds_out_the_same_images_again(random_state, monkeypatch):
     X, y = shades()
-    held_out, split = [], fitting.hold_out
+    held_out: list[Any] = []
 
     def watched(*args):
-        held_out.append(split(*args)[1].levels)
-        return split(*args)
+        held_out.append(hold_out(*args)[1].levels)
+        return hold_out(*args)
 
     monkeypatch.setattr(fitting, "hold_out", watched)
     clf = quick(random_state=random_state, warm_start=True, temperature="auto", validation_fraction=0.3)
     clf.fit(X, y).fit(X, y)
-    np.testing.assert_array_equal(*held_out)
+    first, second = held_out
+    np.testing.assert_array_equal(first, second)
 
 
 def test_without_a_warm_start_fitting_begins_again():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -133,7 +135,14 @@ def make_images(n=60, seed=0):
 
 
 def quick(**parameters):
-    defaults = {"n_filters": 6, "n_mixtures": 2, "dropout": 0.0, "max_epochs": 1, "batch_size": 8, "lr": 0.01}
+    defaults: dict[str, Any] = {
+        "n_filters": 6,
+        "n_mixtures": 2,
+        "dropout": 0.0,
+        "max_epochs": 1,
+        "batch_size": 8,
+        "lr": 0.01,
+    }
     return GenerativeBayesClassifier(**(defaults | {"compute": "plain", "random_state": 0} | parameters))
 
 

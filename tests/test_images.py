@@ -10,6 +10,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ from gencls.errors import (
 from gencls.images import CropImages, ReadImages, read_image, read_images
 from gencls.images import opening as _opening
 
-FORMATS = ["AVIF"] * ("AVIF" in Image.registered_extensions().values() and features.check("avif"))
+FORMATS = ["AVIF"] * ("AVIF" in Image.registered_extensions().values() and bool(features.check("avif")))
 FORMATS += ["BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"]
 
 
@@ -44,12 +45,12 @@ def smooth(height: int, width: int, channels: int = 3) -> np.ndarray:
     return ((rows * 7 + columns * (3 + planes) + planes * 20) % 256).astype(np.uint8)
 
 
-def saved(path: Path, image: np.ndarray | Image.Image, **options: object) -> Path:
+def saved(path: Path, image: np.ndarray | Image.Image, **options: Any) -> Path:
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
     return path
 
 
-def encoded(image: np.ndarray | Image.Image, image_format: str, **options: object) -> bytes:
+def encoded(image: np.ndarray | Image.Image, image_format: str, **options: Any) -> bytes:
     stream = io.BytesIO()
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     image.save(stream, image_format, **options)
@@ -67,7 +68,7 @@ def png(width: int, height: int, bits: int, colour: int, rows: bytes, *others: b
     return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
 
 
-def refused(source: object, *words: str, name: str = "the image", **options: object) -> None:
+def refused(source: Any, *words: str, name: str = "the image", **options: Any) -> None:
     """Check that an image is refused, and that the message has its name and certain words."""
     with pytest.raises(ImageFileError) as caught:
         read_image(source, **options)
@@ -439,7 +440,7 @@ def test_the_preview_of_a_raw_photograph_is_refused():
 def test_the_filters_match_the_documentation():
     filters = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
     for resample in filters:
-        assert f'"{resample}"' in ReadImages.__doc__
+        assert f'"{resample}"' in str(ReadImages.__doc__)
     with pytest.raises(InvalidParameterError, match="must be " + " or ".join(map(repr, filters)) + ", got"):
         ReadImages(resample="mks2013").fit()
 
@@ -455,8 +456,8 @@ def test_every_filter_preserves_a_constant_image(resample):
 def test_size_is_height_and_width_or_both_sides():
     image = smooth(10, 20)
     assert read_image(image, size=(4, 6)).shape == (4, 6, 3)
-    assert read_image(image, size=np.int64(5)).shape == (5, 5, 3)
-    assert read_image(image, size=[30, 3]).shape == (30, 3, 3)
+    assert read_image(image, size=np.int64(5)).shape == (5, 5, 3)  # type: ignore[arg-type]
+    assert read_image(image, size=[30, 3]).shape == (30, 3, 3)  # type: ignore[arg-type]
     assert read_image(image).shape == (10, 20, 3)
 
 
@@ -579,7 +580,8 @@ def test_advice_depends_on_the_type_of_file(tmp_path):
 
 def test_bytes_of_all_types_are_contents():
     content = encoded(smooth(3, 4), "PNG")
-    for source in (bytearray(content), memoryview(content), np.bytes_(content)):
+    sources: tuple[Any, ...] = bytearray(content), memoryview(content), np.bytes_(content)
+    for source in sources:
         np.testing.assert_array_equal(read_image(source), smooth(3, 4))
 
 
@@ -748,11 +750,13 @@ def test_undecoded_images_stay_undecoded(image_format, from_path, n_jobs, tmp_pa
     path = tmp_path / "image"
     path.write_bytes(content)
     with Image.open(path if from_path else io.BytesIO(content)) as image:
-        before, position = dict(vars(image)), image.fp.tell()
+        before, file = dict(vars(image)), image.fp
+        assert file
+        position = file.tell()
         found = ReadImages(size=None, n_jobs=n_jobs).transform([image] * 5)
         assert vars(image).keys() == before.keys()
         assert all(value is before[key] for key, value in vars(image).items())
-        assert image.fp.tell() == position
+        assert file.tell() == position
         np.testing.assert_array_equal(found, np.stack([np.asarray(image.convert("RGB"))] * 5))
 
 
@@ -830,7 +834,7 @@ def test_invalid_sources(source):
 
 def test_all_wrong_parameters_are_reported_together():
     with pytest.raises(InvalidParameterError) as caught:
-        read_image(smooth(2, 2), size=0, mode="CMYK", resample="cubic", max_pixels=1.5)
+        read_image(smooth(2, 2), size=0, mode="CMYK", resample="cubic", max_pixels=1.5)  # type: ignore[arg-type]
     for name, value in (("size", 0), ("mode", "CMYK"), ("resample", "cubic"), ("max_pixels", 1.5)):
         assert re.search(rf"'{name}' of read_image must be .*got {re.escape(repr(value))}", str(caught.value))
 
@@ -845,7 +849,7 @@ def test_wrong_sizes(size):
 
 
 def test_wrong_parameters_of_the_transformer_are_reported_by_fit_and_transform():
-    reader = ReadImages(size=None, mode="rgb", resample=3, max_pixels=0, n_jobs=0, verbose=-1)
+    reader = ReadImages(size=None, mode="rgb", resample=3, max_pixels=0, n_jobs=0, verbose=-1)  # type: ignore[arg-type]
     for call in (lambda: reader.fit(["a.png"]), lambda: reader.transform(["a.png"])):
         with pytest.raises(InvalidParameterError) as caught:
             call()
@@ -928,7 +932,7 @@ def test_one_bad_image_among_others_is_named(paths):
     with pytest.raises(ImageFileError, match=f"^{re.escape(repr(missing))} cannot be read as an image: "):
         ReadImages().transform([*paths, missing])
     with pytest.raises(InvalidInputError, match=r"^X\[1\] must be a path, .*nan of type float"):
-        ReadImages().transform([paths[0], float("nan")])
+        ReadImages().transform([paths[0], float("nan")])  # type: ignore[list-item]
     with pytest.raises(ImageFileError, match=r"^X\[1\] cannot be read as an image: "):
         ReadImages().transform([paths[0], b"?"])
 
@@ -977,7 +981,7 @@ def test_attributes_of_the_error_list_all_unreadable_images(paths, n_jobs):
 
 
 def test_read_images_skips_unreadable_images(paths):
-    images, mistakes = read_images([paths[0], "0.missing", paths[1], None], size=4, mode="L", n_jobs=2)
+    images, mistakes = read_images([paths[0], "0.missing", paths[1], None], size=4, mode="L", n_jobs=2)  # type: ignore[list-item]
     np.testing.assert_array_equal(images, ReadImages(size=4, mode="L").transform(paths[:2]))
     assert [mistake.position for mistake in mistakes] == [1, 3]
     assert [mistake.source for mistake in mistakes] == ["0.missing", None]
@@ -1006,7 +1010,15 @@ def test_columns_of_paths_and_images_are_read(paths):
     arrays = [read_image(path) for path in paths]
     column = pd.Series(arrays, index=range(6, 0, -1))
     tensors = [torch.from_numpy(array) for array in arrays]
-    for X in (arrays, column, column.to_numpy(), column.to_frame(), tensors, OnlyIndexed(arrays)):
+    columns: tuple[Any, ...] = (
+        arrays,
+        column,
+        column.to_numpy(),
+        column.to_frame(),
+        tensors,
+        OnlyIndexed(arrays),
+    )
+    for X in columns:
         np.testing.assert_array_equal(ReadImages(size=4).transform(X), expected)
 
 

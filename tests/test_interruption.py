@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ class CtrlC(Callback):
             raise KeyboardInterrupt
 
 
-STARTED = []
+STARTED: list[Any] = []
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,13 @@ def _none_started():
 
 
 def make(**params):
-    small = {"n_filters": 2, "n_mixtures": 1, "batch_size": 12, "device": "cpu", "random_state": 0}
+    small: dict[str, Any] = {
+        "n_filters": 2,
+        "n_mixtures": 1,
+        "batch_size": 12,
+        "device": "cpu",
+        "random_state": 0,
+    }
     several = {"max_epochs": 5, "net_params": {"callbacks": [CtrlC()]}}
     return GenerativeBayesClassifier(**small | several | params)
 

@@ -77,7 +77,7 @@ def test_what_is_to_be_drawn():
     assert set(drawn) == {0, 1}
     assert abs(drawn.mean() - 0.5) < 0.1
     assert draw_labels(2, "cow", CLASSES, PRIOR, rng).tolist() == [2, 2]
-    assert draw_labels("any", ["cow", "ant"], CLASSES, PRIOR, rng).tolist() == [2, 0]
+    assert draw_labels("any", ["cow", "ant"], CLASSES, PRIOR, rng).tolist() == [2, 0]  # type: ignore[arg-type]
     with pytest.raises(InvalidParameterError, match="'n_samples' of sample must be an int from 1 to"):
         draw_labels(0, "cow", CLASSES, PRIOR, rng)
 
@@ -102,7 +102,7 @@ MISTAKEN = {
     "numbers and NA": (pd.Series([1, None], dtype="Int64"), "1 of 2 are missing"),
     "dates": (np.zeros(2, dtype="datetime64[D]"), "numbers or strings, got datetime64"),
     "fields": (np.zeros(2, dtype=[("a", int)]), "numbers or strings"),
-    "masked": (np.ma.array([1, 2], mask=[0, 1]), "1 of 2 are masked"),
+    "masked": (np.ma.array([1, 2], mask=[False, True]), "1 of 2 are masked"),
 }
 
 

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,13 @@ def shades(n=24):
 
 
 def member(seed, **parameters):
-    small = {"n_filters": 2, "n_mixtures": 1, "max_epochs": 1, "compute": "plain", "device": "cpu"}
+    small: dict[str, Any] = {
+        "n_filters": 2,
+        "n_mixtures": 1,
+        "max_epochs": 1,
+        "compute": "plain",
+        "device": "cpu",
+    }
     return GenerativeBayesClassifier(random_state=seed, **(small | parameters))
 
 

@@ -101,8 +101,9 @@ def test_probabilities_must_not_be_nan():
 
 @pytest.mark.parametrize("n_bins", [0, 2.0, True, None], ids=repr)
 def test_invalid_numbers_of_bins(n_bins):
+    y_prob, y_true = make_probabilities()
     with pytest.raises(InvalidParameterError, match=f"'n_bins' of expected_calibration_error .*{n_bins!r}"):
-        expected_calibration_error(*make_probabilities()[::-1], n_bins)
+        expected_calibration_error(y_true, y_prob, n_bins)
 
 
 def test_the_error_without_torchmetrics_contains_the_install_command(monkeypatch):

@@ -68,7 +68,7 @@ def test_an_average_follows_the_weights():
     averages = []
     for _ in range(300):
         averaged.update_parameters(layer)
-        averages.append(averaged.module.weight.item())
+        averages.append(averaged.module.weight.item())  # type: ignore[operator]
     assert 3 < averages[0] < averages[10] < 7
     assert averages[-1] == pytest.approx(7, abs=0.01)
 
@@ -287,7 +287,8 @@ def test_a_pickle_holds_no_images(n):
     size = len(pickle.dumps(net))
     data = make_data(n)
     net.learn(
-        data, make_plan(make_stage(1, batch_size=n), held_out=TrainingData(data.samples, None, data.device))
+        data,
+        make_plan(make_stage(1, batch_size=n), held_out=TrainingData(data.samples, data.codec, data.device)),
     )
     moments = 2 * sum(each.numel() * 4 + 2000 for each in net.module_.parameters())
     assert len(pickle.dumps(net)) < size + moments

@@ -14,7 +14,7 @@ from gencls.objectives import Objective
 from gencls.testing import check_objective
 from gencls.testing.objective_rules import CONTRACT
 
-WRONG = {}
+WRONG: dict[type, tuple[str, ...]] = {}
 
 
 def breaks(*rules):

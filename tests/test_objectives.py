@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from gencls.objectives import (
 )
 
 PRIOR = np.array([0.1, 0.2, 0.3, 0.4])
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "n_filters": 4,
     "n_mixtures": 1,
     "dropout": 0.0,
@@ -188,6 +189,7 @@ def test_extreme_differences_are_finite():
     loss = Hybrid(temperature=1.0).terms(scores)["cross_entropy"]
     loss.backward()
     assert loss.item() == pytest.approx(8900)
+    assert log_prob.grad is not None
     assert log_prob.grad[:, 0].tolist() == pytest.approx([-1, 1])
 
 
@@ -391,7 +393,8 @@ def test_it_separates_classes_that_hardly_matter_to_the_likelihood():
 @pytest.mark.parametrize("name", ["weight", "temperature"])
 def test_every_parameter_of_the_objective_counts(name):
     X, y = shades()
-    one, other = (quick(objective=Hybrid(**{name: value})).fit(X, y) for value in (0.5, 4.0))
+    changes: list[dict[str, Any]] = [{name: 0.5}, {name: 4.0}]
+    one, other = (quick(objective=Hybrid(**change)).fit(X, y) for change in changes)
     assert not same_predictions(one, other, X)
     assert other.temperature_ == 1.0
 
@@ -451,6 +454,7 @@ def test_it_is_saved_and_training_continues(tmp_path):
     clf = quick(objective=Hybrid(0.05, n_contrasted=2)).fit(X, y)
     clf.save(tmp_path / "model.safetensors")
     again = GenerativeBayesClassifier.load(tmp_path / "model.safetensors")
+    assert isinstance(again.objective, Hybrid)
     assert again.objective.get_params() == {"weight": 0.05, "temperature": 8.0, "n_contrasted": 2}
     assert again.history_[-1]["train_cross_entropy"] == clf.history_[-1]["train_cross_entropy"]
     with warnings.catch_warnings():

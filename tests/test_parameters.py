@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,12 +105,12 @@ def test_without_a_compiler_only_an_instance_warns(compute, monkeypatch):
     assert same_predictions(clf, quick(compute="plain", device="cpu").fit(X, y), X)
 
 
-SCALARS = {
+SCALARS: dict[str, Any] = {
     "conditioner": np.str_("mild"),
     "n_filters": np.int64(2),
     "n_mixtures": np.int16(1),
-    "augmentation": ["flip", Shift(np.uint8(1))],
-    "objective": Hybrid(np.float32(0.5), np.int64(2), np.int8(2)),
+    "augmentation": ["flip", Shift(np.uint8(1))],  # type: ignore[arg-type]
+    "objective": Hybrid(np.float32(0.5), np.int64(2), np.int8(2)),  # type: ignore[arg-type]
     "resolution": np.int64(2),
     "channel_axis": np.int64(-1),
     "n_levels": np.int64(256),
@@ -118,7 +119,7 @@ SCALARS = {
     "batch_size": np.uint8(3),
     "lr": np.float32(0.01),
     "early_stopping": np.False_,
-    "compute": Compute(np.str_("float32"), np.False_, np.False_, np.float32(9)),
+    "compute": Compute(np.str_("float32"), np.False_, np.False_, np.float32(9)),  # type: ignore[arg-type]
     "device": np.str_("cpu"),
     "verbose": np.False_,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,9 +59,9 @@ def test_a_plan_does_not_change():
 
 def test_stages_are_given_by_name():
     with pytest.raises(TypeError):
-        Stage(3, 0.1)
+        Stage(3, 0.1)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        Stage()
+        Stage()  # type: ignore[call-arg]
 
 
 def test_without_stages_there_is_one_of_the_parameters(plans):
@@ -118,7 +119,7 @@ def test_a_partial_fit_is_one_epoch_by_the_settings_of_the_last_stage(plans):
 
 
 def test_how_training_and_scoring_compute(plans):
-    options = {"precision": "bfloat16", "compile": False, "gradient_checkpointing": True}
+    options: dict[str, Any] = {"precision": "bfloat16", "compile": False, "gradient_checkpointing": True}
     quick(compute=Compute(**options), dropout=0.25, device="cpu").fit(*shades())
     execution, scoring = plans[0].execution, plans[0].scoring
     assert (execution.dropout, execution.checkpointed, execution.compiled) == (0.25, True, False)

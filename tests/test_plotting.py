@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import matplotlib
 
@@ -153,7 +154,7 @@ def test_flat_images_fold_to_squares_or_strips():
 )
 def test_samples_of_a_reduced_model_are_drawn_at_its_resolution(shape, options, drawn_shape):
     X = np.random.RandomState(0).randint(256, size=(12, *shape), dtype=np.uint8)
-    small = {"n_filters": 2, "n_mixtures": 1, "max_epochs": 1, "random_state": 0}
+    small: dict[str, Any] = {"n_filters": 2, "n_mixtures": 1, "max_epochs": 1, "random_state": 0}
     clf = GenerativeBayesClassifier(resolution=(3, 4), **small, **options).fit(X, np.arange(12) % 2)
     assert clf.codec_.drawn_shape_ == drawn_shape
     display = SampleGridDisplay.from_estimator(clf, n_per_class=3, random_state=0)
@@ -195,9 +196,15 @@ def test_the_learning_curve_shows_bits_and_accuracy():
     training, validation = display.ax_.lines
     np.testing.assert_array_equal(training.get_xydata(), [[1, 3.0], [2, 2.5]])
     np.testing.assert_array_equal(validation.get_xydata(), [[1, 3.1], [2, 2.8]])
+    assert display.accuracy_ax_
     np.testing.assert_array_equal(display.accuracy_ax_.lines[0].get_ydata(), [0.5, 0.8])
-    legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert legend == ["Training", "Validation", "Validation accuracy"]
+    legend = display.ax_.get_legend()
+    assert legend
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "Training",
+        "Validation",
+        "Validation accuracy",
+    ]
 
 
 def test_there_is_one_curve_without_validation():
@@ -207,7 +214,7 @@ def test_there_is_one_curve_without_validation():
 
 
 def test_epochs_without_a_validation_are_left_out():
-    history = [
+    history: list[dict[str, Any]] = [
         {"epoch": 1, "train_bpd": 3.0, "valid_bpd": None},
         {"epoch": 2, "train_bpd": 2.0, "valid_bpd": 2.5},
     ]
@@ -232,9 +239,9 @@ def test_wrong_options_are_named(name, value):
 
 def test_wrong_options_of_from_estimator_are_named():
     with pytest.raises(InvalidParameterError, match="'n_per_class' of SampleGridDisplay must be"):
-        SampleGridDisplay.from_estimator(FakeClassifier(), n_per_class=2.5)
+        SampleGridDisplay.from_estimator(FakeClassifier(), n_per_class=2.5)  # type: ignore[arg-type]
     with pytest.raises(InvalidParameterError, match="'ax' of TrainingHistoryDisplay must be"):
-        TrainingHistoryDisplay.from_estimator(FakeClassifier(), ax=3)
+        TrainingHistoryDisplay.from_estimator(FakeClassifier(), ax=3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("history", [None, 3, {"epoch": 1}, [1, 2], "history", [{"loss": 3.0}]], ids=repr)
@@ -245,7 +252,7 @@ def test_invalid_histories_are_refused(history):
 
 def test_a_history_may_be_a_frame():
     display = TrainingHistoryDisplay.from_history(pd.DataFrame(HISTORY))
-    assert display.ax_.lines[0].get_ydata().tolist() == [3.0, 2.5]
+    np.testing.assert_array_equal(display.ax_.lines[0].get_ydata(), [3.0, 2.5])
 
 
 @pytest.mark.parametrize("options", [{"classes": []}, {"classes": [7]}, {"n_per_class": 0}], ids=str)
@@ -317,7 +324,9 @@ NESTED = {
 def test_the_classifier_in_pipelines_and_searches_is_found(name):
     fitted = clone(NESTED[name]).fit(*DATA)
     assert (drawn(SampleGridDisplay.from_estimator(fitted))[:2, :3] == 7).all()
-    assert TrainingHistoryDisplay.from_estimator(fitted).ax_.lines[0].get_ydata().tolist() == [10.0]
+    np.testing.assert_array_equal(
+        TrainingHistoryDisplay.from_estimator(fitted).ax_.lines[0].get_ydata(), [10.0]
+    )
     assert neg_bits_per_dim_scorer(fitted, *DATA) == -3.0
 
 

@@ -24,7 +24,8 @@ def read_yaml(path):
 
 def make_targets():
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return set(re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split())
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    return set(targets.split())
 
 
 def run(code, *options):

@@ -38,6 +38,18 @@ def features_of(images):
     return MeanColours()(torch.from_numpy(images.transpose(0, 3, 1, 2))).double().numpy()
 
 
+def fid(images, features, **options):
+    """The Fréchet distance of a pair of real and generated images."""
+    real, generated = images
+    return frechet_inception_distance(real, generated, features, **options)
+
+
+def kid(images, features, **options):
+    """The kernel distance of a pair of real and generated images."""
+    real, generated = images
+    return kernel_inception_distance(real, generated, features, **options)
+
+
 def closed_form(real, generated):
     """Equation 6 of Heusel et al., by a matrix square root."""
     covariances = np.cov(real, rowvar=False), np.cov(generated, rowvar=False)
@@ -49,13 +61,13 @@ def closed_form(real, generated):
 def test_fid_is_the_closed_form(images):
     expected = closed_form(*map(features_of, images))
     assert expected > 1000
-    assert frechet_inception_distance(*images, MeanColours()) == pytest.approx(expected, rel=1e-9)
+    assert fid(images, MeanColours()) == pytest.approx(expected, rel=1e-9)
 
 
 def test_fid_of_the_same_images_is_0_and_that_of_others_is_symmetric(images):
     real, _ = images
     assert frechet_inception_distance(real, real[::-1], MeanColours()) == pytest.approx(0, abs=1e-8)
-    there, back = (frechet_inception_distance(*pair, MeanColours()) for pair in (images, images[::-1]))
+    there, back = (fid(pair, MeanColours()) for pair in (images, images[::-1]))
     assert there == pytest.approx(back)
 
 
@@ -74,9 +86,7 @@ def test_kid_is_the_unbiased_estimate_over_all_images(images):
 
 def test_kid_draws_subsets_by_its_own_random_state(images):
     def distance(seed, **options):
-        return kernel_inception_distance(
-            *images, MeanColours(), subsets=5, subset_size=20, random_state=seed, **options
-        )
+        return kid(images, MeanColours(), subsets=5, subset_size=20, random_state=seed, **options)
 
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -94,28 +104,28 @@ def test_batches_make_no_difference(images, distance):
 
 
 def test_the_layout_and_the_range_make_no_difference(images):
-    expected = frechet_inception_distance(*images, MeanColours())
+    expected = fid(images, MeanColours())
     first = [each.transpose(0, 3, 1, 2) for each in images]
-    assert frechet_inception_distance(*first, MeanColours(), channel_axis=1) == expected
+    assert fid(first, MeanColours(), channel_axis=1) == expected
     scaled = [each / 255 * 2 - 1 for each in images]
-    assert frechet_inception_distance(*scaled, MeanColours(), pixel_range=(-1, 1)) == expected
+    assert fid(scaled, MeanColours(), pixel_range=(-1, 1)) == expected
 
 
 def test_grey_images_are_repeated(images):
     grey = [each[..., 0] for each in images]
     colour = [np.stack([each] * 3, axis=-1) for each in grey]
     only_rows = nn.Sequential(MeanColours(), nn.Linear(6, 2))
-    expected = frechet_inception_distance(*colour, only_rows)
-    assert frechet_inception_distance(*grey, only_rows) == expected
+    expected = fid(colour, only_rows)
+    assert fid(grey, only_rows) == expected
     flat = [each[:, :4].reshape(-1, 16) for each in grey]  # flat squares, like scikit-learn's digits
     square = [each[:, :4] for each in grey]
-    assert frechet_inception_distance(*flat, only_rows) == frechet_inception_distance(*square, only_rows)
+    assert fid(flat, only_rows) == fid(square, only_rows)
 
 
 def test_the_network_is_used_in_evaluation_mode_and_restored(images):
     network = nn.Sequential(MeanColours(), nn.Dropout(0.5)).train()
-    without = frechet_inception_distance(*images, MeanColours())
-    assert frechet_inception_distance(*images, network) == without
+    without = fid(images, MeanColours())
+    assert fid(images, network) == without
     assert network.training
 
 
@@ -143,14 +153,14 @@ def test_invalid_images_are_refused(images):
 
 def test_the_modes_of_submodules_are_restored(images):
     network = nn.Sequential(MeanColours(), nn.BatchNorm1d(6).eval())
-    frechet_inception_distance(*images, network)
+    fid(images, network)
     assert [module.training for module in network.modules()] == [True, True, False]
 
 
 @pytest.mark.parametrize("size", ["3", 2.5, True, 1])
 def test_invalid_subset_sizes_are_refused(size, images):
     with pytest.raises(InvalidParameterError, match="'subset_size' must be an int from 2 to 40"):
-        kernel_inception_distance(*images, MeanColours(), subset_size=size)
+        kid(images, MeanColours(), subset_size=size)
 
 
 def test_invalid_networks_are_refused(images):
@@ -159,12 +169,12 @@ def test_invalid_networks_are_refused(images):
             return images.float()
 
     with pytest.raises(InvalidInputError, match=r"features \(N, D\), got the shape \(40, 3, 6, 4\)"):
-        frechet_inception_distance(*images, Maps())
+        fid(images, Maps())
     for features in (100, "192", None):
         with pytest.raises(InvalidParameterError, match=r"one of \(64, 192, 768, 2048\) or a torch.nn.Mod"):
-            frechet_inception_distance(*images, features)
+            fid(images, features)
     with pytest.raises(InvalidParameterError, match=r"from 2 to 40, .*, got 41"):
-        kernel_inception_distance(*images, MeanColours(), subset_size=41)
+        kid(images, MeanColours(), subset_size=41)
 
 
 def test_missing_packages_are_named(images, monkeypatch):
@@ -176,9 +186,9 @@ def test_missing_packages_are_named(images, monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    for distance in (frechet_inception_distance, kernel_inception_distance):
+    for distance in (fid, kid):
         with pytest.raises(MissingPackageError, match=r'pip install "gencls\[metrics\]"') as caught:
-            distance(*images, MeanColours())
+            distance(images, MeanColours())
         assert isinstance(caught.value, ImportError)
 
 
@@ -196,17 +206,17 @@ def test_a_number_of_features_selects_inception(images, monkeypatch):
     monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", True)
     monkeypatch.setattr("torchmetrics.image.fid.NoTrainInceptionV3", Inception)
     enough = [np.concatenate([each, each[:, ::-1]]) for each in images]
-    assert frechet_inception_distance(*enough, 64, device="cpu") > 0
+    assert fid(enough, 64, device="cpu") > 0
     with pytest.raises(InvalidInputError, match="covariance of 192 features"):
-        frechet_inception_distance(*enough, 192, device="cpu")
+        fid(enough, 192, device="cpu")
     with pytest.raises(InvalidParameterError, match="'device' of sample quality must be"):
-        frechet_inception_distance(*enough, 64, device="nowhere")
+        fid(enough, 64, device="nowhere")
 
 
 def test_inception_needs_torch_fidelity(images, monkeypatch):
     monkeypatch.setattr("torchmetrics.image.fid._TORCH_FIDELITY_AVAILABLE", False)
     with pytest.raises(MissingPackageError, match=r"gencls\[inception\].*orch-fidelity"):
-        frechet_inception_distance(*images, 192)
+        fid(images, 192)
 
 
 @pytest.mark.parametrize(
@@ -222,14 +232,14 @@ def test_wrong_options_are_named(distance, option, value, images):
 @pytest.mark.parametrize(("option", "value"), [("subsets", 0), ("random_state", "one")])
 def test_wrong_options_of_subsets_are_named(option, value, images):
     with pytest.raises(InvalidParameterError, match=f"'{option}' of kernel_inception_distance must be"):
-        kernel_inception_distance(*images, torch.nn.Flatten(), **{option: value})
+        kid(images, torch.nn.Flatten(), **{option: value})
 
 
 def test_the_wrong_images_are_named(images):
     real, generated = images
     for given, name in (((["a.png"], generated), "real"), ((real, None), "generated")):
         with pytest.raises(InvalidInputError, match=rf"^{name} .*\bX must"):
-            frechet_inception_distance(*given, torch.nn.Flatten())
+            fid(given, torch.nn.Flatten())
     photograph = np.zeros((20, 8, 3), np.uint8)
     with pytest.raises(InvalidInputError, match=r"^real .*X\[\.\.\., None\]"):
         frechet_inception_distance(photograph, photograph, torch.nn.Flatten())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import Any
 
 import pytest
 from sklearn.base import BaseEstimator
@@ -216,8 +217,13 @@ def test_an_installed_package_provides_plug_ins(palettes, install):
 
 def test_entry_points_are_read_when_a_name_is_needed(monkeypatch):
     groups = []
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: groups.append(group) or [])
-    palettes = Registry("palette", GROUP, BUILT_IN, base=Palette, error=PaletteError)
+
+    def entry_points(group):
+        groups.append(group)
+        return []
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    palettes: Registry[Any] = Registry("palette", GROUP, BUILT_IN, base=Palette, error=PaletteError)
     assert palettes.make(Cold(3)).size == 3
     assert groups == []
     assert palettes.list() == palettes.list() == ["grey", "warm"]

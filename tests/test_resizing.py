@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ def shades(n=24, size=(3, 3), n_levels=3):
 
 
 def quick(conditioner="mild", **parameters):
-    small = {"n_filters": 4, "n_mixtures": 1, "batch_size": 12, "max_epochs": 2, "lr": 0.01}
+    small: dict[str, Any] = {"n_filters": 4, "n_mixtures": 1, "batch_size": 12, "max_epochs": 2, "lr": 0.01}
     return GenerativeBayesClassifier(
         conditioner, **(small | {"random_state": 0, "compute": "plain"} | parameters)
     )

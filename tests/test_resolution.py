@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +48,7 @@ def test_the_resolution_of_the_images_themselves_changes_nothing(resolution):
     assert clf.codec_.tensor_shape_ == (3, 8, 8)
 
 
-LAYOUTS = {
+LAYOUTS: dict[str, tuple[tuple[int, ...], dict[str, Any], tuple[int, ...]]] = {
     "flat grey squares": ((64,), {}, (16,)),
     "flat rows of a given shape": ((6 * 8 * 3,), {"image_shape": (6, 8, 3)}, (4 * 4 * 3,)),
     "flat rows, channels first": ((3 * 6 * 8,), {"image_shape": (3, 6, 8), "channel_axis": 1}, (48,)),
@@ -152,4 +154,4 @@ def test_a_model_of_reduced_images_holds_none_of_them():
     clf = quick(resolution=2, augmentation=RandomCrop()).fit(X, y, X_val=X, y_val=y)
     assert [getattr(clf.net_, name) for name in ("plan_", "data_", "held_out_", "stage_")] == [None] * 4
     arrays = [value for value in vars(clf).values() if isinstance(value, np.ndarray | torch.Tensor)]
-    assert max(value.size for value in arrays) == 3
+    assert max(np.asarray(value).size for value in arrays) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,11 @@ def test_classes_of_every_kind(classes, path):
 def test_what_was_learned_and_the_parameters(path):
     X, y = shades()
     frame = pd.DataFrame(X.reshape(len(X), -1), columns=[f"pixel {i}" for i in range(9)])
-    parameters = {"priors": (0.2, 0.3, 0.5), "pixel_range": (0, 8), "early_stopping": "accuracy"}
+    parameters: dict[str, Any] = {
+        "priors": (0.2, 0.3, 0.5),
+        "pixel_range": (0, 8),
+        "early_stopping": "accuracy",
+    }
     parameters |= {"views": ["flips"], "dropout": 0.2, "verbose": False, "n_iter_no_change": 3}
     clf = quick(**parameters, validation_fraction=0.25).fit(frame, y, sample_weight=1 + y / 2)
     loaded = again(clf, path)

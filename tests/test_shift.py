@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -40,7 +42,13 @@ def grey_images(n=36):
 
 
 def quick(**parameters):
-    options = {"n_filters": 4, "n_mixtures": 1, "batch_size": 8, "max_epochs": 1, "compute": "plain"}
+    options: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 1,
+        "batch_size": 8,
+        "max_epochs": 1,
+        "compute": "plain",
+    }
     return GenerativeBayesClassifier(**(options | {"random_state": 0} | parameters))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -77,7 +79,7 @@ def test_the_model_has_the_resolution_of_the_last_stage():
     assert clf.bits_per_dim(X) == pytest.approx(nats / (60 * np.log(2)))
 
 
-EQUAL = {
+EQUAL: dict[str, dict[str, Any]] = {
     "likelihood": {"max_epochs": 3, "lr": 0.01},
     "hybrid": {"max_epochs": 2, "objective": Hybrid(n_contrasted=2), "dropout": 0.2},
     "flips and moves": {"max_epochs": 2, "augmentation": [Flip(), Shift(1)]},
@@ -108,7 +110,8 @@ def test_stages_make_a_difference():
 def test_a_stage_of_the_same_resolution_continues_with_the_weights():
     """And one of a different resolution begins with the averaged ones."""
     X, y = photographs()
-    ends, starts = [], []
+    ends: list[Any] = []
+    starts: list[Any] = []
 
     class Ends(Callback):
         def on_train_begin(self, net, **kwargs):

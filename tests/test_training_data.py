@@ -54,7 +54,7 @@ def assert_equal(one, other):
 def test_equal_images_of_a_class_are_merged_and_their_weights_added():
     samples = make_samples()
     merged = merge_duplicates(samples)
-    expected = {}
+    expected: dict[tuple[int, ...], float] = {}
     for image, label, weight in zip(*samples[:3], strict=True):
         key = (int(label), *image.ravel().tolist())
         expected[key] = expected.get(key, 0) + weight
@@ -109,7 +109,7 @@ def test_different_images_are_all_kept():
     merged = merge_duplicates(samples)
     assert as_rows(merged) == as_rows(samples)
     assert merged.levels.shape == samples.levels.shape
-    assert (merged.levels.dtype, merged.weights.dtype) == (np.uint8, np.float64)
+    assert (merged.levels.dtype, merged.weights.dtype) == (np.dtype("uint8"), np.dtype("float64"))
 
 
 # hold_out
@@ -239,6 +239,7 @@ def test_images_follow_the_samples():
     order = np.array([5, 0, 7])
     np.testing.assert_array_equal(samples.take(order).images, samples.images[order])
     _, held_out = hold_out(samples, 0.25, 0, np.arange(3))
+    assert held_out.images is not None
     for levels, image in zip(held_out.levels, held_out.images, strict=True):
         (position,) = np.flatnonzero((samples.levels == levels).all(axis=(1, 2, 3)))
         np.testing.assert_array_equal(image, samples.images[position])

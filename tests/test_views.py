@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,13 +24,20 @@ def noise(*shape):
 @pytest.fixture(scope="module")
 def fitted():
     X, y = noise(24, 20, 20, 3), np.arange(24) % 2
-    options = {"n_filters": 4, "n_mixtures": 1, "max_epochs": 1, "compute": "plain", "random_state": 0}
+    options: dict[str, Any] = {
+        "n_filters": 4,
+        "n_mixtures": 1,
+        "max_epochs": 1,
+        "compute": "plain",
+        "random_state": 0,
+    }
     return GenerativeBayesClassifier(resolution=8, **options).fit(X, y)
 
 
 def test_without_views_images_are_their_only_view():
     images = noise(2, 20, 20, 3)
-    for names in (None, []):
+    without: tuple[list[str] | None, ...] = (None, [])
+    for names in without:
         (view,) = views_of(images, names, SIZE)
         assert view is images
 

@@ -60,7 +60,7 @@ def test_a_private_file_is_private_while_it_is_written(path):
         yield b"new"
         seen.extend(mode(path.parent / name) for name in hidden(path.parent))
 
-    seen = []
+    seen: list[int] = []
     write_whole(path, parts())
     assert seen == [0o600]
 
@@ -180,6 +180,7 @@ def writer(tmp_path):
     """A process that pauses in the middle of writing a file, until its input ends."""
     command = [sys.executable, "-c", PAUSED_WRITER, str(tmp_path / "other")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
         assert process.stdout.readline() == b"writing\n"
         yield process
         process.kill()

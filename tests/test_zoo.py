@@ -70,7 +70,7 @@ def test_it_trains_and_classifies(name):
 
 @pytest.mark.parametrize("name", ZOO)
 def test_the_docstring_tells_the_source(name):
-    assert re.search(r"^References\n-{10}\n\S", inspect.getdoc(get_conditioner(name)), re.MULTILINE)
+    assert re.search(r"^References\n-{10}\n\S", inspect.getdoc(get_conditioner(name)) or "", re.MULTILINE)
 
 
 def test_the_page_describes_them_all_with_their_numbers_of_parameters():
@@ -158,9 +158,9 @@ def test_hyper_parameters_keep_the_contract(conditioner):
     ("conditioner", "words"),
     [
         (Embedding(0), "'size' of Embedding must be an int of at least 1, got 0"),
-        (LowRank("two"), "'rank' of LowRank must be an int of at least 1, got 'two'"),
+        (LowRank("two"), "'rank' of LowRank must be an int of at least 1, got 'two'"),  # type: ignore[arg-type]
         (LowRank(first_stage=6), "'first_stage' of LowRank must be an int from 0 to 5, got 6"),
-        (Spatial(1.0), "'n_maps' of Spatial must be an int of at least 1, got 1.0"),
+        (Spatial(1.0), "'n_maps' of Spatial must be an int of at least 1, got 1.0"),  # type: ignore[arg-type]
         (SpatialFilm(True), "'n_maps' of SpatialFilm must be an int of at least 1, got True"),
         (Late(0), "'n_blocks' of Late must be an int from 1 to 8, got 0"),
         (Late(9), "'n_blocks' of Late must be an int from 1 to 8, got 9"),
