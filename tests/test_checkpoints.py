@@ -16,6 +16,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from nets import FakeStream
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from small import photographs, quick, shades
@@ -217,8 +218,21 @@ def test_after_a_stage_that_stopped_early_nothing_is_lost(tmp_path):
     assert_the_same(clone(clf).fit(X, y), undisturbed)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_what_does_not_matter_may_change(n_jobs, tmp_path, capsys):
+def test_a_bar_begins_where_the_checkpoint_is(tmp_path, monkeypatch):
+    X, y = shades()
+    EPOCHS.append(3)
+    with pytest.warns(TrainingInterruptedWarning):
+        make({"max_epochs": 4}, tmp_path).fit(X, y)
+    stream = FakeStream(terminal=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    make({"max_epochs": 4, "verbose": 1}, tmp_path).fit(X, y)
+    assert "50%" in stream.getvalue()
+    assert "25%" not in stream.getvalue()
+    assert "4.0/4 epochs" in stream.getvalue()
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_what_does_not_matter_may_change(verbose, tmp_path, capsys):
     X, y = shades()
     EPOCHS.append(2)
     clf = make({"max_epochs": 3}, tmp_path / "one")
@@ -226,7 +240,7 @@ def test_what_does_not_matter_may_change(n_jobs, tmp_path, capsys):
         clf.fit(X, y)
     moved = tmp_path / "other"
     (tmp_path / "one").rename(moved)
-    clf = make({"max_epochs": 3}, moved).set_params(verbose=n_jobs, warm_start=True)
+    clf = make({"max_epochs": 3}, moved).set_params(verbose=verbose, warm_start=True)
     clf.fit(X, y)
     assert capsys.readouterr().err.startswith("epoch 2/3: ")
     assert_the_same(clf, make({"max_epochs": 3}).fit(X, y))

@@ -106,7 +106,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     checkpoint_dir : str or path-like, optional
         A folder for a checkpoint after each epoch. A `fit` with the same parameters and data resumes there
         after an interruption, and ends with the same weights; one with different parameters or data is
-        refused. It needs an int as `random_state`.
+        refused. It needs an int as `random_state`. What callbacks of `net_params` remember is not kept.
     net_params : dict, optional
         Settings of training by the names that `skorch.NeuralNet` has for them, also reached as
         ``net__<name>``: ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01, "callbacks":

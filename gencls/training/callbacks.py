@@ -150,7 +150,8 @@ class Progress(Callback):
 
     def on_batch_end(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         if training and self.bar_ is not None:
-            self.bar_.update(len(batch[0]["labels"]) / len(net.data_))
+            part = len(batch[0]["labels"]) / len(net.data_)
+            self.bar_.update(min(part, self.bar_.total - self.bar_.n))  # rounding would exceed the total
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         if not net.plan_.shows_progress:
@@ -189,4 +190,5 @@ def _bar(net: NeuralNet) -> tqdm:
     layout = "{desc}{percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
     n_stages = len(net.plan_.stages)
     name = f"stage {net.stage_number_ + 1} of {n_stages} " if n_stages > 1 else ""
-    return tqdm(total=net.stage_.epochs, desc=name, bar_format=layout)
+    done = len(net.history) - net.stage_begin_  # more than 0 after a checkpoint
+    return tqdm(total=net.stage_.epochs, initial=done, desc=name, bar_format=layout)

@@ -58,7 +58,7 @@ class GenerativeNet(NeuralNet):
     ----------
     averaged_ : torch.optim.swa_utils.AveragedModel
         The averaged weights; all predictions use them.
-    stop_reason_ : {"completed", "early stopping", "interrupted", "callback"}
+    stop_reason_ : {"completed", "early stopping", "interrupted", "callback", "error"}
         Why the last stage ended.
     best_row_ : int
         The row of the history to which the weights belong.
@@ -206,6 +206,7 @@ class GenerativeNet(NeuralNet):
             if self.stop_reason_ == "interrupted":
                 self._forget_unfinished_epoch()
         except Exception:
+            self.stop_reason_ = "error"
             self._forget_unfinished_epoch()
             self.notify("on_train_end", X=X, y=y)
             raise
