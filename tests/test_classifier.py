@@ -253,7 +253,10 @@ def test_labels_of_objects_and_series():
 
 
 WRONG_SCORES = {
-    "weights in another order": ({"sample_weight": pd.Series(1.0, index=range(30, 0, -1))}, "different order"),
+    "weights in another order": (
+        {"sample_weight": pd.Series(1.0, index=range(30, 0, -1))},
+        "different order",
+    ),
     "too few weights": ({"sample_weight": [1.0, 2.0]}, r"sample_weight must have the shape \(30,\)"),
     "negative weights": (
         {"sample_weight": np.full(30, -1.0)},

@@ -170,8 +170,8 @@ def _home(data_home: str | os.PathLike[str] | None) -> Path:
         reason = getattr(error, "strerror", None) or error
         place = getattr(error, "filename", None) or data_home
         raise DataSetError(
-            f"The folder of data sets cannot be created ({reason}: {shortened(str(place))}). Set data_home to a "
-            "different folder, or path to the folder of the images."
+            f"The folder of data sets cannot be created ({reason}: {shortened(str(place))}). Set data_home "
+            "to a different folder, or path to the folder of the images."
         ) from error
 
 

@@ -255,8 +255,8 @@ def _warn_of_skipped(folder: Path, others: list[Path], strays: list[Path]) -> No
         )
     if strays:
         parts.append(
-            f"{len(strays)} images outside the sub-folders were skipped: {_counted(strays)}. Move them to the "
-            "folders of their classes, or remove them."
+            f"{len(strays)} images outside the sub-folders were skipped: {_counted(strays)}. Move them to "
+            "the folders of their classes, or remove them."
         )
     if parts:
         words = f"In {shortened(str(folder))}: {' '.join(parts)}"
