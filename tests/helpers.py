@@ -13,7 +13,7 @@ from gencls import ConditionalPixelCNN, Flip
 from gencls.augmentations import Augmentation
 
 # One shift at every block, one linear map, one map over positions: enough for properties of the network.
-# All conditioners go through `check_conditioner` in test_testing.py.
+# All conditioners go through `check_conditioner` in test_zoo.py.
 REPRESENTATIVE = ("strong", "low-rank", "spatial-film")
 
 
@@ -25,6 +25,13 @@ class Inverted(Augmentation):
 
     def orbit(self, levels):
         return [levels, self.n_levels - 1 - levels]
+
+
+class Swapped(Augmentation):
+    """The first two columns may be swapped, which does not commute with a flip."""
+
+    def orbit(self, levels):
+        return [levels, torch.cat([levels[..., [1, 0]], levels[..., 2:]], dim=-1)]
 
 
 def four_of_each(n_levels):

@@ -391,34 +391,40 @@ CHILD = """
 import sys, joblib, torch
 torch.set_num_threads(1)
 clf, X, y = joblib.load(sys.argv[1])
-print("ready", flush=True)
 clf.fit(X, y)
 """
 
 
-def is_killed(job, seconds):
-    """Fit in a process of its own, and kill it after some seconds; whether it had not ended by itself."""
+def kill_after(n_checkpoints, milliseconds, job, checkpoint):
+    """Fit in a process of its own, and kill it some time after it has written some checkpoints."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", CHILD, str(job)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-        assert process.stdout.readline() == b"ready\n"
-        time.sleep(seconds)
+    seen = {_version(checkpoint)}
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(job)], env=environment) as process:
+        while len(seen) <= n_checkpoints and process.poll() is None:
+            time.sleep(0.002)
+            seen.add(_version(checkpoint))
+        time.sleep(milliseconds / 1000)
         process.send_signal(signal.SIGKILL)
-        return process.wait() == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL
 
 
+def _version(path):
+    return path.stat().st_ino if path.exists() else None
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9")
 def test_a_training_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
-    X, y = photographs(40)
-    stages = [Stage(4, resolution=4, objective=Hybrid(n_contrasted=2)), Stage(4, resolution=5)]
+    X, y = photographs(24, channels=1)
+    stages = [Stage(5, resolution=4, objective=Hybrid(n_contrasted=2)), Stage(5, resolution=5)]
     clf = quick(stages=stages, augmentation=[RandomCrop()], dropout=0.2, checkpoint_dir=tmp_path / "folder")
     clf.set_params(temperature="auto", validation_fraction=0.2)
-    begun = time.monotonic()
-    undisturbed = clone(clf).set_params(checkpoint_dir=None).fit(X, y)
-    duration = time.monotonic() - begun
     joblib.dump((clf, X, y), tmp_path / "job")
-    moments = np.random.RandomState(0).uniform(0.2, 0.5, size=2) * duration
-    for seconds in moments:
-        assert is_killed(tmp_path / "job", seconds)
+    checkpoint = tmp_path / "folder" / NAME
+    for milliseconds in np.random.RandomState(0).uniform(0, 50, size=2):
+        kill_after(2, milliseconds, tmp_path / "job", checkpoint)
+    n_kept = len(json.loads(torch.load(checkpoint, weights_only=True)["history"]))
+    assert 3 <= n_kept < 10
+    undisturbed = clone(clf).set_params(checkpoint_dir=None).fit(X, y)
     assert_the_same(clf.fit(X, y), undisturbed)
     assert os.listdir(tmp_path / "folder") == [NAME]
 

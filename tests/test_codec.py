@@ -151,6 +151,7 @@ def ranges(draw, dtype):
     """Low and high that images of a dtype can have."""
     if dtype == "bool":
         return 0, 1
+    values: st.SearchStrategy[float]
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         values = st.integers(max(int(limits.min), -(2**53)), min(int(limits.max), 2**53))

@@ -20,7 +20,9 @@ from small import quick, same_predictions, shades, trained, unseen_images
 
 from gencls import (
     Conditioner,
+    Hybrid,
     Modulation,
+    Stage,
     list_conditioners,
     neg_bits_per_dim_scorer,
     per_site,
@@ -161,6 +163,43 @@ def test_hyper_parameters_of_the_conditioner_are_searched(conditioner):
     search = GridSearchCV(quick(conditioner=conditioner), grid, cv=2, error_score="raise").fit(X, y)
     best = search.best_params_["conditioner__first_stage"]
     assert search.best_estimator_.conditioner_.first_stage == best
+
+
+@pytest.mark.parametrize("n_jobs", [None, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("objective", ["hybrid", Hybrid(temperature=4.0)], ids=["name", "instance"])
+def test_hyper_parameters_of_the_objective_are_searched(objective, n_jobs):
+    X, y = shades()
+    clf = quick(objective=objective, max_epochs=2, lr=0.01)
+    grid = {"objective__weight": [0.01, 3.0]}
+    search = GridSearchCV(
+        clf, grid, cv=2, n_jobs=n_jobs, error_score="raise", scoring=neg_bits_per_dim_scorer
+    ).fit(X, y)
+    assert len(set(search.cv_results_["mean_test_score"])) == 2
+    assert search.best_estimator_.objective.weight == search.best_params_["objective__weight"]
+    assert clf.objective is objective
+
+
+def test_settings_of_all_components_are_searched():
+    X, y = shades()
+    grid = {
+        "augmentation__most": [0, 1],
+        "net__ema_decay": [0.5],
+        "compute__compile": [False],
+        "stages": [None, [Stage(1), Stage(1, objective="hybrid")]],
+    }
+    search = GridSearchCV(quick(augmentation="shift"), grid, cv=2, error_score="raise").fit(X, y)
+    best = search.best_estimator_
+    assert best.augmentation.most == search.best_params_["augmentation__most"]
+    assert best.net_params == {"ema_decay": 0.5}
+    assert best.compute.compile is False
+
+
+def test_pickles_are_small_and_hold_no_images():
+    X, y = shades(900, size=(6, 6))
+    few, many = (quick(batch_size=300).fit(X[:n], y[:n], X_val=X[:n], y_val=y[:n]) for n in (30, 900))
+    for name in ("plan_", "stage_", "data_", "held_out_", "resumed_"):
+        assert getattr(many.net_, name) is None
+    assert abs(len(pickle.dumps(many)) - len(pickle.dumps(few))) < 4000
 
 
 @pytest.mark.parametrize("conditioner", list_conditioners())

@@ -138,11 +138,10 @@ def test_parameters_may_be_scalars_of_numpy(of_scalars):
     assert "valid_bpd" in stopping.history_[0]
 
 
-@pytest.mark.skip(reason="model files do not yet hold augmentation and compute")
 def test_scalars_of_numpy_are_saved(of_scalars, tmp_path):
     X, _, clf = of_scalars
     clf.save(tmp_path / "model")
-    again = GenerativeBayesClassifier.load(tmp_path / "model")
+    again = GenerativeBayesClassifier.load(tmp_path / "model").set_params(compute=clf.compute)
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 
@@ -150,6 +149,8 @@ def test_scalars_of_numpy_are_saved(of_scalars, tmp_path):
 def test_numbers_beyond_those_of_float64(name):
     with pytest.raises(InvalidParameterError, match=f"{name!r} of GenerativeBayesClassifier must be"):
         quick(**{name: 10**400}).fit(*shades())
+    with pytest.raises(InvalidParameterError, match="'weight' of Hybrid must be"):
+        quick(objective=Hybrid(weight=10**400)).fit(*shades())
 
 
 @pytest.mark.parametrize("pixel_range", [(0, math.inf), (-math.inf, 8), (0, 10**400)], ids=["+", "-", "long"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import REPRESENTATIVE, all_images, disturb, four_of_each, make_levels, make_model
+from helpers import REPRESENTATIVE, Swapped, all_images, disturb, four_of_each, make_levels, make_model
 from scipy.stats import chisquare
 
+from gencls import Flip
 from gencls.inference import ancestral_sample, draw_images
 from gencls.inference.sampling import draw_noise
 
@@ -157,9 +158,25 @@ def test_images_are_drawn_as_often_as_the_symmetric_density_says(symmetry, n_lev
         assert (chisquare(observed, n * expected / expected.sum()).pvalue > 1e-3) == passes
 
 
-@pytest.mark.parametrize("symmetry", [None, "flip", "four"])
+@torch.inference_mode()
+def test_transformations_need_not_commute():
+    shape, n = (1, 1, 3), 2000
+    model, network = twins(shape, 2, [Flip(), Swapped()])
+    images = all_images(shape, 2)
+    observed = frequencies(
+        draw_images(model, torch.ones(n, dtype=torch.long), np.random.RandomState(0)), images
+    )
+    for each, passes in ((model, True), (network, False)):
+        expected = n * each.log_prob_per_class(images, torch.arange(3)).exp()[:, 1].numpy()
+        assert (chisquare(observed, expected).pvalue > 1e-3) == passes
+
+
+SYMMETRIES = {"none": None, "flip": "flip", "four": four_of_each(5), "not commuting": [Swapped(), Flip()]}
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
 def test_completions_keep_the_known_rows_of_each_image(symmetry):
-    model = make_model((2, 4, 3), 5, symmetry=four_of_each(5) if symmetry == "four" else symmetry)
+    model = make_model((2, 4, 3), 5, symmetry=SYMMETRIES[symmetry])
     levels, labels = make_levels(model, 12).to(torch.uint8), torch.arange(12) % 3
     for n_rows in (0, 1, 3, 4):
         known = levels[:, :, :n_rows]

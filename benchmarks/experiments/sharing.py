@@ -26,7 +26,7 @@ EXPERIMENT = Experiment(
     reports={
         "sharing-table.md": Table(
             text="Milliseconds for an image on one CPU core, and their share of the time of K passes for one "
-            "class each: images of 16×16 pixels in colour, n_filters={n_filters}, {pairs} pairs of an image "
+            "class each: images of 8×8 pixels in colour, n_filters={n_filters}, {pairs} pairs of an image "
             "and a class, the best of {repeats} runs, torch {torch}.",
             labels={"cell": "conditioner"},
             columns=[f"{kind}_{n}" for n in CLASSES for kind in ("milliseconds", "share")],

@@ -91,8 +91,7 @@ class FittingMixin(BuildingMixin):
     def _kept(self, flat: NDArray[Any]) -> NDArray[Any] | None:
         """The images as they were given, if training needs them."""
         size = self.codec_.tensor_shape_[1:]
-        stages = [*self._stages(), self._settled(Stage(1, resolution=size), is_scheduled=False)]
-        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in stages)
+        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in self._stages())
         return self.codec_.to_images(flat) if needed else None
 
     def _count_classes(self, samples: Samples, before: Any) -> None:

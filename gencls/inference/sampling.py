@@ -63,7 +63,7 @@ def draw_images(
     places = _choose_places(model, labels, quantiles, known)
     moved = _in_place(model, known, places)
     drawn = cached_sample(model, labels, noise, known=moved, execution=execution, verbose=verbose)
-    return _in_place(model, drawn, places)  # each transformation is its own inverse
+    return _moved_back(model, drawn, places)
 
 
 def draw_noise(
@@ -181,6 +181,15 @@ def _in_place(model: ConditionalPixelCNN, levels: Tensor, places: Tensor) -> Ten
     """The image of each orbit (N, C, R, W) at a place (N,)."""
     orbit = torch.stack(model.symmetry.orbit(levels))
     return orbit[places, torch.arange(len(places), device=places.device)]
+
+
+def _moved_back(model: ConditionalPixelCNN, levels: Tensor, places: Tensor) -> Tensor:
+    """Undo `_in_place`: each transformation is its own inverse, and the last one is undone first."""
+    each = torch.arange(len(places), device=places.device)
+    for part in reversed(list(model.symmetry.parts)):
+        orbit = torch.stack(part.orbit(levels))
+        levels, places = orbit[places % len(orbit), each], places // len(orbit)
+    return levels
 
 
 def _batches(
