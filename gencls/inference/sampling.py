@@ -18,7 +18,7 @@ from .cached_network import CachedPixelCNN, kind_of_row
 
 __all__ = ["ancestral_sample", "cached_sample", "draw_images", "draw_noise"]
 
-PLAINLY = Execution()
+DEFAULT_EXECUTION = Execution()
 
 
 def draw_images(
@@ -27,7 +27,7 @@ def draw_images(
     random_state: np.random.RandomState,
     *,
     known: Tensor | None = None,
-    execution: Execution = PLAINLY,
+    execution: Execution = DEFAULT_EXECUTION,
     verbose: int = 0,
 ) -> Tensor:
     """Draw an image of the model's density for each label, and given its upper rows if these are known.
@@ -121,7 +121,7 @@ def cached_sample(
     noise: NDArray[np.float64],
     *,
     known: Tensor | None = None,
-    execution: Execution = PLAINLY,
+    execution: Execution = DEFAULT_EXECUTION,
     batch_size: int = 256,
     verbose: int = 0,
 ) -> Tensor:
