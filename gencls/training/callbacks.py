@@ -83,8 +83,8 @@ class Figures(Callback):
         batches = net.history[-1, "batches"]
         if not batches:
             raise InvalidParameterError(
-                "The parameter 'batch_size' of GenerativeBayesClassifier must leave at least one batch in each "
-                f"epoch, got {net.batch_size}. Use smaller batches, or do not set iterator_train in net_params."
+                "The parameter 'batch_size' of GenerativeBayesClassifier must leave a batch in each epoch, "
+                f"got {net.batch_size}. Use smaller batches, or do not set iterator_train in net_params."
             )
         sizes = [batch["train_batch_size"] for batch in batches]
         for name in net.recorded_:
