@@ -76,7 +76,7 @@ class BayesMixin(ClassifierMixin):
         Returns
         -------
         ndarray of shape (N,)
-            Of `classes_`.
+            Values of `classes_`.
         """
         check_is_fitted(self)
         return self.classes_[self._decision_table(X).argmax(axis=1)]
@@ -116,15 +116,15 @@ class BayesMixin(ClassifierMixin):
         Parameters
         ----------
         X : array-like
-            Images that the model was not trained on, shaped as in `fit` or as flat rows; a few hundred.
+            A few hundred images that the model was not trained on, shaped as in `fit` or as flat rows.
         y : array-like of shape (N,)
             Their classes.
 
         Returns
         -------
         object
-            This estimator, with a new `temperature_`: `predict_proba` and `predict_log_proba` change, nothing
-            else does.
+            This estimator, with a new `temperature_`. Only `predict_proba` and `predict_log_proba` depend on
+            it.
 
         References
         ----------
@@ -136,6 +136,6 @@ class BayesMixin(ClassifierMixin):
         return self
 
     def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
-        """As `_decision_table`, of images from which a temperature is learned, and positions of classes."""
+        """`_decision_table` of images from which a temperature is learned, and positions of their classes."""
         table = self._decision_table(X)
         return table, encode_labels(y, self.classes_, len(table))
