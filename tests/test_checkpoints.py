@@ -355,7 +355,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
             return Path.touch, (tmp_path / "evil",)
 
     torch.save({"identity": Evil()}, tmp_path / NAME)
-    with pytest.raises(InvalidParameterError, match="no checkpoint"):
+    with pytest.raises(InvalidParameterError, match="not a checkpoint"):
         quick(checkpoint_dir=tmp_path).fit(*shades())
     assert not (tmp_path / "evil").exists()
 

@@ -16,7 +16,7 @@ from ..bayes import fit_temperature, log_posterior
 from ..errors import InvalidInputError
 from ..images.layout import as_input_errors, check_same_order
 from ..training.data import check_sample_weight
-from ._labels import are_words, check_labels, encode_labels
+from ._labels import are_strings, check_labels, encode_labels
 
 __all__ = ["BayesMixin"]
 
@@ -102,7 +102,7 @@ class BayesMixin(ClassifierMixin):
         labels = check_labels(y, len(predicted))
         with as_input_errors():
             check_classification_targets(labels)
-        if are_words(labels) != are_words(self.classes_):
+        if are_strings(labels) != are_strings(self.classes_):
             raise InvalidInputError(
                 f"y must have classes like those that fit saw ({listed(self.classes_)}), got "
                 f"{listed(np.unique(labels))}."

@@ -15,7 +15,7 @@ from ..errors import InvalidInputError
 from ..images.layout import as_input_errors, as_numpy
 
 __all__ = [
-    "are_words",
+    "are_strings",
     "as_labels",
     "check_classes",
     "check_labels",
@@ -170,7 +170,7 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
     """
     y = check_labels(y, n_samples)
     # Strings and numbers never match; NumPy would convert 10 to "10", which sorts before "2".
-    unknown = np.setdiff1d(y, classes) if are_words(y) == are_words(classes) else np.unique(y)
+    unknown = np.setdiff1d(y, classes) if are_strings(y) == are_strings(classes) else np.unique(y)
     if len(unknown):
         raise InvalidInputError(
             f"y must have classes that fit saw ({listed(classes)}), got also {listed(unknown)}."
@@ -211,7 +211,7 @@ def _is_one(y: Any) -> bool:
     return bool(np.isscalar(y)) or getattr(y, "ndim", 1) == 0
 
 
-def are_words(labels: NDArray[Any]) -> bool:
+def are_strings(labels: NDArray[Any]) -> bool:
     """Whether labels are strings."""
     some = labels[:1].tolist()
     return bool(some) and isinstance(some[0], str | bytes)

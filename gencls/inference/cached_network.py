@@ -186,13 +186,13 @@ class _RowConv:
     def __init__(self, layer: ShiftedConv2d, n_images: int, width: int):
         self.weight, self.bias = _weights(layer.conv)
         self.stride = layer.stride
-        self.window = self.bias.new_zeros(n_images, self.weight.shape[1], 2, width)
+        self.cached = self.bias.new_zeros(n_images, self.weight.shape[1], 2, width)
 
     def __call__(self, features: Tensor, row: int, _column: int = 0) -> Any:
-        _push(self.window, features[:, :, 0])
+        _push(self.cached, features[:, :, 0])
         if row % self.stride:
             return None
-        return F.conv2d(self.window, self.weight, self.bias, (1, self.stride), padding=(0, 1))
+        return F.conv2d(self.cached, self.weight, self.bias, (1, self.stride), padding=(0, 1))
 
 
 class _PixelConv:
@@ -201,15 +201,15 @@ class _PixelConv:
     def __init__(self, layer: ShiftedConv2d, n_images: int, width: int):
         self.matrix = _matrix(layer.conv)
         self.stride = layer.stride
-        self.window = self.matrix[1].new_zeros(n_images, 2, width + 1, layer.conv.direction.shape[1])
+        self.cached = self.matrix[1].new_zeros(n_images, 2, width + 1, layer.conv.direction.shape[1])
 
     def __call__(self, features: Tensor, row: int, column: int) -> Any:
         if column == 0:
-            self.window[:, 0] = self.window[:, 1]
-        self.window[:, 1, column + 1] = features
+            self.cached[:, 0] = self.cached[:, 1]
+        self.cached[:, 1, column + 1] = features
         if row % self.stride or column % self.stride:
             return None
-        return _apply(self.matrix, self.window[:, :, column : column + 2].flatten(1))
+        return _apply(self.matrix, self.cached[:, :, column : column + 2].flatten(1))
 
 
 class _RowUpsampling:

@@ -57,7 +57,7 @@ def draw_images(
     if not model.symmetry.parts:
         noise = draw_noise(model, len(labels), random_state)
         return cached_sample(model, labels, noise, known=known, execution=execution, verbose=verbose)
-    known = (_nothing_known(model, len(labels)) if known is None else known).to(model.device)
+    known = (_no_rows(model, len(labels)) if known is None else known).to(model.device)
     quantiles = np.random.RandomState(random_state.randint(2**31 - 1)).random_sample(len(labels))
     noise = draw_noise(model, len(labels), random_state)
     positions = _draw_positions(model, labels, quantiles, known)
@@ -149,13 +149,13 @@ def cached_sample(
     P. Ramachandran et al. (2017), "Fast Generation for Convolutional Autoregressive Models".
     """
     if known is None:
-        known = _nothing_known(model, len(labels))
+        known = _no_rows(model, len(labels))
     parts = _batches(model, batch_size, labels, noise, known)
     with _progress(model, len(parts), verbose) as progress:
         return torch.cat([_draw_with_cache(model, execution, progress, *part) for part in parts])
 
 
-def _nothing_known(model: ConditionalPixelCNN, n_images: int) -> Tensor:
+def _no_rows(model: ConditionalPixelCNN, n_images: int) -> Tensor:
     """Zero upper rows of images."""
     return torch.empty(n_images, model.image_shape[0], 0, model.image_shape[2], dtype=torch.uint8)
 

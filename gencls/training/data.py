@@ -287,7 +287,7 @@ def _too_few(labels: NDArray[np.int64], fraction: float, classes: NDArray[Any]) 
     present, counts = np.unique(labels, return_counts=True)
     if (counts < 2).any():
         single = listed(classes[present[counts < 2]])
-        return f"these classes have only one, and need two: {single}"
+        return f"these classes have only one image, and need two: {single}"
     n_held_out = math.ceil(fraction * len(labels))
     sides = {"held out": n_held_out, "left for training": len(labels) - n_held_out}
     side, n_images = min(sides.items(), key=lambda each: each[1])
