@@ -356,7 +356,9 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_no_checkpoint_is_refused_and_kept(name, tmp_path):
     (tmp_path / NAME).write_bytes(FILES[name])
-    with pytest.raises(InvalidParameterError, match=rf"'checkpoint_dir' of .*{NAME} that is no checkpoint"):
+    with pytest.raises(
+        InvalidParameterError, match=rf"'checkpoint_dir' of .*{NAME} that is not a checkpoint"
+    ):
         quick(checkpoint_dir=tmp_path).fit(*shades())
     assert (tmp_path / NAME).read_bytes() == FILES[name]
 
@@ -367,7 +369,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
             return Path.touch, (tmp_path / "evil",)
 
     torch.save({"identity": Evil()}, tmp_path / NAME)
-    with pytest.raises(InvalidParameterError, match="no checkpoint"):
+    with pytest.raises(InvalidParameterError, match="not a checkpoint"):
         quick(checkpoint_dir=tmp_path).fit(*shades())
     assert not (tmp_path / "evil").exists()
 
