@@ -15,7 +15,7 @@ WARMUP = 0.05  # share of the time in which the learning rate rises
 class TimeBudget(Callback):
     """End training when its time is up; the learning rate reaches 0 just then.
 
-    On a CPU the time is that of the process, so that fits side by side do not take it from each other.
+    On a CPU the time is that of the process, so that parallel fits do not reduce it.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class TimeBudget(Callback):
 
     @property
     def net_params(self) -> dict[str, Any]:
-        """What an estimator needs to train for this time."""
+        """Parameters of an estimator that train it for this time."""
         return {"callbacks__schedule": None, "callbacks": [("budget", self)]}
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -51,12 +51,12 @@ class TimeBudget(Callback):
 
 
 def factor(share: float) -> float:
-    """The learning rate after a share of the time, as a part of its peak."""
+    """The learning rate after a share of the time, relative to its peak."""
     if share < WARMUP:
         return max(share, WARMUP / 10) / WARMUP
     return 0.5 * (1 + math.cos(math.pi * (share - WARMUP) / (1 - WARMUP)))
 
 
 def clock(device: str) -> float:
-    """Seconds of this process on a CPU, seconds that pass elsewhere."""
+    """Seconds of this process on a CPU, wall-clock seconds elsewhere."""
     return time.process_time() if device == "cpu" else time.perf_counter()

@@ -23,7 +23,7 @@ from gencls.datasets import fetch_cpen455
 BATCH = 16
 DROPOUT = 0.1
 TASKS = ("train", "score-4", "score-10", "sample-1", "sample-16", "sample-64")
-Work = Callable[[], float]  # does a piece of work, and says how many images it comes to
+Work = Callable[[], float]  # does a piece of work, and returns its number of images
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Size:
     batch: int = BATCH
     n_batches: int = 4  # of one training, as many as make the overhead of an epoch small
     n_scored: int = 48  # images
-    n_pixels: int = 4  # that the textbook draws; the rest of the image costs the same for each
+    n_pixels: int = 4  # that the textbook draws; the other pixels take the same time each
 
     @property
     def n_trained(self) -> int:
@@ -95,7 +95,7 @@ def tasks_of(name: str, tasks: list[str]) -> list[str]:
 def contestants(
     size: Size, task: str, device: str, *, all_ways: bool = False, also: tuple[str, ...] = ()
 ) -> dict[str, Callable[[], Work]]:
-    """What makes the work of each contestant ready.
+    """The function that prepares the work of each contestant.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def contestants(
 
 
 def options_of(kind: str, device: str, all_ways: bool) -> dict[str, dict[str, Any]]:
-    """The ways of gencls that differ for a kind of work, and their parameters."""
+    """The settings of gencls that differ for a kind of work, and their parameters."""
     cuda = device.startswith("cuda")
     plain: dict[str, dict[str, Any]] = {"gencls": {"compute": "plain"}}
     if kind == "sample":  # compiling changes nothing about sampling on a CPU
@@ -141,17 +141,17 @@ def options_of(kind: str, device: str, all_ways: bool) -> dict[str, dict[str, An
 
 
 def ways(device: str, all_ways: bool = False) -> dict[str, dict[str, Any]]:
-    """How gencls can compute, besides float32 without a compiler: what this machine has."""
+    """The settings of gencls on this machine, besides float32 without a compiler."""
     found: dict[str, dict[str, Any]] = {"compiled": {"compute": Compute()}}
     if resolve_precision("auto", torch.device(device)).training is not None:
         found["bfloat16"] = {"compute": Compute("bfloat16", compile=False)}
-        if all_ways and device.startswith("cuda"):  # our kernels for a CPU are for float32
+        if all_ways and device.startswith("cuda"):  # the native kernels for a CPU are for float32
             found["bfloat16, compiled"] = {"compute": Compute("bfloat16")}
     return found
 
 
 def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any) -> Work:
-    """What a user of the estimator calls."""
+    """The calls of a user of the estimator."""
     X, y = size.labelled(size.n_trained if kind == "train" else size.n_classes)
     params = {"conditioner": "mild", **options, **size.network}
     clf = GenerativeBayesClassifier(
@@ -176,7 +176,7 @@ def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any)
 
 
 def torch_work(make: Callable[[Size], Any], size: Size, kind: str, number: str, device: str) -> Work:
-    """The same with a module, written as one writes it first."""
+    """The same with a module, in the most direct code."""
     model = make(size).to(device)
     X, y = size.labelled(max(size.n_trained, size.n_scored))
     levels = torch.from_numpy(X.reshape(len(X), size.side, size.side, -1)).permute(0, 3, 1, 2).to(device)

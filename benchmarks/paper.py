@@ -1,12 +1,12 @@
-"""What the paper (Biswas) reports, read off its figures, as rows beside ours."""
+"""The results of the paper (Biswas), read off its figures, as rows beside ours."""
 
 from __future__ import annotations
 
 from records import Row
 from tables import parts
 
-# Figure 1: validation bits/dim of the mild model after 100 epochs. What the other two parameters were is not
-# said; the values for the smallest of each (3.84, 3.86, 3.69) are not those of one model.
+# Figure 1: validation bits/dim of the mild model after 100 epochs. The other two parameters are not stated;
+# the values for the smallest of each (3.84, 3.86, 3.69) are not those of one model.
 FIGURE_1 = {
     "n_layers": {1: 3.84, 2: 3.74, 4: 3.66},
     "n_filters": {40: 3.86, 60: 3.72, 80: 3.54},

@@ -21,7 +21,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 @dataclass(frozen=True)
 class Dots:
-    """A dot with its standard error for each row, in a panel for each figure, below one another for sections.
+    """A dot with its standard error for each row, in a panel for each figure, with sections below each other.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Dots:
     section : str
         The key of the records that names a section.
     hidden : tuple of str
-        Rows that would squeeze all others together.
+        Rows that would compress the scale of all others.
     """
 
     label: str
@@ -88,7 +88,7 @@ class Curves:
     line : str
         The key of the records that names a line.
     title : str
-        Of our panels, a format string over the first record.
+        Title of our panels, a format string over the first record.
     rows : callable
         Turns the records of runs into those of points.
     paper : sequence of Row

@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 def read(path: Path) -> list[Row]:
-    """All lines of a file; a line that was cut off when the machine stopped is skipped."""
+    """All lines of a file; a truncated line is skipped."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         with suppress(json.JSONDecodeError):
@@ -20,7 +20,7 @@ def read(path: Path) -> list[Row]:
 
 
 def append(row: Row, path: Path) -> None:
-    """Add a line to a file, below one that was cut off if need be."""
+    """Append a line to a file, on a new line if the last one is truncated."""
     path.parent.mkdir(parents=True, exist_ok=True)
     before = path.read_bytes()[-1:] if path.exists() else b""
     with path.open("a", encoding="utf-8") as file:

@@ -3,7 +3,7 @@
     python benchmarks/report.py                    # those of all experiments
     python benchmarks/report.py conditioners       # those of one
 
-An experiment without raw lines leaves its pages as they are.
+The pages of an experiment without raw lines are unchanged.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def write(experiment: Experiment, records: list[Row], docs: Path) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write what has been measured."""
+    """Write the reports of all measured experiments."""
     args = parse(arguments)
     for name in args.experiments or names():
         if records := records_of(name, args.results, args.device):
             print(*write(load(name), records, args.docs), sep="\n")
         else:
-            print(f"{name}: nothing has been measured yet; its pages stay as they are")
+            print(f"{name}: nothing has been measured yet; its pages are unchanged")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

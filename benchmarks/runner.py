@@ -1,14 +1,14 @@
 """Measure an experiment: every cell for every seed, each run in a process of its own.
 
     python benchmarks/runner.py --list                          # the experiments and their cells
-    python benchmarks/runner.py conditioners --jobs 4           # what is missing of one
+    python benchmarks/runner.py conditioners --jobs 4           # the missing runs of one
     python benchmarks/runner.py classifiers --only 16×16 --seeds 5
     python benchmarks/report.py conditioners                    # then its tables and pictures in docs/
 
 Each finished run is a line in benchmarks/results/NAME.jsonl, with its settings, figures, times, processor and
-versions. A run that has a line is not made again, so that the command, killed and started again, resumes. A
-run that fails is reported, and made again the next time. CPEN455 is read from the folder that the environment
-variable GENCLS_CPEN455 names, or downloaded.
+versions. A run that has a line is skipped, so that the command resumes after an interruption. A run that
+fails is reported, and repeated the next time. CPEN455 is read from the folder that the environment variable
+GENCLS_CPEN455 names, or downloaded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from experiments import RESULTS, Run, file_of, load, names
 from machine import machine
 from records import Row, append, as_json, read
 
-SHOWN = ("accuracy", "log_loss", "bits_per_dim")  # of the figures, as they come
+SHOWN = ("accuracy", "log_loss", "bits_per_dim")  # of the figures, in order
 
 
 def plan(name: str, args: argparse.Namespace) -> list[Run]:
@@ -50,7 +50,7 @@ def plan(name: str, args: argparse.Namespace) -> list[Run]:
 
 
 def missing(runs: list[Run], lines: list[Row]) -> list[Run]:
-    """Those without a line."""
+    """The runs without a line."""
     for run in runs:
         if any(run.belongs(line) and run.differs(line) for line in lines):
             print(f"{run.cell}, seed {run.seed}: its settings have changed since it was measured")
@@ -58,7 +58,7 @@ def missing(runs: list[Run], lines: list[Row]) -> list[Run]:
 
 
 def chains(runs: list[Run]) -> list[list[Run]]:
-    """Runs that need one another, in order; the chains are independent."""
+    """Runs that depend on each other, in order; the chains are independent."""
     found: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
         found.setdefault((origin(run), run.seed), []).append(run)
@@ -92,13 +92,13 @@ def measure(run: Run) -> Row:
 
 
 def measure_in_own_process(run: Run) -> Row:
-    """The same in a fresh process, so that one that is killed takes no other with it."""
+    """Make one run in a fresh process, so that other runs survive if it is killed."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, run).result()
 
 
 class Recorder:
-    """Writes lines and says what came of each run; called by several threads."""
+    """Writes lines and reports each run; called by several threads."""
 
     def __init__(self, path: Path, progress: tqdm):
         self.path, self.progress = path, progress
@@ -119,13 +119,13 @@ class Recorder:
 
 
 def in_words(line: Row) -> str:
-    """The figures that tell most, and the time."""
+    """The main figures, and the time."""
     shown = [f"{key} {line['figures'][key]:.3f}" for key in SHOWN if key in line["figures"]]
     return ", ".join([*shown, f"{line['core_seconds']:.0f} core-seconds"])
 
 
 def follow(chain: Iterable[Run], record: Recorder, *, own_process: bool) -> None:
-    """Make the runs of a chain one after another; after a failure the rest of it cannot be made."""
+    """Make the runs of a chain one after another; after a failure the rest of it is skipped."""
     make = measure_in_own_process if own_process else measure
     for run in chain:
         try:
@@ -136,7 +136,7 @@ def follow(chain: Iterable[Run], record: Recorder, *, own_process: bool) -> None
 
 
 def run_all(runs: list[Run], path: Path, n_jobs: int) -> int:
-    """Make runs, several side by side; how many failed."""
+    """Make runs, several in parallel; the number of failed ones."""
     with tqdm(total=len(runs), unit="run", disable=not runs) as progress:
         record = Recorder(path, progress)
         work = partial(follow, record=record, own_process=n_jobs > 1)
@@ -149,7 +149,7 @@ def run_all(runs: list[Run], path: Path, n_jobs: int) -> int:
 
 
 def in_threads(work: partial[None], items: list[list[Run]], n_jobs: int) -> None:
-    """Do pieces of work, each of which waits for processes of its own; Ctrl-C ends all of it."""
+    """Do pieces of work, each of which waits for its own processes; Ctrl-C ends all of them."""
     pool = ThreadPoolExecutor(n_jobs)
     try:
         for _ in pool.map(work, items):
@@ -159,7 +159,7 @@ def in_threads(work: partial[None], items: list[list[Run]], n_jobs: int) -> None
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure what is missing."""
+    """Make the missing runs."""
     args = parse(arguments)
     if args.list:
         for name in names():
@@ -169,8 +169,8 @@ def main(arguments: list[str] | None = None) -> None:
     runs = plan(args.experiment, args)
     runs = runs if args.again else missing(runs, read(path))
     if failed := run_all(runs, path, args.jobs):
-        raise SystemExit(f"{failed} of {len(runs)} runs failed; the same command makes them again.")
-    print(f"All is measured. Its tables: python benchmarks/report.py {args.experiment}")
+        raise SystemExit(f"{failed} of {len(runs)} runs failed; the same command repeats them.")
+    print(f"All runs are measured. Tables: python benchmarks/report.py {args.experiment}")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -182,10 +182,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list all experiments with their cells")
     parser.add_argument("--only", nargs="+", metavar="CELL", help="these cells instead of all")
     parser.add_argument("--seeds", type=int, help="runs of each cell (default: the experiment's)")
-    parser.add_argument(
-        "--jobs", type=int, default=1, help="runs side by side, of one thread each (default: 1)"
-    )
-    parser.add_argument("--again", action="store_true", help="also make runs that have a line")
+    parser.add_argument("--jobs", type=int, default=1, help="parallel runs, of one thread each (default: 1)")
+    parser.add_argument("--again", action="store_true", help="repeat runs that have a line")
     parser.add_argument("--device", default="cpu", help="a torch device (default: cpu)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the raw lines")
     args = parser.parse_args(arguments)

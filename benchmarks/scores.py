@@ -29,7 +29,7 @@ def all_scores(joint: Floats, clf: GenerativeBayesClassifier, split: Split) -> R
 def class_scores(joint: Floats, labels: Labels) -> Row:
     """Accuracy, log-loss in nats and expected calibration error, before and after learning a temperature.
 
-    Each half of the images is judged at the temperature that was learned on the other.
+    Each half of the images is scored at the temperature that was learned on the other half.
 
     Parameters
     ----------
@@ -64,11 +64,11 @@ def density_scores(joint: Floats, labels: Labels, clf: GenerativeBayesClassifier
 
 
 def count(module: torch.nn.Module) -> int:
-    """Numbers that are learned."""
+    """Number of learned parameters."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def parameter_counts(clf: GenerativeBayesClassifier) -> Row:
-    """Those of the model, and of these those of its conditioner."""
+    """Parameters of the model, and of its conditioner."""
     model: Any = clf.net_.averaged_model
     return {"n_parameters": count(model), "n_parameters_conditioner": count(model.conditioner)}

@@ -1,16 +1,16 @@
-"""How fast gencls trains, scores and samples, beside a textbook implementation, in one run and interleaved.
+"""The speed of training, scoring and sampling, beside a textbook implementation, interleaved in one run.
 
     python benchmarks/speed.py --threads 2                 # the table
-    python benchmarks/speed.py --threads 2 --growth        # how the time grows: a picture
+    python benchmarks/speed.py --threads 2 --growth        # a picture of how the time grows
     python benchmarks/speed.py --device cuda --all-ways
     python benchmarks/speed.py --also mymodule:make        # a further implementation beside them
 
-Each contestant does the same work in turn, round after round, and its best round counts. `make` of a further
-implementation gets image_shape, n_levels, n_classes, n_layers, n_filters and n_mixtures, and returns a module
-whose forward maps levels (N, C, H, W) and labels (N,) to log p(x | c) (N,). CPEN455 is read from the folder
-that the environment variable GENCLS_CPEN455 names, or downloaded. Writes docs/speed-table.md and
-docs/images/speed.png; what was measured is kept in benchmarks/results/speed.jsonl. The table has the newest
-lines of the machine that was measured last.
+All contestants do the same work in turn, in several rounds, and the best round of each counts. `make` of a
+further implementation gets image_shape, n_levels, n_classes, n_layers, n_filters and n_mixtures, and returns
+a module whose forward maps levels (N, C, H, W) and labels (N,) to log p(x | c) (N,). CPEN455 is read from the
+folder that the environment variable GENCLS_CPEN455 names, or downloaded. Writes docs/speed-table.md and
+docs/images/speed.png; raw lines are kept in benchmarks/results/speed.jsonl. The table has the newest lines of
+the machine that was measured last.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ BASE = Size("", "cpen455", 16, 1, 40, 5)
 def rates(
     makers: dict[str, Callable[[], Work]], device: str, seconds: float, rounds: int
 ) -> dict[str, float]:
-    """Images a second of each contestant: the best of some rounds, in each of which all have their turn."""
+    """Images a second of each contestant: the best of several rounds, in which all take turns."""
     works = {name: make() for name, make in makers.items()}
     for work in works.values():
         timed(work, device)  # the first call is always slower
@@ -78,7 +78,7 @@ def timed(work: Work, device: str) -> float:
 
 
 def peak_memory(size: Size, task: str, contestant: str, device: str, threads: int) -> float:
-    """MiB that the work takes at most, more than the process has before; in a process of its own."""
+    """Peak memory of the work in MiB, above that of the process before it; in a fresh process."""
     torch.set_num_threads(threads)
     peak = torch.cuda.max_memory_allocated if device.startswith("cuda") else peak_of_process
     work = contestants(size, task, device, all_ways=True)[contestant]
@@ -88,7 +88,7 @@ def peak_memory(size: Size, task: str, contestant: str, device: str, threads: in
 
 
 def peak_of_process() -> int:
-    """Bytes that this process has held at most."""
+    """Peak memory of this process in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux; unlike getrusage, it does not count what the parent process held
         return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
@@ -126,14 +126,14 @@ def measure(name: str, task: str, args: argparse.Namespace) -> list[Row]:
 
 
 def device_name(args: argparse.Namespace) -> str:
-    """What is measured on."""
+    """The device of the measurement."""
     if args.device.startswith("cuda"):
         return torch.cuda.get_device_name()
     return f"{args.threads} threads of a CPU with {torch.backends.cpu.get_cpu_capability()}"
 
 
 def measure_all(args: argparse.Namespace) -> None:
-    """Measure one task after the other, each written down as soon as it is there."""
+    """Measure the tasks in order, and write each at once."""
     tasks = [(name, task) for name in args.sizes for task in tasks_of(name, args.tasks)]
     with tqdm(tasks, unit="task") as progress:
         for name, task in progress:
@@ -174,7 +174,7 @@ def growth(args: argparse.Namespace) -> None:
 
 
 def rates_at(size: Size, kind: str, args: argparse.Namespace) -> dict[str, float]:
-    """The rates of the textbook and of gencls in its ways, at one size."""
+    """The rates of the textbook and of gencls with its settings, at one size."""
     task = kind if kind == "train" else f"score-{size.n_classes}"
     makers = contestants(size, task, args.device)
     chosen = ["textbook", "gencls", *(f"gencls, {way}" for way in ways(args.device))]
@@ -216,7 +216,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--growth", action="store_true", help="draw how the time grows instead")
     parser.add_argument("--table-only", action="store_true", help="write the table of what was measured")
-    parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
+    parser.add_argument("--no-memory", action="store_true", help="omit the peak memory")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all")
     parser.add_argument("--rounds", type=int, default=3, help="at least as many (default: 3)")
     parser.add_argument("--seconds", type=float, default=10, help="at least as long a task (default: 10)")

@@ -1,4 +1,4 @@
-"""The images that models learn, and those that they are measured on."""
+"""Training and validation images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def digits(size: int = 8) -> Split:
 
 @cache
 def cpen455(size: int) -> Split:
-    """CPEN455, with the names of its classes; the test images are left alone.
+    """CPEN455, with the names of its classes; the test images are not used.
 
     The images come from the folder that the environment variable GENCLS_CPEN455 names, or are downloaded.
     """

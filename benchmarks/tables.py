@@ -70,12 +70,12 @@ def record_of(line: Row) -> Row:
 
 
 def part_of(record: Row, part: Mapping[str, Any]) -> Row:
-    """A part of what a run measured, such as one of its epochs, as a record of its own."""
+    """A part of the results of a run, such as one of its epochs, as a record of its own."""
     return {**{key: value for key, value in record.items() if not isinstance(value, list | dict)}, **part}
 
 
 def parts(key: str) -> Callable[[list[Row]], list[Row]]:
-    """What turns records into those of their parts, which lie in a list under a key."""
+    """A function from records to those of their parts, which are a list under a key."""
     return lambda records: [part_of(record, part) for record in records for part in record[key]]
 
 
@@ -118,7 +118,7 @@ class Table:
     text : str
         The sentence, a format string over the first record.
     section : str or None
-        A key of the records, of whose every value there is a table.
+        A key of the records; each of its values has a table.
     best_first : bool
         Whether the row with the highest first figure is the first row.
     rows : callable
@@ -136,7 +136,7 @@ class Table:
     titles: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, records: list[Row], path: Path) -> None:
-        """Write the table, or leave it as it is if nothing has been measured."""
+        """Write the table, or leave it unchanged if nothing has been measured."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.markdown(records), encoding="utf-8")
 
@@ -172,7 +172,7 @@ def in_line(cells: Iterable[str]) -> str:
 
 
 def shown(group: list[Row], key: str) -> str:
-    """A figure of one row; what was not measured stays empty."""
+    """A figure of one row, empty if it was not measured."""
     if key == "runs":
         return str(len(group))
     if any(record.get(key) is None for record in group):

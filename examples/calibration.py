@@ -1,4 +1,4 @@
-"""How far the probabilities of a classifier can be trusted, before and after learning a temperature.
+"""Reliability of the probabilities of a classifier, before and after learning a temperature.
 
 python examples/calibration.py
 """
@@ -18,7 +18,7 @@ from gencls import GenerativeBayesClassifier
 
 
 def main(n_train: int = 300, max_epochs: int = 12, n_filters: int = 16) -> Figure:
-    """Draw the reliability of the predicted class for few training images, which leave much doubt."""
+    """Draw the reliability of the predicted class for few training images."""
     X, y = load_digits(return_X_y=True)
     X_train, X_rest, y_train, y_rest = train_test_split(X, y, train_size=n_train, stratify=y, random_state=0)
     X_learn, X_test, y_learn, y_test = train_test_split(

@@ -1,4 +1,4 @@
-"""Ways to tell the network its class, side by side: how well each classifies, and what each draws.
+"""Compare conditioners: the accuracy and the samples of each.
 
 python examples/conditioners.py
 """

@@ -1,4 +1,4 @@
-"""Learn scikit-learn's digits, classify held-out ones by Bayes' theorem, and draw what was learned.
+"""Learn scikit-learn's digits, classify held-out ones by Bayes' theorem, and draw new ones.
 
 python examples/digits.py --output demo
 """

@@ -1,4 +1,4 @@
-"""Draw new digits, and finish digits of which only the upper half is known, with the pretrained model.
+"""Draw new digits, and complete digits from their upper half, with the pretrained model.
 
 python examples/samples.py
 """
@@ -21,7 +21,7 @@ def main(n_per_class: int = 6, n_rows: int = 4) -> Figure:
     """Draw three grids: samples, held-out digits, and their completions below the first rows."""
     clf = load_pretrained("digits")
     X, y = load_digits(return_X_y=True)
-    X, y = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)[1::2]  # what it has not seen
+    X, y = train_test_split(X, y, test_size=0.25, stratify=y, random_state=0)[1::2]  # not in its training set
     chosen = np.concatenate([np.flatnonzero(y == digit)[:n_per_class] for digit in range(10)])
     completed, predicted = clf.complete(X[chosen], n_rows=n_rows, random_state=0)
 

@@ -17,6 +17,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from nets import FakeStream
 from sklearn.base import clone
 from skorch.callbacks import Callback
 from small import photographs, quick, shades
@@ -222,8 +223,21 @@ def test_after_a_stage_that_stopped_early_nothing_is_lost(tmp_path):
     assert_the_same(clone(clf).fit(X, y), undisturbed)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_what_does_not_matter_may_change(n_jobs, tmp_path, capsys):
+def test_a_bar_begins_where_the_checkpoint_is(tmp_path, monkeypatch):
+    X, y = shades()
+    EPOCHS.append(3)
+    with pytest.warns(TrainingInterruptedWarning):
+        make({"max_epochs": 4}, tmp_path).fit(X, y)
+    stream = FakeStream(terminal=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    make({"max_epochs": 4, "verbose": 1}, tmp_path).fit(X, y)
+    assert "50%" in stream.getvalue()
+    assert "25%" not in stream.getvalue()
+    assert "4.0/4 epochs" in stream.getvalue()
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_what_does_not_matter_may_change(verbose, tmp_path, capsys):
     X, y = shades()
     EPOCHS.append(2)
     clf = make({"max_epochs": 3}, tmp_path / "one")
@@ -231,7 +245,7 @@ def test_what_does_not_matter_may_change(n_jobs, tmp_path, capsys):
         clf.fit(X, y)
     moved = tmp_path / "other"
     (tmp_path / "one").rename(moved)
-    clf = make({"max_epochs": 3}, moved).set_params(verbose=n_jobs, warm_start=True)
+    clf = make({"max_epochs": 3}, moved).set_params(verbose=verbose, warm_start=True)
     clf.fit(X, y)
     assert capsys.readouterr().err.startswith("epoch 2/3: ")
     assert_the_same(clf, make({"max_epochs": 3}).fit(X, y))
@@ -347,7 +361,9 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_no_checkpoint_is_refused_and_kept(name, tmp_path):
     (tmp_path / NAME).write_bytes(FILES[name])
-    with pytest.raises(InvalidParameterError, match=rf"'checkpoint_dir' of .*{NAME} that is no checkpoint"):
+    with pytest.raises(
+        InvalidParameterError, match=rf"'checkpoint_dir' of .*{NAME} that is not a checkpoint"
+    ):
         quick(checkpoint_dir=tmp_path).fit(*shades())
     assert (tmp_path / NAME).read_bytes() == FILES[name]
 
@@ -358,7 +374,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
             return Path.touch, (tmp_path / "evil",)
 
     torch.save({"identity": Evil()}, tmp_path / NAME)
-    with pytest.raises(InvalidParameterError, match="no checkpoint"):
+    with pytest.raises(InvalidParameterError, match="not a checkpoint"):
         quick(checkpoint_dir=tmp_path).fit(*shades())
     assert not (tmp_path / "evil").exists()
 

@@ -195,7 +195,7 @@ def test_sample_draws_a_picture(run, colours):
             "MODEL must be a model file or a pretrained model (cpen455, cpen455-24x24, digits), got 'digitz'",
         ),
         ("info {colours}", "it is a folder"),
-        ("info {colours}/red.png", "red.png is no model file of gencls"),
+        ("info {colours}/red.png", "red.png is not a model file of gencls"),
         ("info digits --device abacus", "'device' of GenerativeBayesClassifier must be"),
         ("predict digits {colours}/model", "model"),
         ("predict digits missing.png", "missing.png"),

@@ -114,7 +114,9 @@ def test_other_files_are_refused_and_never_executed(write, reason, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "other"
     write(path)
-    with pytest.raises(ModelFileError, match=f"other is no model file of gencls: {reason}.*Give a file that"):
+    with pytest.raises(
+        ModelFileError, match=f"other is not a model file of gencls: {reason}.*Pass a file that"
+    ):
         read_model_file(path)
     assert os.listdir(tmp_path) == ["other"]
 
@@ -170,7 +172,7 @@ def test_what_is_no_file_is_refused_at_once(make, reason, tmp_path):
     path = tmp_path / "model"
     make(path)
     for read in (read_model_file, read_description):
-        with pytest.raises(ModelFileError, match=f"is no model file of gencls: {reason}"):
+        with pytest.raises(ModelFileError, match=f"is not a model file of gencls: {reason}"):
             read(path)
 
 
@@ -208,7 +210,7 @@ def test_a_file_larger_than_its_tensors_is_not_read(path, monkeypatch):
 def test_control_characters_of_a_path_are_not_printed(path):
     odd = path.rename(path.with_name("\x1b[31mred"))
     odd.write_bytes(b"nothing of the kind")
-    with pytest.raises(ModelFileError, match="no model file") as caught:
+    with pytest.raises(ModelFileError, match="not a model file") as caught:
         read_model_file(odd)
     assert str(caught.value).isprintable()
 

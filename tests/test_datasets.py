@@ -1,4 +1,4 @@
-"""The loaders return what the folders hold, or say what is wrong with them."""
+"""The loaders of data sets, and errors about invalid folders and tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pickle
 import re
 import tarfile
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -45,8 +46,12 @@ def save(path: Path, colour: tuple[int, int, int] = (9, 9, 9)) -> Path:
     return path
 
 
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
+@contextmanager
+def raises(error, *words):
+    """Check the type of an error, and that its message has certain words."""
+    with pytest.raises(error) as caught:
+        yield caught
+    assert [word for word in words if word not in str(caught.value)] == []
 
 
 # A folder for each class
@@ -85,7 +90,7 @@ def test_folder_passes_its_options_on(fruits):
         load_image_folder(fruits, max_pixels=119)
 
 
-def test_folder_leaves_out_hidden_files_and_those_of_systems(fruits):
+def test_folder_skips_hidden_files_and_files_of_systems(fruits):
     before = load_image_folder(fruits, size=4)
     for name in (
         ".hidden/a.png",
@@ -128,7 +133,7 @@ def test_folder_reads_every_format(fruits, ending):
     assert str(path) in load_image_folder(fruits, size=2).filenames
 
 
-def test_folder_counts_what_it_leaves_out(fruits):
+def test_folder_counts_skipped_files(fruits):
     for name in ("a.heic", "b.HEIC", "c", "d.t\x1bt", "inner/e.heic"):
         (fruits / "pear" / name).parent.mkdir(exist_ok=True)
         (fruits / "pear" / name).write_bytes(b"?")
@@ -136,24 +141,24 @@ def test_folder_counts_what_it_leaves_out(fruits):
     with pytest.warns(SkippedFilesWarning) as told:
         bunch = load_image_folder(fruits, size=2)
     (message,) = [str(each.message) for each in told]
-    assert "5 files were passed over" in message
-    assert r"3 .heic, 1 without an ending, 1 .t\x1bt." in message
-    assert "1 images lie beside the sub-folders, in no class: 1 .jpg." in message
+    assert "5 files were skipped" in message
+    assert r"3 .heic, 1 without an extension, 1 .t\x1bt." in message
+    assert "1 images outside the sub-folders were skipped: 1 .jpg." in message
     assert told[0].filename == __file__
     assert len(bunch.data) == 9
     (fruits / "lost.jpg").unlink()
     assert len(load_image_folder(fruits, size=2, extensions=[".png"]).data) == 9
 
 
-def test_folder_bounds_what_it_tells(fruits):
+def test_warnings_about_many_files_are_short(fruits):
     for number in range(300):
         (fruits / "pear" / f"{number}.{number}{'x' * 200}").touch()
-    with pytest.warns(SkippedFilesWarning, match="300 files .* 290 more endings") as told:
+    with pytest.warns(SkippedFilesWarning, match="300 files .* 290 more extensions") as told:
         load_image_folder(fruits, size=2)
     assert len(str(told[0].message)) < 4000
 
 
-def test_folder_follows_links_but_in_no_circle(fruits, tmp_path):
+def test_folder_follows_links_except_circular_ones(fruits, tmp_path):
     save(tmp_path / "elsewhere" / "melon" / "a.png")
     save(tmp_path / "more" / "deep" / "b.png")
     links = {
@@ -170,7 +175,7 @@ def test_folder_follows_links_but_in_no_circle(fruits, tmp_path):
     for name, target in links.items():
         (fruits / name).symlink_to(target, target_is_directory=True)
     (tmp_path / "more" / "deep" / "back").symlink_to(tmp_path / "more", target_is_directory=True)
-    with pytest.warns(SkippedFilesWarning, match="1 without an ending"):  # the link to itself
+    with pytest.warns(SkippedFilesWarning, match="1 without an extension"):  # the link to itself
         bunch = load_image_folder(fruits, size=2)
     assert bunch.target_names == ["apple", "melon", "pear", "plum"]
     assert np.bincount(bunch.target).tolist() == [3, 1, 4, 3]
@@ -242,7 +247,7 @@ def test_the_natural_order():
         assert [name for name in by_value if name in chain] == chain
 
 
-def test_folder_takes_the_classes_and_extensions_that_are_asked_for(fruits):
+def test_folder_reads_the_requested_classes_and_extensions(fruits):
     bunch = load_image_folder(fruits, size=2, classes=["plum", "apple"])
     assert bunch.target_names == ["plum", "apple"]
     assert bunch.filenames[0] == str(fruits / "plum" / "1.png")
@@ -259,46 +264,37 @@ def test_folder_takes_the_classes_and_extensions_that_are_asked_for(fruits):
 
 def test_folder_without_images(fruits, tmp_path):
     missing = tmp_path / "missing"
-    with raises(DataSetError, f"There is no folder {str(missing)!r}. Check the path."):
+    with raises(DataSetError, repr(str(missing)), "does not exist"):
         load_image_folder(missing)
     missing.mkdir()
-    message = (
-        f"{str(missing)!r} must have a sub-folder for each class, with the images in it. Got none. "
-        "Check the path, or use load_image_csv if a table holds the labels."
-    )
-    with raises(DataSetError, message):
+    with raises(DataSetError, repr(str(missing)), "sub-folder", "Got none", "load_image_csv"):
         load_image_folder(missing)
-    with pytest.raises(DataSetError, match="must be a folder, and is a file"):
+    with raises(DataSetError, "must be a folder, but is a file"):
         load_image_folder(fruits / "pear" / "1.png")
-    message = (
-        f"{str(fruits)!r} has no sub-folder for these classes:\n- 'aple'\n- '.'\n"
-        "It has ['apple', 'pear', 'plum']. Correct classes= or the path."
-    )
-    with raises(DataSetError, message):
+    with raises(DataSetError, repr(str(fruits)), "'aple'", "'.'", "['apple', 'pear', 'plum']", "classes"):
         load_image_folder(fruits, classes=["aple", "plum", "."])
     (fruits / "quince").mkdir()
     (fruits / "quince" / "a.heic").touch()
-    with pytest.raises(DataSetError, match=r"names end with '\.png':\n- 'quince'\n.*other files: 1 \.heic\."):
+    with raises(DataSetError, "'.png'", "- 'quince'", "1 .heic", "extensions"):
         load_image_folder(fruits, extensions=[".png"])
 
 
-def test_folder_of_one_class_is_told_from_one_of_classes(fruits):
-    message = f"Got 3 images and no sub-folder. .* give the folder above it, {re.escape(repr(str(fruits)))}, "
-    with pytest.raises(DataSetError, match=message):
+def test_folder_of_a_single_class_is_detected(fruits):
+    with raises(DataSetError, "Got 3 images and no sub-folder", repr(str(fruits))):
         load_image_folder(fruits / "pear")
     save(fruits / "pear" / "sort" / "a.png")
-    with pytest.warns(SkippedFilesWarning, match="3 images lie beside the sub-folders"):
+    with pytest.warns(SkippedFilesWarning, match="3 images outside the sub-folders"):
         assert load_image_folder(fruits / "pear", size=2).target_names == ["sort"]
 
 
 @pytest.mark.parametrize("names", [("train", "val"), ("archive",), ("a", "b"), ("archive/inner/train",)])
-def test_folder_above_the_classes_is_told(tmp_path, names):
+def test_parent_of_class_folders_is_detected(tmp_path, names):
     for name in names:
         for label in ("cat", "dog"):
             save(tmp_path / name / label / "a.png")
     with pytest.raises(DataSetError) as caught:
         load_image_folder(tmp_path)
-    advice = re.search("If 'cat' is a class, give the folder '(.*?)'", str(caught.value))
+    advice = re.search("If 'cat' is a class, pass the folder '(.*?)'", str(caught.value))
     assert advice
     advised = advice[1]
     assert advised == str(tmp_path / names[0])
@@ -308,31 +304,31 @@ def test_folder_above_the_classes_is_told(tmp_path, names):
     assert load_image_folder(tmp_path, size=2, classes=classes).target_names == classes
 
 
-def test_parts_of_a_data_set_are_no_classes(tmp_path):
+def test_subsets_of_a_data_set_are_not_classes(tmp_path):
     for name in ("Train/cat/a.png", "Train/dog/a.png", "test/1.png"):
         save(tmp_path / name)
-    with pytest.raises(DataSetError, match=f"give the folder '{re.escape(str(tmp_path / 'Train'))}'"):
+    with raises(DataSetError, f"the folder {str(tmp_path / 'Train')!r}"):
         load_image_folder(tmp_path)
     save(tmp_path / "flat" / "train" / "1.png")
-    with pytest.raises(DataSetError, match="seem to be parts of a data set"):
+    with raises(DataSetError, "subsets of a data set", "classes=['train']"):
         load_image_folder(tmp_path / "flat")
     for name in ("test1", "val2017", "test-images"):
         save(tmp_path / "flat" / name / "1.png")
-    with pytest.raises(DataSetError, match="seem to be parts of a data set"):
+    with raises(DataSetError, "subsets of a data set"):
         load_image_folder(tmp_path / "flat")
     for name in ("test positive/1.png", "test negative/1.png", "1/1.png"):
         save(tmp_path / "classes" / name)
     assert len(load_image_folder(tmp_path / "classes", size=2).target_names) == 3
 
 
-def test_parts_beside_other_folders_are_classes(tmp_path):
+def test_subset_names_among_other_folders_are_classes(tmp_path):
     save(tmp_path / "flat" / "train" / "1.png")
     save(tmp_path / "flat" / "other" / "1.png")
     assert load_image_folder(tmp_path / "flat", size=2).target_names == ["other", "train"]
 
 
 @pytest.mark.parametrize("name", ["fruits", "pear"])
-def test_folder_that_may_not_be_read(fruits, monkeypatch, name):
+def test_unreadable_folders_are_named(fruits, monkeypatch, name):
     scandir = os.scandir
 
     def refuse(path):
@@ -341,9 +337,7 @@ def test_folder_that_may_not_be_read(fruits, monkeypatch, name):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(
-        DataSetError, match=rf"{name}' cannot be read \(Permission denied\)\. Check the path and"
-    ):
+    with raises(DataSetError, f"{name}' cannot be read", "Permission denied"):
         load_image_folder(fruits)
 
 
@@ -368,10 +362,10 @@ def damaged(fruits, table):
     return table("".join(["path,label\n", *rows, "absent.png,plum\n"]))
 
 
-def test_images_that_cannot_be_read_can_be_left_out(fruits, damaged):
+def test_unreadable_images_can_be_skipped(fruits, damaged):
     broken = [str(fruits / name) for name in ("pear/1.png", "plum/10.png")]
     with pytest.warns(
-        SkippedFilesWarning, match=r"^2 of the 9 images cannot be read:\n(.*\n){2}They are left out"
+        SkippedFilesWarning, match=r"^2 of the 9 images cannot be read:\n(.*\n){2}They were skipped"
     ):
         bunch = load_image_folder(fruits, size=2, on_error="skip")
     assert list(bunch.skipped) == broken
@@ -391,7 +385,7 @@ def test_images_that_cannot_be_read_can_be_left_out(fruits, damaged):
     assert list(skipped) == [*broken, str(fruits / "absent.png")]
 
 
-def test_images_that_cannot_be_read_are_listed_by_the_error(fruits, damaged):
+def test_unreadable_images_are_listed_by_the_error(fruits, damaged):
     with pytest.raises(ImageFileError) as caught:
         load_image_folder(fruits, size=2)
     assert caught.value.sources == [fruits / "pear" / "1.png", fruits / "plum" / "10.png"]
@@ -403,10 +397,10 @@ def test_images_that_cannot_be_read_are_listed_by_the_error(fruits, damaged):
     assert (copied.rows, str(copied)) == (of_rows.value.rows, str(of_rows.value))
 
 
-def test_a_class_of_which_nothing_is_left_is_named(fruits):
+def test_classes_without_readable_images_are_named(fruits):
     for path in (fruits / "pear").iterdir():
         path.write_bytes(b"?")
-    with pytest.warns(SkippedFilesWarning, match=r"No image is left of \['pear'\]"):
+    with pytest.warns(SkippedFilesWarning, match=r"No images are left of \['pear'\]"):
         bunch = load_image_folder(fruits, size=2, on_error="skip")
     assert bunch.target_names == ["apple", "pear", "plum"]
     assert set(bunch.target) == {0, 2}
@@ -456,10 +450,6 @@ def table(fruits):
     return write
 
 
-ELSEWHERE = "Correct the path, or give root= if the paths start elsewhere."
-COLUMNS = "A row is path,label: put a label that holds the delimiter into double quotes. "
-
-
 @pytest.mark.parametrize("header", ["", "path,label\n", "Filename,class\n"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -490,7 +480,7 @@ def test_csv_root_and_other_options(table, fruits):
     assert target.tolist() == [0, 1]
 
 
-def test_csv_header_is_what_the_parameter_says(table, fruits):
+def test_csv_header_follows_the_parameter(table, fruits):
     path = table("plum/1.png,a\nplum/2.png,b\n")
     assert load_image_csv(path, root=fruits, size=2, header=True).target_names == ["b"]
     assert load_image_csv(path, root=fruits, size=2, header=False).target_names == ["a", "b"]
@@ -527,18 +517,18 @@ def labels_of(path, **options):
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_csv_as_people_write_it(table, text, encoding):
+def test_csv_variants(table, text, encoding):
     assert labels_of(table(text, encoding)) == ["cat", "dog"]
 
 
 def test_csv_several_spaces_are_one_delimiter(table):
     rows = f'path   label\n {ONE}  cat\n{TWO} \t "a  dog"  \n'
     assert labels_of(table(rows), delimiter=" ") == ["cat", "a  dog"]
-    with pytest.raises(DataSetError, match="give delimiter=' '"):
+    with raises(DataSetError, "delimiter=' '"):
         load_image_csv(table(rows))
 
 
-def test_csv_labels_stay_as_they_are(table):
+def test_csv_labels_are_not_modified(table):
     labels = [
         "red, ripe",
         "a;b",
@@ -566,7 +556,7 @@ def test_csv_labels_stay_as_they_are(table):
 @pytest.mark.parametrize(
     "name", ["a,b.png", " a.png", "a\\b.png", "#1.png", "'a'.png", "1:30.png", "image", "ä.png"]
 )
-def test_csv_names_of_files_stay_as_they_are(table, fruits, name):
+def test_csv_names_of_files_are_not_modified(table, fruits, name):
     save(fruits.parent / "a.png").rename(fruits.parent / name)
     path = table(f'{ONE},cat\n"{name}",dog\n')
     assert load_image_csv(path, size=2).filenames[1] == str(fruits.parent / name)
@@ -575,13 +565,13 @@ def test_csv_names_of_files_stay_as_they_are(table, fruits, name):
 
 
 @pytest.mark.parametrize(("there", "written"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_csv_accents_may_be_written_as_other_systems_do(table, fruits, there, written):
+def test_csv_accents_may_have_the_encoding_of_other_systems(table, fruits, there, written):
     name = "Äpfel.png"
     save(fruits.parent / normalize(there, name))
     assert labels_of(table(f"{normalize(written, name)},a\n")) == ["a"]
 
 
-def test_csv_names_the_file_that_differs_by_capitals(table):
+def test_csv_names_a_file_that_differs_in_case(table):
     path = table("fruits/plum/APPLE.PNG,a\n")
     save(path.parent / "fruits" / "plum" / "apple.png")
     with pytest.raises(DataSetError, match=r"no file 'fruits/plum/APPLE\.PNG' in .*, but 'apple\.png'"):
@@ -591,61 +581,46 @@ def test_csv_names_the_file_that_differs_by_capitals(table):
 @pytest.mark.parametrize(
     "text", ['{"path": "a.png"}', '[\n {"path"', "<!DOCTYPE html>", "<?xml?>", "<table>"]
 )
-def test_csv_that_is_markup(table, text):
-    with pytest.raises(DataSetError, match=r"looks like JSON, HTML or XML\. Write a CSV file"):
+def test_markup_is_refused(table, text):
+    with raises(DataSetError, "JSON, HTML or XML", "CSV"):
         load_image_csv(table(text))
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|", " "])
 @pytest.mark.parametrize("header", ["", "path,label\n"])
 @pytest.mark.parametrize(("names", "label"), [((ONE, TWO), "a, b"), (("absent/1.png", "absent/2.png"), "a")])
-def test_csv_with_another_delimiter(table, delimiter, header, names, label):
+def test_csv_with_a_different_delimiter(table, delimiter, header, names, label):
     rows = "".join(f'{name}{delimiter}"{label}"\n' for name in names)
     path = table(header.replace(",", delimiter) + rows)
-    with pytest.raises(DataSetError) as caught:
+    with raises(DataSetError, DELIMITERS[delimiter], "not commas", f"delimiter={delimiter!r}"):
         load_image_csv(path)
-    advice = f"have {DELIMITERS[delimiter]} between them, not commas: give delimiter={delimiter!r}."
-    assert str(caught.value).endswith(advice)
     if names[0] == ONE:
         assert labels_of(path, delimiter=delimiter) == [label, label]
 
 
-def test_csv_rows_that_cannot_be_used(table, fruits):
-    root = str(fruits.parent)
-    columns = f"{COLUMNS}Of a table with more columns, the header must name the two, as path and label."
-    empty = ("its path or its label is empty", "Write both, or remove the row.")
-    quotes = "Write '\"' for them, or put '\"' around them if they belong to the text."
+def test_invalid_rows_of_csv(table, fruits):
     rows = {
-        ONE: (f"it has 1 field, ['{ONE}'], and must have two: path and label", columns),
-        f"{ONE},a,b": (f"it has 3 fields, ['{ONE}', 'a', 'b'], and must have two: path and label", columns),
-        ",a": empty,
-        f"{ONE}, ": empty,
-        "fruits/plum/7.png,a": (f"there is no file 'fruits/plum/7.png' in {root!r}", ELSEWHERE),
-        "fruits/plum,a": (f"'fruits/plum' in {root!r} is a folder", ELSEWHERE),
-        f"{ONE},‘a’": ("the quotes around '‘a’' are not double quotes", quotes),
-        f"'{ONE}',a": (f"the quotes around \"'{ONE}'\" are not double quotes", quotes),
-        "https://example.com/a.png,a": (
-            "'https://example.com/a.png' is an address",
-            "Write the paths of files; download them first if they are on the web.",
-        ),
-        "fruits/plum/1.png/a,a": (
-            f"'fruits/plum/1.png/a' in {root!r} cannot be opened ({os.strerror(errno.ENOTDIR)})",
-            "Check paths and permissions.",
-        ),
-        f"a,{ONE}": (
-            f"not 'a', but '{ONE}' is a file",
-            "Write the path first, or name the columns in the first row: label,path.",
-        ),
-        "fruits/plum/1,a": (f"there is no file 'fruits/plum/1' in {root!r}, but '1.png'", ELSEWHERE),
-        "fruits/plum/1.PNG,a": (f"there is no file 'fruits/plum/1.PNG' in {root!r}, but '1.png'", ELSEWHERE),
+        ONE: ("1 field", repr([ONE]), "header"),
+        f"{ONE},a,b": ("3 fields", repr([ONE, "a", "b"]), "header"),
+        ",a": ("empty", "remove the row"),
+        f"{ONE}, ": ("empty", "remove the row"),
+        "fruits/plum/7.png,a": ("no file 'fruits/plum/7.png'", "root"),
+        "fruits/plum,a": ("'fruits/plum'", "folder", "root"),
+        f"{ONE},‘a’": ("'‘a’'", "double quotes"),
+        f"'{ONE}',a": (f"'{ONE}'", "double quotes"),
+        "https://example.com/a.png,a": ("'https://example.com/a.png'", "URL", "download"),
+        "fruits/plum/1.png/a,a": ("'fruits/plum/1.png/a'", os.strerror(errno.ENOTDIR), "permissions"),
+        f"a,{ONE}": ("'a'", repr(ONE), "label,path"),
+        "fruits/plum/1,a": ("no file 'fruits/plum/1'", "'1.png'", "root"),
+        "fruits/plum/1.PNG,a": ("no file 'fruits/plum/1.PNG'", "'1.png'", "root"),
     }
-    for row, (mistake, remedy) in rows.items():
+    for row, words in rows.items():
         path = table(f"# first\n{TWO},a\n\n{row}\n")
-        message = f"1 of the 2 rows of {str(path)!r} cannot be used:\n- row 4: {mistake}\n{remedy}"
-        with raises(DataSetError, message) as caught:
+        with raises(DataSetError, "1 of the 2 rows", repr(str(path)), "row 4: ", *words) as caught:
             load_image_csv(path)
         assert caught.value.rows == [4]
-        assert caught.value.messages == [mistake]
+        (mistake,) = caught.value.messages
+        assert words[0] in mistake
 
 
 def test_csv_rows_are_counted_by_lines(table):
@@ -658,28 +633,26 @@ def test_csv_rows_are_counted_by_lines(table):
 
 
 @pytest.mark.parametrize("text", ['{0},a\n{0},"b\n{0},c\n', '{0},a\n{0},"b"x\n{0},c\n', '{0},a\n{0},""b""\n'])
-def test_csv_quotes_that_do_not_match(table, text):
+def test_unbalanced_quotes_of_csv(table, text):
     path = table(text.format(ONE))
-    with pytest.raises(DataSetError, match="in row 2 a double quote is not closed") as caught:
+    with raises(DataSetError, "row 2", "double quote") as caught:
         load_image_csv(path)
     assert caught.value.rows == [2]
 
 
-def test_csv_with_columns_that_nothing_names(table):
+def test_more_than_two_columns_require_a_header_with_both_names(table):
     tables: tuple[tuple[str, dict[str, Any]], ...]
     tables = ("id,file,size\n", {}), ("a,b,c\n", {"header": True}), ("", {})
     for header, options in tables:
-        with pytest.raises(DataSetError, match="the header must name the two, as path and label"):
+        with raises(DataSetError, "header", "path and label"):
             load_image_csv(table(f"{header}0,{ONE},9\n"), **options)
 
 
-def test_csv_header_is_not_taken_for_an_image(table):
-    with pytest.raises(
-        DataSetError, match=f"{re.escape(ELSEWHERE[:-1])}, or header=True if row 1 is a header\\.$"
-    ):
+def test_csv_advises_header_true_if_the_first_row_may_be_a_header(table):
+    with raises(DataSetError, "row 1: ", "header=True"):
         load_image_csv(table(f"Bild,Klasse\n{ONE},cat\n"))
     assert labels_of(table(f"Bild,Klasse\n{ONE},cat\n"), header=True) == ["cat"]
-    with pytest.raises(DataSetError, match=r"row 1: there is no file 'absent\.png'"):
+    with raises(DataSetError, "row 1: ", "no file 'absent.png'"):
         load_image_csv(table(f"absent.png,image\n{ONE},cat\n"))
 
 
@@ -706,7 +679,7 @@ def test_csv_paths_may_not_leave_the_root(table, fruits, escape, on_error):
     save(fruits.parent / "fruits-more" / "secret.png")
     escape = escape.format(root=fruits.as_posix(), above=fruits.parent.as_posix())
     path = table(f'"{escape}",a\nplum/1.png,b\n')
-    with pytest.raises(DataSetError, match=r"1 of the 2 rows of .*\n- row 1: the path .*\n.*root=") as caught:
+    with raises(DataSetError, "1 of the 2 rows", "row 1: the path ", "root") as caught:
         load_image_csv(path, root=fruits, on_error=on_error)
     assert caught.value.rows == [1]
 
@@ -732,14 +705,14 @@ def test_csv_absolute_paths_within_the_root(table, fruits, tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(fruits))
     monkeypatch.setenv("USERPROFILE", str(fruits))
     assert labels_of(table("~/plum/1.png,a\n"), root=fruits.anchor) == ["a"]
-    with pytest.raises(DataSetError, match=r"row 1: the path '~/plum/1\.png' is not in "):
+    with raises(DataSetError, "row 1: the path '~/plum/1.png' is not in "):
         load_image_csv(path, root=fruits / "pear")
-    with pytest.raises(DataSetError, match=r"Give a folder above all images as root=, such as root='/'\.$"):
+    with raises(DataSetError, "row 1: ", "root='/'"):
         load_image_csv(path, root=fruits / "pear")
 
 
 def test_csv_without_its_root(table, tmp_path):
-    with raises(DataSetError, f"{str(tmp_path / 'absent')!r} is no folder that can be read. Correct root=."):
+    with raises(DataSetError, repr(str(tmp_path / "absent")), "folder", "root"):
         load_image_csv(table(f"{ONE},a\n"), root=tmp_path / "absent")
 
 
@@ -753,56 +726,46 @@ def test_csv_reports_many_mistakes_together(table):
     assert len(caught.value.messages[-1]) < 1000
 
 
-def test_csv_that_is_none(table, tmp_path):
+def test_invalid_csv_files(table, tmp_path):
     missing = tmp_path / "missing.csv"
-    with raises(DataSetError, f"There is no file {str(missing)!r}. Check the path."):
+    with raises(DataSetError, repr(str(missing)), "does not exist"):
         load_image_csv(missing)
     for text in ("", "\n\n", "path,label\n", "# nothing"):
         path = table(text)
-        with raises(
-            DataSetError,
-            f"{str(path)!r} must have a row 'path,label' for each image. Got none. Check which file it is.",
-        ):
+        with raises(DataSetError, repr(str(path)), "'path,label'", "no rows"):
             load_image_csv(path)
     path = table(f"{ONE},a\r{ONE},é\r", "latin-1")
-    with raises(
-        DataSetError,
-        f"{str(path)!r} cannot be read as a table: row 2 is not in utf-8 (byte 0xe9). Save it in UTF-8; "
-        "Excel calls that 'CSV UTF-8'.",
-    ):
+    with raises(DataSetError, repr(str(path)), "row 2", "utf-8 (byte 0xe9)") as caught:
         load_image_csv(path)
+    assert caught.value.rows == [2]
     for encoding in ("utf-16-le", "utf-32"):
-        with pytest.raises(DataSetError, match=r"it holds zero bytes, .* Save it as CSV in UTF-8\."):
+        with raises(DataSetError, "zero bytes", "UTF-8"):
             load_image_csv(table(f"{ONE},a\n", encoding))
-    with pytest.raises(DataSetError, match=r"it is a folder\. Give the path of a file, or use load_image"):
+    with raises(DataSetError, repr(str(tmp_path)), "folder", "load_image_folder"):
         load_image_csv(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes in the file system")
-def test_csv_that_would_never_end(tmp_path):
+def test_pipes_devices_and_huge_files_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):
-        with pytest.raises(DataSetError, match=r"it is no regular file\. Copy its content to a file\."):
+        with raises(DataSetError, "not a regular file"):
             load_image_csv(path)
     with open(tmp_path / "sparse.csv", "wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(DataSetError, match=r"it has 1,099,511,627,776 bytes, and tables up to 268,435,456"):
+    with raises(DataSetError, "1,099,511,627,776 bytes", "268,435,456"):
         load_image_csv(tmp_path / "sparse.csv")
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(40, "Too many links")])
-def test_csv_that_may_not_be_read(table, monkeypatch, error):
+def test_unreadable_csv_files(table, monkeypatch, error):
     path = table(f"{ONE},a\n")
 
     def refuse(*arguments):
         raise error
 
     monkeypatch.setattr("builtins.open", refuse)
-    with raises(
-        DataSetError,
-        f"{str(path)!r} cannot be read as a table: it cannot be opened ({error.strerror}). Check the path "
-        "and its permissions.",
-    ):
+    with raises(DataSetError, repr(str(path)), error.strerror, "permissions"):
         load_image_csv(path)
 
 
@@ -841,7 +804,7 @@ def check_small(bunch, n_images=6, target=(0, 3, 1, 2, 1, 0), size=32):
     assert bunch.DESCR.startswith("CPEN455: hamburgers, giant pandas, koalas and pizzas")
 
 
-def test_cpen455_from_a_folder_of_ones_own(small, monkeypatch, tmp_path):
+def test_cpen455_from_a_given_folder(small, monkeypatch, tmp_path):
     check_small(fetch_cpen455(path=small))
     check_small(fetch_cpen455(path=str(small), subset="validation", size=8), 2, (2, 3), 8)
     check_small(fetch_cpen455(path=small, subset="test"), 2, (-1, -1))
@@ -855,26 +818,22 @@ def test_cpen455_from_a_folder_of_ones_own(small, monkeypatch, tmp_path):
     check_small(fetch_cpen455(path=small))
 
 
-def test_cpen455_says_what_a_folder_lacks(tmp_path, monkeypatch):
-    content = "train.csv, validation.csv and test.csv, and the images that they list"
-    by_path = f"Give the folder that holds {content} as path=."
+def test_incomplete_folders_of_cpen455(tmp_path, monkeypatch):
+    advice = "Set path to the folder of train.csv, validation.csv and test.csv"
     missing, folder = tmp_path / "missing", make_cpen455(tmp_path / "copy")
-    with raises(DataSetError, f"{str(missing)!r} is no folder that can be read. {by_path}"):
+    with raises(DataSetError, repr(str(missing)), advice):
         fetch_cpen455(path=missing)
     (folder / "train" / "0000002.jpg").unlink()
-    table = str(folder / "train.csv")
-    mistake = f"- row 3: there is no file 'train/0000002.jpg' in {str(folder)!r}"
-    with raises(DataSetError, f"1 of the 6 rows of {table!r} cannot be used:\n{mistake}\n{by_path}"):
+    table = repr(str(folder / "train.csv"))
+    with raises(DataSetError, f"1 of the 6 rows of {table}", "'train/0000002.jpg'", advice) as caught:
         fetch_cpen455(path=folder)
+    assert caught.value.rows == [3]
     (folder / "train.csv").write_text("train/0000001.jpg,4\n")
-    with raises(DataSetError, f"The labels in {table!r} must be -1, 0, 1, 2, 3. Got ['4']. {by_path}"):
+    with raises(DataSetError, table, "-1, 0, 1, 2, 3", "['4']", advice):
         fetch_cpen455(path=folder)
     (folder / "train.csv").unlink()
     monkeypatch.setenv("GENCLS_CPEN455", str(folder))
-    by_variable = (
-        f"Let the environment variable GENCLS_CPEN455 name the folder that holds {content}, or unset it."
-    )
-    with raises(DataSetError, f"There is no file {table!r}. {by_variable}"):
+    with raises(DataSetError, table, "environment variable GENCLS_CPEN455"):
         fetch_cpen455()
 
 
@@ -951,23 +910,17 @@ def test_download_from_a_file(remote, served, small, tmp_path):
 def test_a_damaged_copy_is_named(remote, tmp_path):
     fetch_cpen455(data_home=tmp_path)
     (tmp_path / "cpen455" / "test" / "0000000.jpg").unlink()
-    advice = f"Delete the folder {str(tmp_path / 'cpen455')!r}, so that it is downloaded again."
-    with pytest.raises(DataSetError, match=f"{re.escape(advice)}$"):
+    with raises(DataSetError, f"Delete the folder {str(tmp_path / 'cpen455')!r}"):
         fetch_cpen455(data_home=tmp_path, subset="test")
 
 
-def test_no_download_unless_it_is_allowed(remote, tmp_path):
-    message = (
-        f"The CPEN455 images are not in {str(tmp_path / 'cpen455')!r}, and download_if_missing is False. "
-        "Allow the download, or give the folder that holds train.csv, validation.csv and test.csv, and the "
-        "images that they list as path=."
-    )
-    with raises(DataSetError, message):
+def test_nothing_is_downloaded_if_download_if_missing_is_false(remote, tmp_path):
+    with raises(DataSetError, repr(str(tmp_path / "cpen455")), "download_if_missing is False"):
         fetch_cpen455(data_home=tmp_path, download_if_missing=False)
 
 
 def refused(remote: RemoteFolder, home: Path, message: str) -> None:
-    """The download fails with this message, and leaves nothing."""
+    """Check that a download fails with a message, and leaves no files."""
     with pytest.raises(DataSetError, match=message):
         fetch(remote, home / "copy")
     assert not list(home.iterdir())
@@ -980,21 +933,20 @@ def home(tmp_path):
     return folder
 
 
-def test_addresses_that_do_not_answer(remote, served, home):
-    advice = "Check the connection and try again, or download and unpack it yourself and give its folder."
+def test_unavailable_urls(remote, served, home):
     absent = served[1] + "absent.tar.gz"
-    message = f"{absent} cannot be downloaded (HTTP Error 404: File not found). {advice}"
-    refused(replace(remote, url=absent), home, f"^{re.escape(message)}$")
+    message = f"{absent} cannot be downloaded (HTTP Error 404: File not found)"
+    refused(replace(remote, url=absent), home, f"^{re.escape(message)}")
     closed = "http://127.0.0.1:9/archive.tar.gz"
     refused(replace(remote, url=closed), home, f"^{re.escape(closed)} cannot be downloaded \\(")
 
 
-def test_another_content_is_refused(remote, served, small, home):
+def test_different_content_is_refused(remote, served, small, home):
     extra = tarfile.TarInfo("repository-1234/data/train/extra.jpg")
     pack(served[0] / "archive.tar.gz", small, (extra, b"more"))
-    message = f"The folder 'data' of {remote.url} must have the checksum {remote.sha256}. Got "
-    refused(remote, home, f"^{re.escape(message)}[0-9a-f]{{64}}. Nothing was kept. ")
-    odd = tarfile.TarInfo("repository-1234/data/\udcff.jpg")  # a name that is no UTF-8
+    message = f"The folder 'data' of {remote.url} must have the checksum {remote.sha256}"
+    refused(remote, home, f"^{re.escape(message)}.* [0-9a-f]{{64}}")
+    odd = tarfile.TarInfo("repository-1234/data/\udcff.jpg")  # a name that is not UTF-8
     pack(served[0] / "archive.tar.gz", small, (odd, b"more"))
     refused(remote, home, r"must have the checksum|cannot be unpacked safely")
     refused(replace(remote, folder="absent"), home, "^The folder 'absent' of .* must have the checksum ")
@@ -1010,17 +962,14 @@ def test_a_truncated_archive_is_refused(remote, served, home, part):
 
 def test_an_archive_that_is_too_large_is_refused(remote, served, small, home):
     size = (served[0] / "archive.tar.gz").stat().st_size
-    message = re.escape(f"{remote.url} holds more than {size - 1:,} bytes, so it is not the data set")
-    refused(replace(remote, max_bytes=size - 1), home, f"^{message}")
+    refused(replace(remote, max_bytes=size - 1), home, f"^{re.escape(remote.url)} .* {size - 1:,} bytes")
     bomb = tarfile.TarInfo("repository-1234/zeros")
     pack(served[0] / "archive.tar.gz", small, (bomb, bytes(2_000_000)))
     assert (served[0] / "archive.tar.gz").stat().st_size < remote.max_bytes
-    refused(
-        remote, home, f"^{re.escape(remote.url)} holds more than 1,000,000 bytes, so it is not the data set"
-    )
+    refused(remote, home, f"^{re.escape(remote.url)} .* 1,000,000 bytes")
 
 
-def test_members_that_point_elsewhere_do_no_harm(remote, served, small, home):
+def test_members_outside_the_folder_are_not_extracted(remote, served, small, home):
     archive = served[0] / "archive.tar.gz"
     link = tarfile.TarInfo("repository-1234/data/link.jpg")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
@@ -1038,7 +987,7 @@ def test_members_that_point_elsewhere_do_no_harm(remote, served, small, home):
     assert not list(home.parent.rglob("aside.jpg"))
 
 
-def test_an_interruption_leaves_nothing(remote, home, monkeypatch):
+def test_an_interruption_leaves_no_files(remote, home, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
@@ -1054,23 +1003,20 @@ def test_a_folder_that_cannot_be_written(remote, home, monkeypatch, name):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(_remote, name, fail)
-    message = (
-        f"The folder {str(home / 'copy')!r} cannot be made (No space left on device). Nothing was kept. "
-    )
-    refused(remote, home, f"^{re.escape(message)}")
+    refused(remote, home, rf"^The folder {re.escape(repr(str(home / 'copy')))} .*No space left on device")
 
 
-def test_a_file_in_the_place_of_a_folder(remote, tmp_path):
+def test_a_file_instead_of_a_folder(remote, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataSetError, match=r"^The folder for data sets cannot be made .* as data_home=, "):
+    with raises(DataSetError, repr(str(tmp_path / "file")), "cannot be created", "data_home"):
         fetch_cpen455(data_home=tmp_path / "file")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "cpen455").touch()
-    with pytest.raises(DataSetError, match=r"cpen455' must be a folder, and is a file\. Remove it"):
+    with raises(DataSetError, "cpen455' must be a folder, but is a file", "data_home"):
         fetch_cpen455(data_home=tmp_path / "home")
 
 
-def test_what_killed_downloads_have_left_is_removed_later(remote, home):
+def test_files_of_killed_downloads_are_removed_later(remote, home):
     for name in (".copy-old", ".copy-new"):
         (home / name).mkdir()
         (home / name / "archive.tar.gz").touch()
@@ -1079,7 +1025,7 @@ def test_what_killed_downloads_have_left_is_removed_later(remote, home):
     assert sorted(each.name for each in home.iterdir()) == [".copy-new", "copy"]
 
 
-def test_another_process_may_be_faster(remote, home, monkeypatch):
+def test_a_folder_created_by_a_concurrent_process_is_kept(remote, home, monkeypatch):
     verify = _remote._verify
 
     def verify_while_another_finishes(*arguments):

@@ -174,6 +174,7 @@ def test_after_any_other_error_the_net_is_whole_and_continues():
     assert len(net.history) == 1
     assert not differ(weights(net.module_), recorder.steps[-1])
     assert [getattr(net, name) for name in RUNNING] == [None] * 5
+    assert net.stop_reason_ == "error"
     net.learn(make_data(), make_plan(make_stage(2)))
     assert len(net.history) == 3
 

@@ -1,1 +1,1 @@
-"""What gencls is compared with."""
+"""The baselines of gencls."""

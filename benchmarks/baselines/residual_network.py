@@ -1,4 +1,4 @@
-"""For labels alone: a small discriminative residual network, from scratch.
+"""For labels only: a small discriminative residual network, from scratch.
 
 It is trained with crops, flips and a cosine schedule. Its features also stand in for those of Inception where
 sample quality is measured without them.
@@ -31,7 +31,7 @@ WARMUP = 0.05  # share of all steps in which the learning rate rises
 
 
 class CropAndFlip(nn.Module):
-    """In training, flip every other image and move each by up to an eighth of its size."""
+    """In training, flip half of the images and shift each by up to an eighth of its size."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W)."""
@@ -39,7 +39,7 @@ class CropAndFlip(nn.Module):
 
 
 def flip_and_move(images: Tensor, most: int) -> Tensor:
-    """Flip images at random, and move them by up to `most` pixels; their edges are repeated."""
+    """Flip images at random, and shift them by up to `most` pixels; their edges are repeated."""
     n, _, height, width = images.shape
     padded = F.pad(images, (most, most, most, most), mode="replicate")
     rows = torch.randint(2 * most + 1, (n, 1)) + torch.arange(height)
@@ -50,7 +50,7 @@ def flip_and_move(images: Tensor, most: int) -> Tensor:
 
 
 class Scale(nn.Module):
-    """Pixels from 0 to 255, to -1 to 1, in the order in memory that convolutions on a CPU like best."""
+    """Scale pixels from 0 to 255 to -1 to 1, in the fastest memory layout for convolutions on a CPU."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Images of any dtype, as float32."""
@@ -81,7 +81,7 @@ def convolution(n_in: int, n_out: int, stride: int = 1) -> nn.Conv2d:
 
 
 class ResidualNetwork(nn.Module):
-    """Images (N, 3, H, W), uint8, to logits (N, K); 0.7 million learned numbers.
+    """Images (N, 3, H, W), uint8, to logits (N, K); 0.7 million parameters.
 
     `features` turns images into the input of the last layer, (N, 128).
     """

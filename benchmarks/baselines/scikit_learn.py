@@ -1,4 +1,4 @@
-"""For labels alone: classifiers of scikit-learn on pixels, with the settings that one tries first."""
+"""For labels only: classifiers of scikit-learn on pixels, with common settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MODELS = {
     "gradient boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
     "support vectors": lambda seed: CalibratedClassifierCV(SVC(C=10), ensemble=False),
 }
-SMALLEST = 1e-6  # probability: forests and neighbours say 0 where no vote was given
+SMALLEST = 1e-6  # probability: forests and neighbours return 0 without votes
 
 
 def scikit_learn(run: Run, *, data: str, model: str, size: int = 8) -> Row:

@@ -1,8 +1,8 @@
 """A textbook PixelCNN++ with mild conditioning, to time `gencls` against: correct, plain and slow.
 
-Written from the papers alone, as one writes it first: padding in layers of its own, weights normalised anew
-at every call, one pass of the network for each class, and one full pass for each pixel that is drawn. It can
-take the weights of a `ConditionalPixelCNN`, and then gives the same likelihoods and the same images.
+Written from the papers only, in the most direct way: padding in separate layers, weights normalised at every
+call, one pass of the network for each class, and one full pass for each pixel that is drawn. It can copy the
+weights of a `ConditionalPixelCNN`, and then returns the same likelihoods and images.
 
 T. Salimans, A. Karpathy, X. Chen, D. P. Kingma (2017), "PixelCNN++"; S. Biswas, "Image Classification with
 Conditional PixelCNN++", Algorithm 1.
@@ -69,7 +69,7 @@ class Upsample(nn.Module):
         self.left = left
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
-        """Bring x to this height and width."""
+        """Crop x to this height and width."""
         return self.conv(x)[:, :, :height, self.left : self.left + width]
 
 
@@ -243,7 +243,7 @@ class Textbook(nn.Module):
 
     @torch.no_grad()
     def adopt(self, model: ConditionalPixelCNN) -> Textbook:
-        """Take the weights of a model with the conditioner `mild`."""
+        """Copy the weights of a model with the conditioner `mild`."""
         theirs = [module for module in model.network.modules() if isinstance(module, WeightNormConv2d)]
         mine = [module for module in self.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
         for ours, other in zip(mine, theirs, strict=True):

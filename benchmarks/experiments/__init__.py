@@ -1,4 +1,4 @@
-"""What is measured: every module of this folder declares one experiment."""
+"""The experiments: every module of this folder declares one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Experiment:
     after : mapping of str to str
         Cells that need the trained model of a different cell, and that cell.
     reports : mapping of str to Report
-        What is written, by its place below docs/.
+        Reports, by their paths below docs/.
     """
 
     measure: Callable[..., Row]

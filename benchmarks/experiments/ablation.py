@@ -1,4 +1,4 @@
-"""What each part of the recipe of the best classifiers brings: short trainings without it, and with it only.
+"""The effect of each part of the recipe of the best classifiers: short trainings without it, or only with it.
 
 CPU: six core-hours.
 """
@@ -27,12 +27,12 @@ def hybrid(objective: Hybrid = HYBRID, augmentation: list[Augmentation] | None =
 
 
 def with_all(**changes: Any) -> dict[str, Any]:
-    """All parts of the recipe but for some changes."""
+    """All parts of the recipe except for some changes."""
     return {**PARAMS, "resolution": 16, "stages": hybrid(), **changes}
 
 
 def with_none(**changes: Any) -> dict[str, Any]:
-    """None of the parts but for some changes."""
+    """None of the parts except for some changes."""
     return with_all(**NOTHING, **NO_AVERAGE, stages=[LIKELIHOOD]) | changes
 
 

@@ -1,4 +1,4 @@
-"""What crops and shifts do to maximum likelihood, on CPEN455 at 8×8. CPU: a quarter of a core-hour."""
+"""The effect of crops and shifts on maximum likelihood, on CPEN455 at 8×8. CPU: a quarter of a core-hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long training and scoring take at least on this machine. CPU: a minute; run nothing beside it."""
+"""The least time of training and scoring on this machine. CPU: a minute, without other load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small discriminative residual network on CPEN455, for labels alone. CPU: two core-hours."""
+"""A small discriminative residual network on CPEN455, for labels only. CPU: two core-hours."""
 
 from __future__ import annotations
 

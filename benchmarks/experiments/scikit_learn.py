@@ -1,4 +1,4 @@
-"""Classifiers of scikit-learn on the digits' pixels, for labels alone. CPU: a minute."""
+"""Classifiers of scikit-learn on the digits' pixels, for labels only. CPU: a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scoring K classes at once costs, for every conditioner. CPU: five minutes; run nothing beside it."""
+"""The cost of scoring K classes at once, for every conditioner. CPU: five minutes, without other load."""
 
 from __future__ import annotations
 

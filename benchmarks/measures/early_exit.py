@@ -1,4 +1,4 @@
-"""What the early exit saves, and which predictions it changes, beside the exact ones."""
+"""The time saved by the early exit, and the predictions that it changes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def early_exit(
 
 
 def as_learned(clf: GenerativeBayesClassifier, X: np.ndarray) -> np.ndarray:
-    """Images flat if the model has learned flat ones."""
+    """Flat images if the model was trained on flat ones."""
     return X.reshape(len(X), -1) if clf.n_features_in_ == X[0].size else X
 
 
@@ -78,7 +78,7 @@ def compare(
 
 
 def droppable(clf: GenerativeBayesClassifier, X: np.ndarray) -> Row:
-    """Share of the pairs of an image and a class whose upper rows already decide that it cannot win."""
+    """Share of the pairs of an image and a class that cannot win given the upper rows."""
     scorer = Scorer(clf.net_.averaged_model, clf.class_prior_)
     levels = torch.from_numpy(clf.codec_.encode(X.reshape(len(X), -1)))
     best = clf.predict_joint_log_proba(X).max(axis=1, keepdims=True)

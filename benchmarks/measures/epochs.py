@@ -40,9 +40,9 @@ def epoch_by_epoch(
     data : str
     size : int
     quality_every : int
-        Epochs from one measurement of sample quality to the next.
+        Epochs between measurements of sample quality.
     features : {"inception", "residual"}
-        What sample quality is measured in: the paper's 192 features of Inception, or our own network's.
+        Features for sample quality: the paper's 192 features of Inception, or those of our own network.
     **params
         Parameters of the estimator.
     """
@@ -66,7 +66,7 @@ def epoch_by_epoch(
 
 
 def figures_of(number: int, row: Row) -> Row:
-    """What is recorded of an epoch."""
+    """The record of an epoch."""
     return {"epoch": number} | {name: row[key] for name, key in FIGURES.items() if key in row}
 
 
@@ -86,12 +86,12 @@ class SampleQuality(Callback):
             net.history.record("fid", self.distance(drawn))
 
     def distance(self, images: NDArray[Any]) -> float:
-        """Of as many images as there are validation images."""
+        """The distance of as many images as there are validation images."""
         return frechet_inception_distance(self.split.X_val, images, self.features, device=self.run.device)
 
 
 def features_of(name: str, run: Run, split: splits.Split) -> int | torch.nn.Module:
-    """What sample quality is measured in."""
+    """The features for sample quality."""
     if name == "inception":
         return 192
     path = run.results / f"checkpoints/features-{split.X.shape[1]}.pt"

@@ -22,7 +22,7 @@ def fit(run: Run, *, data: str, size: int = 8, **params: Any) -> Row:
 def fit_for_a_time(
     run: Run, *, data: str, seconds: float, size: int = 8, flipped_copies: bool = False, **params: Any
 ) -> Row:
-    """Fit for a number of core-seconds, or on a GPU of seconds that pass."""
+    """Fit for a number of core-seconds, or on a GPU for wall-clock seconds."""
     split, budget = splits.load(data, size), TimeBudget(seconds, run.device)
     split = splits.with_flipped_copies(split) if flipped_copies else split
     clf = GenerativeBayesClassifier(
@@ -60,7 +60,7 @@ def fit_to_the_end(
     budget: TimeBudget | None = None,
     **fit_params: Any,
 ) -> None:
-    """Fit; where it is the user who interrupts, everything ends, not only this training."""
+    """Fit; an interruption by the user ends everything, not only this training."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrainingInterruptedWarning)
         clf.fit(split.X, split.y, **fit_params)

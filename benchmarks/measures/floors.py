@@ -1,4 +1,4 @@
-"""How long training and scoring take at least: operations and bytes over the rates of the machine."""
+"""The least time of training and scoring: operations and bytes over the rates of the machine."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SHAPE = (3, 32, 32)
 
 
 class ByteCounter(TorchDispatchMode):
-    """Adds up the bytes of all tensors that operators take and give, but for those that only look."""
+    """Adds up the bytes of the inputs and outputs of all operators, except for views."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Count, and let the operator run."""
+        """Count, and run the operator."""
         out = func(*args, **(kwargs or {}))
         if not func.is_view and "empty" not in func.__name__:
             tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, torch.Tensor)]
@@ -39,7 +39,7 @@ class ByteCounter(TorchDispatchMode):
 
 
 def floors(run: Run, *, threads: int, n_layers: int, n_filters: int, n_mixtures: int) -> Row:
-    """The rates of the machine, and what they allow one network.
+    """The rates of the machine, and the speed that they allow for one network.
 
     The rates are those of matrix products and of copies of arrays far larger than the caches. The operations
     are those of the convolutions, and the bytes those that torch's operators read and write, one by one.
@@ -59,7 +59,7 @@ def floors(run: Run, *, threads: int, n_layers: int, n_filters: int, n_mixtures:
 
 
 def floor(size: tuple[int, int, int], work: str, precision: str, rates: dict[str, float]) -> Row:
-    """What operations and bytes allow, in images a second."""
+    """The images a second that operations and bytes allow."""
     operations, n_bytes = costs(size, work, dtypes()[precision])
     return {
         "work": work,
@@ -83,7 +83,7 @@ def best_rate(work: Callable[[], Any], amount: float, seconds: float = 2) -> flo
 
 
 def dtypes() -> dict[str, torch.dtype]:
-    """In what this machine can compute: float32, and bfloat16 if there are instructions for it."""
+    """The precisions of this machine: float32, and bfloat16 if it has instructions for it."""
     chosen = resolve_precision("auto", torch.device("cpu")).training
     return {"float32": torch.float32} | ({} if chosen is None else {"bfloat16": chosen})
 

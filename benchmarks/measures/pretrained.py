@@ -18,7 +18,7 @@ from measures.stages import load, model_of
 from records import Row
 from splits import Split
 
-COSTS_NOTHING = 0.001  # by how much half precision may change a figure
+COSTS_NOTHING = 0.001  # largest change of a figure by half precision
 ON_CROPS = ("accuracy", "log_loss_calibrated", "ece_calibrated", "temperature")
 DIGITS = {
     "data": "scikit-learn's load_digits: 1,797 handwritten digits of 8×8 pixels with 17 levels. E. "
@@ -37,7 +37,7 @@ CPEN455 = {
 
 
 class Trained(NamedTuple):
-    """A fitted classifier, the images it was not trained on, and what its card says of the training."""
+    """A fitted classifier, held-out images, and the part of its card on the training."""
 
     clf: GenerativeBayesClassifier
     split: Split
@@ -45,7 +45,7 @@ class Trained(NamedTuple):
 
 
 def pretrained(run: Run, *, data: str, cell: str | None = None, **params: Any) -> Row:
-    """Train a model of the digits, or take one of `classifiers`; its card."""
+    """Train a model of the digits, or load one of `classifiers`; its card."""
     trained = of_digits(run, params) if cell is None else of_classifiers(run, cell, **params)
     clf = trained.clf
     single, half = figures(clf, trained.split), figures_in_half_precision(clf, trained.split)
@@ -112,7 +112,7 @@ def figures(clf: GenerativeBayesClassifier, split: Split) -> dict[str, float]:
 
 
 def figures_in_half_precision(clf: GenerativeBayesClassifier, split: Split) -> dict[str, float]:
-    """The same for the model as it comes out of a file in half precision."""
+    """The same for the model from a file in half precision."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "half"
         clf.save(path, half=True)

@@ -1,4 +1,4 @@
-"""What scoring K classes at once costs, against K passes for one class each."""
+"""The cost of scoring K classes at once, relative to K passes for one class each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sharing(
 def model_of(
     image_shape: tuple[int, int, int], n_classes: int, conditioner: str, n_filters: int, device: str
 ) -> ConditionalPixelCNN:
-    """A model that has learned nothing, which takes the same time."""
+    """An untrained model, which takes the same time."""
     torch.manual_seed(0)
     return ConditionalPixelCNN(image_shape, 256, n_classes, conditioner, n_filters=n_filters).to(device)
 
@@ -57,6 +57,6 @@ def seconds_a_pair(model: ConditionalPixelCNN, image_shape: tuple[int, int, int]
 
 
 def full_batches(model: ConditionalPixelCNN, pairs: int) -> int:
-    """About as many images as make these pairs with the classes, such that no batch has to be filled up."""
+    """About as many images as make these pairs with the classes, such that batches need no padding."""
     n_images, _ = batch_shape(model)
     return max(1, round(pairs / model.n_classes / n_images)) * n_images

@@ -68,7 +68,7 @@ def load(data: str) -> Split:
 
 
 def begin(run: Run, after: str | None, params: dict[str, Any]) -> GenerativeBayesClassifier:
-    """A classifier that has learned nothing, or what it begins with at its own resolution."""
+    """An untrained classifier, or the one it begins with, at its own resolution."""
     if after is None:
         return GenerativeBayesClassifier(**params, device=run.device, random_state=run.seed)
     path = model_of(source_of(run, after))
@@ -79,7 +79,7 @@ def begin(run: Run, after: str | None, params: dict[str, Any]) -> GenerativeBaye
 
 
 def core_seconds(run: Run, after: str | None) -> float:
-    """Those of the trainings that it begins with."""
+    """The stages of the trainings that it begins with."""
     return 0.0 if after is None else float(source_of(run, after).line()["figures"]["fit_core_seconds"])
 
 
@@ -96,7 +96,7 @@ def model_of(run: Run) -> Any:
 
 
 def in_words(stage: Stage) -> str:
-    """What a table calls a stage."""
+    """The name of a stage in tables."""
     weight, temperature = (getattr(stage.objective, name, None) for name in ("weight", "temperature"))
     return "maximum likelihood" if weight is None else f"hybrid, λ = {weight:g}, τ = {temperature:g}"
 

@@ -1,4 +1,4 @@
-"""The interface of an augmentation: all there is to read before writing one."""
+"""The interface of augmentations."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Augmentation", "changes_epochs", "has_orbit"]
 
 
 class Augmentation(BaseEstimator):
-    """A way to vary the training images, as if there were more of them.
+    """Base class of augmentations, which vary the training images.
 
     An augmentation is configured like a scikit-learn estimator: its constructor only stores hyper-parameters.
-    It overrides one or more of three hooks, which change nothing otherwise: :meth:`per_epoch` sees the images
-    as the user gave them, :meth:`per_batch` their levels, and :meth:`orbit` makes the density itself
-    symmetric. It keeps no state, and the hooks leave their input unchanged;
-    `gencls.testing.check_augmentation` checks that.
+    It overrides one or more of three hooks, whose defaults change nothing: :meth:`per_epoch` varies the
+    images of the user, :meth:`per_batch` their levels, and :meth:`orbit` makes the density itself symmetric.
+    It keeps no state, and the hooks leave their input unchanged; `gencls.testing.check_augmentation` checks
+    that.
 
     Examples
     --------
@@ -40,17 +40,16 @@ class Augmentation(BaseEstimator):
         Parameters
         ----------
         images : ndarray of shape (N, H, W, C)
-            As the user gave them, at their original size, unless an augmentation before this one has changed
-            that.
+            The images of the user, at their original size unless a previous augmentation has changed it.
         size : tuple of int
-            Rows and columns of the images that the model learns. Images of a different size are brought to it
+            Rows and columns of the images that the model learns. Images of a different size are resized to it
             afterwards.
         random_state : RandomState
 
         Returns
         -------
         ndarray of shape (N, rows, columns, C)
-            Of the same dtype, and within the range of all images that are given.
+            Of the same dtype, and within the range of all given images.
         """
         return images
 
@@ -62,7 +61,7 @@ class Augmentation(BaseEstimator):
         levels : Tensor of shape (N, C, H, W)
             Integers from 0 to L - 1, on any device.
         generator : torch.Generator, optional
-            Source of random numbers, on the CPU; without it torch's own stream.
+            Source of random numbers, on the CPU; by default torch's default generator.
 
         Returns
         -------
@@ -77,7 +76,7 @@ class Augmentation(BaseEstimator):
         The density of the model is then the mean over the orbit of an image. Each transformation must be its
         own inverse and keep every pixel in its row, and the orbit of a member must be the same set. An
         augmentation with an orbit draws a member of it in :meth:`per_batch`, and does nothing else there:
-        further variations belong in an augmentation of their own.
+        further variations belong in a separate augmentation.
 
         Parameters
         ----------
@@ -87,12 +86,12 @@ class Augmentation(BaseEstimator):
         Returns
         -------
         list of Tensor of shape (N, C, H, W)
-            The images themselves first.
+            The first entry is `levels`.
         """
         return [levels]
 
     def check(self, image_shape: tuple[int, int, int]) -> None:
-        """Raise an error if a hyper-parameter is wrong; without an override there is nothing to check.
+        """Raise an error if a hyper-parameter is invalid; the default checks nothing.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Several augmentations, one after the other."""
+"""Sequences of augmentations."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Composed"]
 
 
 class Composed(Augmentation):
-    """Augmentations in their order; without parts, nothing is changed.
+    """A sequence of augmentations, applied in order; an empty one changes nothing.
 
-    A list in the estimator's parameter `augmentation` becomes one. The orbit of an image has all combinations
-    of the orbits of the parts.
+    The estimator converts a list for its parameter `augmentation` to a `Composed`. The orbit of an image has
+    all combinations of the orbits of the parts.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ class Composed(Augmentation):
 
     @property
     def per_epoch_parts(self) -> list[Augmentation]:
-        """Those that change images at the beginning of an epoch."""
+        """The parts that change images at the beginning of an epoch."""
         return [part for part in self.parts if changes_epochs(part)]
 
     def symmetric(self) -> Composed:
-        """Those that make the density symmetric."""
+        """The parts that make the density symmetric."""
         return Composed([part for part in self.parts if has_orbit(part)])
 
     def per_epoch(

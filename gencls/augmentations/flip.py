@@ -17,10 +17,10 @@ __all__ = ["Flip"]
 
 
 class Flip(Augmentation):
-    """Flip images left to right, as photographs may be and digits may not.
+    """Flip images left to right, which suits photographs but not digits.
 
-    Training flips each image with probability 1/2 in each batch, and the density is the mean of those of an
-    image and its flipped copy. Scoring takes twice as long.
+    Training flips each image with probability 1/2 in each batch, and the density is averaged over an image
+    and its flipped copy. Scoring takes twice as long.
     """
 
     def per_batch(self, levels: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Random crops of the images as they were given."""
+"""Random crops of the original images."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RULES = {
 
 
 class RandomCrop(Augmentation):
-    """Cut a random crop out of each image in each epoch, and bring it to the size of the model.
+    """Cut a random crop out of each image in each epoch, and resize it to the size of the model.
 
     A crop has the aspect ratio of its image. Its sides are those of the image times a factor that is uniform
-    from `smallest` to 1, and all positions inside the image are equally likely, also fractions of pixels. It
-    is meant for images larger than the model's, as photographs are with the parameter `resolution` of the
-    estimator; crops of images of the model's own size are enlarged, and thus blurred.
+    from `smallest` to 1, and all positions inside the image are equally likely, including fractions of
+    pixels. It is meant for images larger than the model's, as photographs are with the parameter `resolution`
+    of the estimator; crops of images of the model's own size are enlarged, and thus blurred.
 
     Parameters
     ----------

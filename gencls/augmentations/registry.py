@@ -1,4 +1,4 @@
-"""The registry of augmentations: their names, in this package and any other."""
+"""The registry of augmentations of this package and of plug-in packages."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ AUGMENTATIONS: Registry[Augmentation] = Registry(
 def register_augmentation(name: str, target: type[Augmentation] | str, *, replace: bool = False) -> None:
     """Register an augmentation under a name, for this process.
 
-    A package that is installed registers its augmentations for every process by entry points of the group
+    An installed package registers its augmentations in every process through entry points of the group
     ``gencls.augmentations`` instead.
 
     Parameters
     ----------
     name : str
     target : type or str
-        A subclass of `Augmentation`, or its place: ``"package.module:Class"``, imported when it is first
-        used.
+        A subclass of `Augmentation`, or its location ``"package.module:Class"``, which is imported on first
+        use.
     replace : bool, default=False
         Whether to replace a different augmentation of this name.
 
     Raises
     ------
     AugmentationError
-        If the name belongs to a different augmentation; to register the same one again is no error.
+        If the name belongs to a different augmentation. The same one can be registered again.
     """
     AUGMENTATIONS.register(name, target, replace=replace)
 
@@ -76,7 +76,7 @@ def get_augmentation(name: str) -> type[Augmentation]:
 
 
 def list_augmentations() -> list[str]:
-    """Name all augmentations: of this package, of installed packages, and registered ones.
+    """List the names of all augmentations: of this package, of installed packages, and registered ones.
 
     Returns
     -------

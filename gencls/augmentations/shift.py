@@ -15,8 +15,8 @@ __all__ = ["Shift"]
 class Shift(Augmentation):
     """Shift each image by a few pixels, up or down and left or right; the pixels at the edge are repeated.
 
-    It is meant against overfitting of few images by a hybrid objective. The density also learns the repeated
-    edges, so that a long training by maximum likelihood gets worse.
+    It reduces overfitting when a hybrid objective is trained on few images. As the density also learns the
+    repeated edges, it makes a long training by maximum likelihood worse.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Shift(Augmentation):
             )
 
     def _origins(self, n_images: int, size: int, generator: torch.Generator | None) -> Tensor:
-        """For each image (N, size), where the pixels along an axis come from."""
-        most = int(self.most)  # of NumPy, it might overflow
+        """The source positions (N, size) of the pixels along an axis, for each image."""
+        most = int(self.most)  # an int of NumPy might overflow
         moves = torch.randint(-most, most + 1, (n_images, 1), generator=generator)
         return (torch.arange(size) + moves).clamp(0, size - 1)

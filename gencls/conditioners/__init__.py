@@ -1,4 +1,4 @@
-"""Conditioners: the ways of telling the network its class, and the registry that finds them by name."""
+"""Conditioners, which condition the network on the class, and their registry."""
 
 from .base import Conditioner, Modulation, Modulations, Site, Sites, per_site, zero_embedding, zeroed
 from .registry import CONDITIONERS, get_conditioner, list_conditioners, make_conditioner, register_conditioner

@@ -1,4 +1,4 @@
-"""The interface of a conditioner: all there is to read before writing one."""
+"""The interface of conditioners."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Conditioner(BaseEstimator, nn.Module):
-    """A way of telling the network its class.
+    """Base class of conditioners, which condition the network on the class.
 
     A conditioner is configured like a scikit-learn estimator and built like a torch module: its constructor
     only stores hyper-parameters (and calls ``super().__init__()``), so that it can be cloned and searched
-    (``conditioner__rank``); :meth:`build` makes the parameters once the classes and the network's sites are
-    known; and :meth:`forward` turns labels into what to apply at each site. It never sees an image, so it
-    cannot break causality. It runs once per batch in training, and once per class when all classes are
-    scored.
+    (``conditioner__rank``); :meth:`build` creates the parameters once the classes and the network's sites are
+    known; and :meth:`forward` maps labels to modulations of the sites. A conditioner has no access to the
+    images, so it cannot break causality. It runs once per batch in training, and once per class when all
+    classes are scored.
 
     Examples
     --------
@@ -49,30 +49,30 @@ class Conditioner(BaseEstimator, nn.Module):
     """
 
     ignores_labels: ClassVar[bool] = False
-    """Whether the labels make no difference on purpose, as in a model of p(x) alone."""
+    """Whether the modulations deliberately ignore the labels, as in a model of p(x)."""
 
     is_random: ClassVar[bool] = False
-    """Whether `forward` draws from torch's random numbers in training, as dropout does."""
+    """Whether `forward` draws random numbers from torch in training, as dropout does."""
 
     def __init__(self) -> None:
         super().__init__()
 
     @abstractmethod
     def build(self, n_classes: int, sites: Sites) -> None:
-        """Make the parameters.
+        """Create the parameters.
 
         Parameters
         ----------
         n_classes : int
             K.
         sites : Sites
-            All sites of the network, in the order of the forward pass; choose those that you want.
+            All sites of the network, in the order of the forward pass. A conditioner may use any of them.
         """
         raise NotImplementedError
 
     @abstractmethod
     def forward(self, labels: Tensor) -> Modulations:
-        """Say what to apply for these labels.
+        """Compute the modulations for these labels.
 
         Parameters
         ----------
@@ -82,7 +82,8 @@ class Conditioner(BaseEstimator, nn.Module):
         Returns
         -------
         dict of Site to Modulation
-            For each site that is touched, always the same sites; row i belongs to label i.
+            The modulation of each site on which the conditioner acts; these sites do not depend on the
+            labels. Row i belongs to label i.
         """
         raise NotImplementedError
 
@@ -109,7 +110,7 @@ def zero_embedding(n_classes: int, size: int) -> nn.Embedding:
 
 
 def zeroed(module: M) -> M:
-    """The same module with all its parameters at 0, for the last step from a class to a modulation."""
+    """Set all parameters of a module to 0, for the last layer before a modulation."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module

@@ -12,8 +12,7 @@ __all__ = ["Early"]
 class Early(Conditioner):
     """A bias for each class at the features after the first convolutions.
 
-    Away from the border it is the same as handing the first convolutions a one-hot map of the class beside
-    the pixels.
+    Away from the border this is equivalent to concatenating one-hot maps of the class to the pixels.
 
     References
     ----------

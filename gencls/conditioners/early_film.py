@@ -16,8 +16,8 @@ class EarlyFilm(Conditioner):
 
     References
     ----------
-    The best public entry on the CPEN455 images, github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN, less
-    its biases at the short-cuts and at the head.
+    The best public entry on the CPEN455 images, github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN, without
+    its biases at the shortcuts and at the head.
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

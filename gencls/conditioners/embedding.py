@@ -13,7 +13,7 @@ __all__ = ["Embedding"]
 class Embedding(Conditioner):
     """One learned vector for each class, and in every gated block a linear map from it to the bias of `Mild`.
 
-    With many classes it has far fewer parameters, and what one class learns about the maps helps the others.
+    With many classes it has far fewer parameters than `Mild`, and all classes share the linear maps.
 
     Parameters
     ----------

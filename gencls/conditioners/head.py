@@ -1,4 +1,4 @@
-"""Conditioning at the very end."""
+"""Conditioning before the last layer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Head"]
 
 
 class Head(Conditioner):
-    """A bias for each class before the last 1×1 convolution, and nowhere else.
+    """A bias for each class before the last 1×1 convolution only.
 
-    The smallest there is: all classes share the whole network but its last layer, so that scoring many
+    The smallest conditioner. All classes share the network except its last layer, so that scoring many
     classes costs little more than scoring one.
 
     References
     ----------
-    The late fusion of the public CPEN455 entry github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN, alone.
+    The late fusion of the public CPEN455 entry github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN.
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

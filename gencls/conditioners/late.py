@@ -13,17 +13,17 @@ __all__ = ["Late"]
 class Late(Conditioner):
     """A bias for each class in the last gated blocks, as in `Mild`, and before the last 1×1 convolution.
 
-    All classes share the network up to there, which is computed once however many classes are scored.
+    All classes share the earlier layers, which are computed once for any number of classes.
 
     Parameters
     ----------
     n_blocks : int, default=2
-        Blocks of each stream, counted from the end, from 1 to all.
+        Number of blocks of each stream, counted from the end; from 1 to all of them.
 
     References
     ----------
     The late fusion of the public CPEN455 entry github.com/jhee-han/UBC_CPEN455_Conditional_PixelCNN, which
-    stands before the last convolution only.
+    applies before the last convolution only.
     """
 
     def __init__(self, n_blocks: int = 2):

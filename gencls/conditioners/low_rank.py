@@ -11,24 +11,24 @@ __all__ = ["LowRank"]
 
 
 class LowRank(Conditioner):
-    """The bias of `Mild`, and with it a linear map of low rank that mixes the features of each position.
+    """The bias of `Mild`, and a linear map of low rank that mixes the features of each position.
 
-    For the features x of a position a class has x + LRx + b.
+    For each class, the features x of a position become x + LRx + b.
 
     Parameters
     ----------
     rank : int, default=2
         Columns of L and rows of R, at least 1.
     first_stage : int, default=0
-        The first of the network's six stages that are told the class: from 0, for all of them, to 5, for the
-        last. What comes before is computed once for all classes; with 3 that is the way down, a third of the
-        network.
+        The first of the network's six stages that depends on the class, from 0 (all stages) to 5 (only the
+        last stage). Earlier stages are computed once for all classes; with 3 these are the stages on the way
+        down, a third of the network.
 
     References
     ----------
     E. J. Hu, Y. Shen, P. Wallis, Z. Allen-Zhu, Y. Li, S. Wang, L. Wang, W. Chen (2022), "LoRA: Low-Rank
-    Adaptation of Large Language Models", equation 3: L starts at 0, R at random; here a pair for each
-    class, trained with the rest.
+    Adaptation of Large Language Models", equation 3: L starts at 0, R at random; here there is a pair for
+    each class, trained jointly with the network.
     """
 
     def __init__(self, rank: int = 2, first_stage: int = 0):

@@ -1,4 +1,4 @@
-"""The registry of conditioners: their names, in this package and any other."""
+"""The registry of conditioners of this package and of plug-in packages."""
 
 from __future__ import annotations
 
@@ -40,21 +40,22 @@ CONDITIONERS: Registry[Conditioner] = Registry(
 def register_conditioner(name: str, target: type[Conditioner] | str, *, replace: bool = False) -> None:
     """Register a conditioner under a name, for this process.
 
-    A package that is installed registers its conditioners for every process by entry points of the group
+    An installed package registers its conditioners in every process through entry points of the group
     ``gencls.conditioners`` instead.
 
     Parameters
     ----------
     name : str
     target : type or str
-        A subclass of `Conditioner`, or its place: ``"package.module:Class"``, imported when it is first used.
+        A subclass of `Conditioner`, or its location ``"package.module:Class"``, which is imported on first
+        use.
     replace : bool, default=False
         Whether to replace a different conditioner of this name.
 
     Raises
     ------
     ConditionerError
-        If the name belongs to a different conditioner; to register the same one again is no error.
+        If the name belongs to a different conditioner. The same one can be registered again.
     """
     CONDITIONERS.register(name, target, replace=replace)
 
@@ -81,7 +82,7 @@ def get_conditioner(name: str) -> type[Conditioner]:
 
 
 def list_conditioners() -> list[str]:
-    """Name all conditioners: of this package, of installed packages, and registered ones.
+    """List the names of all conditioners: of this package, of installed packages, and registered ones.
 
     Returns
     -------

@@ -22,9 +22,9 @@ class Spatial(Conditioner):
 
     References
     ----------
-    A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu (2016),
-    "Conditional Image Generation with PixelCNN Decoders", equation 5; the maps are parameters here, where
-    the authors make them from an embedding by a deconvolution.
+    A. van den Oord, N. Kalchbrenner, O. Vinyals, L. Espeholt, A. Graves, K. Kavukcuoglu (2016), "Conditional
+    Image Generation with PixelCNN Decoders", equation 5; here the maps are parameters, whereas the authors
+    compute them from an embedding by a deconvolution.
     """
 
     def __init__(self, n_maps: int = 4):
@@ -49,7 +49,7 @@ class ClassMaps(nn.Module):
     ----------
     n_classes, n_maps : int
     sites : Sites
-        The network's; the largest resolution among them is that of the maps.
+        Sites of the network; the maps have the largest resolution among them.
     """
 
     def __init__(self, n_classes: int, n_maps: int, sites: Sites):
@@ -58,5 +58,5 @@ class ClassMaps(nn.Module):
         self.maps = nn.Parameter(torch.randn(n_classes, n_maps, height, width))
 
     def forward(self, labels: Tensor, site: Site) -> Tensor:
-        """Labels (N,) give averages (N, n_maps, H, W) for the H and W of the site."""
+        """The maps for labels (N,), averaged to the H and W of the site: (N, n_maps, H, W)."""
         return F.adaptive_avg_pool2d(self.maps[labels], (site.height, site.width))

@@ -22,7 +22,7 @@ class SpatialFilm(Conditioner):
     References
     ----------
     T. Park, M.-Y. Liu, T.-C. Wang, J.-Y. Zhu (2019), "Semantic Image Synthesis with Spatially-Adaptive
-    Normalization", with learned maps of the class in the place of segmentations.
+    Normalization", with learned maps of the class instead of segmentation masks.
     """
 
     def __init__(self, n_maps: int = 4):

@@ -1,4 +1,4 @@
-"""A learned picture of each class."""
+"""A learned image for each class."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Template(Conditioner):
 
     References
     ----------
-    The public CPEN455 entry github.com/yf-ivanguo/CPEN455-Final, which adds the image to the pixels; here
-    it is added where it has F channels.
+    The public CPEN455 entry github.com/yf-ivanguo/CPEN455-Final, which adds the image to the pixels; here the
+    image has F channels and is added to the features.
     """
 
     def build(self, n_classes: int, sites: Sites) -> None:

@@ -10,9 +10,9 @@ __all__ = ["Unconditional"]
 
 
 class Unconditional(Conditioner):
-    """p(x) alone: the network is never told the class, and the classifier returns the prior.
+    """No conditioning: the network models p(x), and the classifier returns the prior.
 
-    For work on densities, and the floor for all others.
+    It is meant for density estimation, and as the baseline of the other conditioners.
 
     References
     ----------

@@ -1,7 +1,7 @@
 """Loaders of labelled images, in the style of `sklearn.datasets`.
 
-Each loader returns a ``Bunch``: the images in ``data``, integer codes in ``target``, the names of the codes
-in ``target_names``, the source of each image in ``filenames``, and a description in ``DESCR``.
+Each loader returns a ``Bunch``: images in ``data``, integer codes in ``target``, the names of the codes in
+``target_names``, the source of each image in ``filenames``, and a description in ``DESCR``.
 """
 
 from .cpen455 import fetch_cpen455

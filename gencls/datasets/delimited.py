@@ -43,7 +43,7 @@ class QuotesError(Exception):
 
 
 def read_text(table: Path, advice: str | None) -> str:
-    """Return the text of a file, with a line feed at the end of every line."""
+    """Return the text of a file, with a newline at the end of every line."""
     content = _read_bytes(table, advice)
     of_two_bytes = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if (b"\0" in content and not of_two_bytes) or content.startswith(codecs.BOM_UTF32_LE):

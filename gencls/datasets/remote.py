@@ -55,8 +55,7 @@ class RemoteFolder:
 def checksum(folder: Path) -> str:
     """Return the SHA-256 of the list of all files in a folder with their SHA-256.
 
-    The command ``find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`` prints the same in that
-    folder.
+    In that folder, ``find * -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`` prints the same.
     """
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     manifest = hashlib.sha256()

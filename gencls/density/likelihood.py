@@ -25,7 +25,7 @@ class DiscretizedLogisticMixture:
 
     which is exact and stable everywhere, so that the probabilities of all colours sum to 1. A component's
     scale is :math:`e^{\lambda} + h / 8`, where h is half a bin: a component that narrow has all but 0.0007 of
-    its mass in one bin, so that still narrower ones would gain nothing and only make training unstable.
+    its mass in one bin, so that narrower ones would gain nothing and make training unstable.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class DiscretizedLogisticMixture:
         return 2 * 8 * (self.n_levels - 1)
 
     def scale(self, levels: Tensor, dtype: torch.dtype) -> Tensor:
-        """Levels as the network sees them: floats from -1 to 1."""
+        """Scale levels to floats from -1 to 1, the inputs of the network."""
         return levels.to(dtype) * (2 / (self.n_levels - 1)) - 1
 
     def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class DiscretizedLogisticMixture:
             Nats.
         """
         mixture = self._unpack(parameters)
-        levels = levels.unsqueeze(-4)  # (..., 1, C, H, W), beside the mixtures
+        levels = levels.unsqueeze(-4)  # (..., 1, C, H, W), to broadcast over mixtures
         colours = self.scale(levels, parameters.dtype)
         means = torch.broadcast_tensors(*self._means(mixture, colours.unbind(-3)))
         centred = colours - torch.stack(means, dim=-3)
@@ -165,7 +165,7 @@ def _take(values: Tensor, component: Tensor) -> Tensor:
 
 
 def _log1mexp(log_width: Tensor) -> Tensor:
-    """Log(1 - e^(-w)) from log w; for small w by its series, so that it holds where w itself underflows."""
+    """Log(1 - e^(-w)) from log w; a series for small w stays accurate where w underflows."""
     width = log_width.exp()
     small = width < 1e-3
     series = log_width - width / 2 + width**2 / 24

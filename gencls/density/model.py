@@ -18,7 +18,7 @@ from .likelihood import DiscretizedLogisticMixture
 
 __all__ = ["ConditionalPixelCNN"]
 
-PLAINLY = Execution()
+DEFAULT_EXECUTION = Execution()
 
 
 class ConditionalPixelCNN(nn.Module):
@@ -41,10 +41,10 @@ class ConditionalPixelCNN(nn.Module):
     n_classes : int
         K.
     conditioner : str, type or Conditioner, default="mild"
-        Never changed; a clone is built.
+        It is cloned, and the clone is built.
     n_layers, n_filters, n_mixtures : int
     symmetry : None, str, Augmentation or list of these, default=None
-        Augmentations, of which those with an orbit count.
+        Augmentations; those without an orbit are ignored.
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class ConditionalPixelCNN(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Dtype of the weights."""
         return self.network.head.bias.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.network.head.bias.device
 
-    def forward(self, levels: Tensor, labels: Tensor, execution: Execution = PLAINLY) -> Tensor:
-        """Log q(image | its class), or under several classes of its own: what training maximises.
+    def forward(self, levels: Tensor, labels: Tensor, execution: Execution = DEFAULT_EXECUTION) -> Tensor:
+        """Log q(image | class) of each image under its class, or under several classes.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class ConditionalPixelCNN(nn.Module):
         labels : Tensor of shape (N,) or (m, N)
             Integers from 0 to K - 1.
         execution : Execution, optional
-            How to compute; plainly without it.
+            Settings of the forward pass; ``Execution()`` by default.
 
         Returns
         -------
@@ -102,13 +102,17 @@ class ConditionalPixelCNN(nn.Module):
         found = self.network_log_prob(levels, self.modulate_images(labels, execution), execution=execution)
         return found[0] if labels.ndim == 1 else found.expand(labels.shape)
 
-    def log_prob(self, levels: Tensor, labels: Tensor, execution: Execution = PLAINLY) -> Tensor:
-        """Log p(image | its class), or under several classes of its own; as in :meth:`forward`."""
+    def log_prob(self, levels: Tensor, labels: Tensor, execution: Execution = DEFAULT_EXECUTION) -> Tensor:
+        """Log p(image | class) of each image under its class, or under several; see :meth:`forward`."""
         found = self.log_prob_modulated(levels, self.modulate_images(labels, execution), execution=execution)
         return found[0] if labels.ndim == 1 else found.expand(labels.shape)
 
     def log_prob_per_class(
-        self, levels: Tensor, classes: Tensor, n_rows: int | None = None, execution: Execution = PLAINLY
+        self,
+        levels: Tensor,
+        classes: Tensor,
+        n_rows: int | None = None,
+        execution: Execution = DEFAULT_EXECUTION,
     ) -> Tensor:
         """Log p(image | class) of every image for each of these classes.
 
@@ -119,7 +123,7 @@ class ConditionalPixelCNN(nn.Module):
         levels : Tensor of shape (N, C, H, W)
         classes : Tensor of shape (K,)
         n_rows : int, optional
-            Score only the upper rows, in as much less time.
+            Score only the upper rows, which takes proportionally less time.
         execution : Execution, optional
 
         Returns
@@ -131,31 +135,31 @@ class ConditionalPixelCNN(nn.Module):
         return found.expand(len(classes), -1).T
 
     def modulate_classes(self, classes: Tensor) -> Modulations:
-        """The effect of each of these classes on every image, for `PixelCNN.forward`."""
+        """The modulations of each of these classes for every image, for `PixelCNN.forward`."""
         return {site: each.per_class() for site, each in self.conditioner(classes).items()}
 
-    def modulate_images(self, labels: Tensor, execution: Execution = PLAINLY) -> Modulations:
-        """The effect of the class on each image of a batch, for `PixelCNN.forward`; labels (N,) or (m, N)."""
+    def modulate_images(self, labels: Tensor, execution: Execution = DEFAULT_EXECUTION) -> Modulations:
+        """The modulations of the class of each image, for `PixelCNN.forward`; labels (N,) or (m, N)."""
         rows = self._condition(labels.flatten(), execution.generator)
         if labels.ndim == 1:
             return {site: each.per_image() for site, each in rows.items()}
         return {site: each.per_group(len(labels)) for site, each in rows.items()}
 
     def _condition(self, labels: Tensor, generator: torch.Generator | None) -> Modulations:
-        """The modulations for labels (N,); in training, it may draw from the generator."""
+        """The modulations for labels (N,); in training, the conditioner may draw from the generator."""
         drawing = self.training and self.conditioner.is_random and generator is not None
         with DrawingFrom(draw_key(generator)) if drawing else nullcontext():
             modulations: Modulations = self.conditioner(labels)
         return modulations
 
     def initialise(self, levels: Tensor, labels: Tensor, generator: torch.Generator | None = None) -> None:
-        """Initialise the network by one batch; see `PixelCNN.initialise`."""
+        """Initialise the network from one batch; see `PixelCNN.initialise`."""
         with torch.no_grad():
             modulations = self.modulate_images(labels, Execution(generator=generator))
         self.network.initialise(self.likelihood.scale(levels, self.dtype), modulations)
 
     def weights_resolved(self) -> AbstractContextManager[None]:
-        """While this is open, weights are normalised once instead of in each pass; they must not change."""
+        """Context manager that normalises weights once, not in each pass; they must not change within."""
         return weights_resolved(self.network)
 
     def log_prob_modulated(
@@ -163,9 +167,9 @@ class ConditionalPixelCNN(nn.Module):
         levels: Tensor,
         modulations: Modulations,
         n_rows: int | None = None,
-        execution: Execution = PLAINLY,
+        execution: Execution = DEFAULT_EXECUTION,
     ) -> Tensor:
-        """Log p of images under modulations that are arranged already.
+        """Log p of images under arranged modulations.
 
         Parameters
         ----------
@@ -179,8 +183,8 @@ class ConditionalPixelCNN(nn.Module):
         Returns
         -------
         Tensor of shape (G, N)
-            Nats per image, float64; G is the number of classes, or that of groups, where these make a
-            difference, else 1.
+            Nats per image, float64; G is the number of classes or groups if the modulations depend on them,
+            else 1.
         """
         orbit = self.symmetry.orbit(levels)
         scores = (self.network_log_prob(each, modulations, n_rows, execution) for each in orbit)
@@ -191,9 +195,9 @@ class ConditionalPixelCNN(nn.Module):
         levels: Tensor,
         modulations: Modulations,
         n_rows: int | None = None,
-        execution: Execution = PLAINLY,
+        execution: Execution = DEFAULT_EXECUTION,
     ) -> Tensor:
-        """Log q of images under modulations that are arranged already; see `log_prob_modulated`."""
+        """Log q of images under arranged modulations; see `log_prob_modulated`."""
         if n_rows == 0:
             return torch.zeros(1, len(levels), dtype=torch.float64, device=self.device)
         found = self.pixel_log_prob(levels, modulations, n_rows, execution)
@@ -204,9 +208,9 @@ class ConditionalPixelCNN(nn.Module):
         levels: Tensor,
         modulations: Modulations,
         n_rows: int | None = None,
-        execution: Execution = PLAINLY,
+        execution: Execution = DEFAULT_EXECUTION,
     ) -> Tensor:
-        """Log q of every pixel given the pixels before it; as in `network_log_prob`, which is its sum.
+        """Log q of every pixel given the previous pixels; `network_log_prob` is its sum.
 
         Returns
         -------

@@ -16,7 +16,7 @@ from ..bayes import fit_temperature, log_posterior
 from ..errors import InvalidInputError
 from ..images.layout import as_input_errors, check_same_order
 from ..training.data import check_sample_weight
-from ._labels import are_words, check_labels, encode_labels
+from ._labels import are_strings, check_labels, encode_labels
 
 __all__ = ["BayesMixin"]
 
@@ -76,7 +76,7 @@ class BayesMixin(ClassifierMixin):
         Returns
         -------
         ndarray of shape (N,)
-            Of `classes_`.
+            Values of `classes_`.
         """
         check_is_fitted(self)
         return self.classes_[self._decision_table(X).argmax(axis=1)]
@@ -102,7 +102,7 @@ class BayesMixin(ClassifierMixin):
         labels = check_labels(y, len(predicted))
         with as_input_errors():
             check_classification_targets(labels)
-        if are_words(labels) != are_words(self.classes_):
+        if are_strings(labels) != are_strings(self.classes_):
             raise InvalidInputError(
                 f"y must have classes like those that fit saw ({listed(self.classes_)}), got "
                 f"{listed(np.unique(labels))}."
@@ -116,15 +116,15 @@ class BayesMixin(ClassifierMixin):
         Parameters
         ----------
         X : array-like
-            Images that the model was not trained on, shaped as in `fit` or as flat rows; a few hundred.
+            A few hundred images that the model was not trained on, shaped as in `fit` or as flat rows.
         y : array-like of shape (N,)
             Their classes.
 
         Returns
         -------
         object
-            This estimator, with a new `temperature_`: `predict_proba` and `predict_log_proba` change, nothing
-            else does.
+            This estimator, with a new `temperature_`. Only `predict_proba` and `predict_log_proba` depend on
+            it.
 
         References
         ----------
@@ -136,6 +136,6 @@ class BayesMixin(ClassifierMixin):
         return self
 
     def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
-        """As `_decision_table`, of images from which a temperature is learned, and positions of classes."""
+        """`_decision_table` of images from which a temperature is learned, and positions of their classes."""
         table = self._decision_table(X)
         return table, encode_labels(y, self.classes_, len(table))

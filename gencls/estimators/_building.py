@@ -1,4 +1,4 @@
-"""From parameters, or from a snapshot, to a net; and back to a snapshot."""
+"""The net of parameters or of a snapshot, and the snapshot of a net."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ __all__ = ["BuildingMixin", "parameters_of"]
 
 
 class BuildingMixin(BaseEstimator):
-    """How a `GenerativeBayesClassifier` checks its parameters, builds its net, and becomes a snapshot."""
+    """Parameter checks, net and snapshot of `GenerativeBayesClassifier`."""
 
     def _check_parameters(self) -> None:
-        """Raise one error for everything that is wrong."""
+        """Raise one error for all invalid parameters."""
         mistakes: list[GenclsError] = []
         for check in (
             lambda: check_parameters(type(self).__name__, self.get_params(deep=False), RULES),
@@ -84,11 +84,11 @@ class BuildingMixin(BaseEstimator):
 
     @property
     def _last_stage(self) -> Stage:
-        """The stage of which the model is in the end."""
+        """The last stage, which determines the model."""
         return self.stages[-1] if self.stages else Stage(1)
 
     def _resolution(self) -> tuple[int, int] | None:
-        """Rows and columns of the images that the model has in the end; None as they are given."""
+        """Rows and columns of the images after the last stage; None if images are not resized."""
         size = self._last_stage.resolution or self.resolution
         return None if size is None else both_sides(size)
 
@@ -170,7 +170,7 @@ class BuildingMixin(BaseEstimator):
             raise ConditionerError(
                 f"A network with the conditioner {shortened(self.conditioner)} has weights for images of "
                 f"one size only. {mistake} Fit a new one on images of that size, or use a conditioner that "
-                "is the same in all places."
+                "is the same at all positions."
             ) from mistake
 
     def _snapshot(self) -> Snapshot:
@@ -192,7 +192,7 @@ class BuildingMixin(BaseEstimator):
         )
 
     def _restore(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
-        """Become the classifier of a snapshot; its weights are checked before a net is built."""
+        """Restore the classifier of a snapshot; its weights are checked before a net is built."""
         self._check_parameters()
         self.codec_ = snapshot.codec
         self.__dict__.update(snapshot.fitted)
@@ -228,7 +228,7 @@ class BuildingMixin(BaseEstimator):
 
 
 def parameters_of(snapshot: Snapshot) -> dict[str, Any]:
-    """The parameters of the constructor, of which some may be missing."""
+    """The parameters of the constructor; some may be missing."""
     stages = [Stage(**each) for each in snapshot.parameters.get("stages", ())]
     return snapshot.parameters | ({"stages": stages} if stages else {})
 

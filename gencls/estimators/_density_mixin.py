@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 class DensityMixin(FittingMixin):
-    """The methods of `GenerativeBayesClassifier` that ask for densities, or draw images."""
+    """The methods of `GenerativeBayesClassifier` that return densities or draw images."""
 
     def predict_joint_log_proba(self, X: ArrayLike) -> Floats:
         """Log p(image, class) for every class, in nats.
@@ -40,13 +40,13 @@ class DensityMixin(FittingMixin):
         Returns
         -------
         ndarray of shape (N, K)
-            Columns in the order of `classes_`. `views` do not count.
+            Columns in the order of `classes_`. `views` are ignored.
         """
         check_is_fitted(self)
         return self._scorer.joint(self._encode_images(X))
 
     def score_samples(self, X: ArrayLike) -> Floats:
-        """Log p(image) over all classes, in nats.
+        """Log p(image), marginalised over the classes, in nats.
 
         Parameters
         ----------
@@ -103,9 +103,9 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         n_samples : int, default=1
-            Ignored where y is an array.
+            Ignored if y is an array.
         y : class or array-like of classes, optional
-            The class of all images, or of each; without it classes are drawn from `class_prior_`.
+            The class of all images, or of each; by default classes are drawn from `class_prior_`.
         random_state : int, RandomState instance or None, default=None
 
         Returns
@@ -118,11 +118,11 @@ class DensityMixin(FittingMixin):
         Raises
         ------
         InvalidParameterError, InvalidInputError
-            If `n_samples` is no int of at least 1, or `fit` saw no such class.
+            If `n_samples` is not an int of at least 1, or `fit` did not see a class.
         """
         check_is_fitted(self)
         check_parameters("sample", {"random_state": random_state}, {"random_state": RULES["random_state"]})
-        # Two streams, so that the first images are the same however many are drawn.
+        # Two streams, so that the first images do not depend on how many are drawn.
         for_labels, for_noise = _split_stream(random_state)
         codes = draw_labels(n_samples, y, self.classes_, self._prior, for_labels)
         return self._draw(codes, for_noise)
@@ -134,17 +134,16 @@ class DensityMixin(FittingMixin):
         y: ArrayLike | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Keep the upper rows of images, and draw the others given these.
+        """Keep the upper rows of images, and draw the remaining rows given these.
 
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows; what stands below the first rows does not matter.
+            Images, shaped as in `fit` or as flat rows; pixels below the first `n_rows` rows are ignored.
         n_rows : int
             Rows to keep, from 0 to H.
         y : class or array-like of classes, optional
-            The class of all images, or of each; without it the most probable one given the rows that are
-            kept.
+            The class of all images, or of each; by default the most probable one given the kept rows.
         random_state : int, RandomState instance or None, default=None
 
         Returns
@@ -157,7 +156,7 @@ class DensityMixin(FittingMixin):
         Raises
         ------
         InvalidParameterError, InvalidInputError
-            If `n_rows` is no int from 0 to H, or images or classes do not fit.
+            If `n_rows` is not an int from 0 to H, or images or classes do not fit.
         """
         check_is_fitted(self)
         rules = {"n_rows": whole(0, self.codec_.tensor_shape_[1]), "random_state": RULES["random_state"]}
@@ -171,7 +170,7 @@ class DensityMixin(FittingMixin):
 
     @property
     def _execution(self) -> Execution:
-        """How predictions compute."""
+        """Settings of the forward passes of predictions."""
         precision, compiled = self._compute().resolve(torch.device(self.net_.device))
         return Execution(compiled=compiled, dtype=precision.prediction)
 

@@ -25,33 +25,33 @@ __all__ = ["FilesMixin"]
 
 
 class FilesMixin(BuildingMixin):
-    """The methods of `GenerativeBayesClassifier` that make a file of it, or another classifier."""
+    """The methods of `GenerativeBayesClassifier` that save, load and resize it."""
 
     def resized(self, size: int | tuple[int, int]) -> GenerativeBayesClassifier:
         """A classifier of images of a different size, with the weights of this one.
 
-        The network learns convolutions only, which fit images of any size. A model of small images, which
-        learns fast, so begins to learn larger ones with most of its knowledge.
+        The network has only convolutions, which apply to images of any size. A model can thus be trained on
+        small images, which is fast, and then be fine-tuned on larger ones.
 
         Parameters
         ----------
         size : int or pair of int
             Rows and columns: both sides, or (height, width), at least 1. With `resolution`, images are
-            reduced to it; without, X has to have it.
+            reduced to it; otherwise X must have it.
 
         Returns
         -------
         GenerativeBayesClassifier
             A new estimator, without `stages`. Training by `partial_fit`, or by `fit` with `warm_start`,
-            continues from the averaged weights with a fresh optimizer. The temperature stays as it is, though
-            classes are the further apart the more pixels there are: `calibrate` it.
+            continues from the averaged weights with a fresh optimizer. The temperature is kept, although the
+            joint log-probabilities of classes differ more for more pixels: call `calibrate`.
 
         Raises
         ------
         InvalidParameterError
             If `size` is wrong, or parameters that shape the network differ from those of `fit`.
         ConditionerError
-            If the conditioner learns something for every place of an image, as ``"spatial"`` does.
+            If the conditioner has parameters for every position of an image, as ``"spatial"`` does.
 
         References
         ----------
@@ -80,24 +80,24 @@ class FilesMixin(BuildingMixin):
     def save(
         self, path: str | os.PathLike[str], *, half: bool = False, card: Mapping[str, Any] | None = None
     ) -> None:
-        """Write the fitted classifier into a file from which `load` makes the same one, and no code is run.
+        """Save the fitted classifier to a file, which `load` reads without running code from it.
 
-        The file, in the safetensors format, holds the averaged weights and, as JSON under a checksum, what
-        else was learned and the parameters. Left out are `device`, `compute`, `net_params` and
-        `checkpoint_dir`, and parameters that JSON cannot hold, such as a RandomState. So are an objective, or
-        an augmentation without an orbit, that have no name in their registry: only training needs them. In a
-        stage, the parameter of the estimator takes the place of an objective that was left out. A file that
-        is there is replaced once the new one is whole, which takes its mode; a symbolic link stays.
+        The file, in the safetensors format, holds the averaged weights and, as JSON under a checksum, the
+        other fitted attributes and the parameters. Left out are `device`, `compute`, `net_params` and
+        `checkpoint_dir`, and parameters that JSON cannot hold, such as a RandomState. An objective, or an
+        augmentation without an orbit, is also left out if it has no name in its registry, as only training
+        needs it. In a stage, the parameter of the estimator replaces an objective that was left out. An
+        existing file is replaced atomically, and its mode is kept; a symbolic link is followed.
 
         Parameters
         ----------
         path : str or path-like
-            The file, by custom with the ending ``.safetensors``.
+            The file, by convention with the ending ``.safetensors``.
         half : bool, default=False
-            Keep the weights in half precision, which halves the file; `load` makes them float32 again.
+            Store the weights in half precision, which halves the file; `load` converts them to float32.
         card : dict, optional
-            What to note of the model, such as its data, licence and figures: anything that JSON can hold.
-            `gencls.model_files.read_card` gives it back.
+            Notes on the model, such as its data, licence and figures: anything that JSON can hold.
+            `gencls.model_files.read_card` returns them.
 
         Raises
         ------
@@ -106,10 +106,10 @@ class FilesMixin(BuildingMixin):
         ConditionerError, AugmentationError
             If the conditioner, or an augmentation with an orbit, has no name in the registry.
         ModelFileError
-            If classes, images or weights are such that a file cannot hold them, or no image has a finite
-            probability under these weights.
+            If a file cannot hold the classes, images or weights, or no image has a finite probability under
+            these weights.
         OSError
-            If the file cannot be written, or one that is there is protected against writing.
+            If the file cannot be written, or an existing one is write-protected.
         """
         check_is_fitted(self)
         self._check_parameters()
@@ -123,17 +123,17 @@ class FilesMixin(BuildingMixin):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> GenerativeBayesClassifier:
-        """Make the classifier again that `save` wrote.
+        """Load a classifier that `save` wrote.
 
         Its predictions, likelihoods and samples are the same. Training continues from the averaged weights
-        with a fresh optimizer. Parameters that `save` left out are at their defaults, and so is what trained
-        the model by an objective or an augmentation whose package is not installed here.
+        with a fresh optimizer. Parameters that `save` left out have their default values, and so has a
+        parameter of training whose objective or augmentation is not installed here.
 
         Parameters
         ----------
         path : str or path-like
         device : str, default="auto"
-            A torch device; ``"auto"`` is a GPU where there is one.
+            A torch device; ``"auto"`` is a GPU if one is available.
 
         Returns
         -------
@@ -143,12 +143,12 @@ class FilesMixin(BuildingMixin):
         Raises
         ------
         ModelFileError
-            If the file is not one that `save` wrote, is damaged, of a newer version of gencls, or claims more
-            than is read (see the page on model files).
+            If the file was not written by `save`, is damaged, is of a newer version of gencls, or exceeds the
+            limits (see the page on model files).
         ConditionerError, AugmentationError
             If the package that provides the conditioner, or an augmentation with an orbit, is not installed.
         FileNotFoundError
-            If there is no file.
+            If the file does not exist.
         """
         resolve_device(device)
         snapshot = read_model(path, RULES)

@@ -1,4 +1,4 @@
-"""From images and parameters to a trained net: reading, holding out, planning, learning."""
+"""The steps of a fit: reading, holding out, planning, learning."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FittingMixin(BuildingMixin):
 
     @contextmanager
     def _unchanged_by_errors(self) -> Iterator[None]:
-        """Whatever goes wrong in here leaves the estimator as it was."""
+        """Context manager that restores the estimator after an error."""
         before = vars(self).copy()
         try:
             yield
@@ -68,7 +68,7 @@ class FittingMixin(BuildingMixin):
         classes: ArrayLike | None = None,
         reset: bool,
     ) -> Samples:
-        """Validate training data; with `reset`, settle the classes and the codec by it."""
+        """Validate training data; with `reset`, learn the classes and the codec from it."""
         check_same_order(X, y, "X and y")
         check_same_order(y, sample_weight, "y and sample_weight")
         rows, shape = flatten_images(X)
@@ -89,7 +89,7 @@ class FittingMixin(BuildingMixin):
         return Samples(levels, encode_labels(labels, self.classes_, len(labels)), weights, self._kept(flat))
 
     def _kept(self, flat: NDArray[Any]) -> NDArray[Any] | None:
-        """The images as they were given, if training needs them."""
+        """The original images, if training needs them."""
         size = self.codec_.tensor_shape_[1:]
         needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in self._stages())
         return self.codec_.to_images(flat) if needed else None
@@ -104,8 +104,8 @@ class FittingMixin(BuildingMixin):
         if self.priors is None and not self.class_count_.all():
             missing = self.classes_[self.class_count_ == 0].tolist()
             raise InvalidInputError(
-                f"y must have all classes of the fit before, as warm_start=True, but has none of {missing}. "
-                "Their frequencies would be 0: give priors, or images of all classes."
+                f"y must have all classes of the previous fit, as warm_start=True, but lacks {missing}. "
+                "Their frequencies would be 0: set priors, or pass images of all classes."
             )
 
     def _split(
@@ -113,7 +113,7 @@ class FittingMixin(BuildingMixin):
     ) -> tuple[Samples, Samples | None]:
         """Training and held-out samples."""
         if (X_val is None) != (y_val is None):
-            raise InvalidInputError("X_val and y_val must be given together, got one of them.")
+            raise InvalidInputError("X_val and y_val must be given together, got only one of them.")
         train_split = (self.net_params or {}).get("train_split")
         if X_val is None and train_split is not None:
             samples, part = split_by(samples, train_split)
@@ -141,12 +141,12 @@ class FittingMixin(BuildingMixin):
         return Samples(levels, codes, np.ones(len(codes)), self._kept(flat))
 
     def _stages(self, given: list[Stage] | None = None, *, is_scheduled: bool = True) -> list[PlannedStage]:
-        """The stages of a training, with everything settled."""
+        """The stages of a training, with all settings resolved."""
         wanted = given or self.stages or [Stage(int(self._setting("max_epochs")))]
         return [self._settled(stage, is_scheduled=is_scheduled) for stage in wanted]
 
     def _settled(self, stage: Stage, *, is_scheduled: bool) -> PlannedStage:
-        """A stage with what it leaves out, from the parameters."""
+        """A stage with all settings; those that it does not set are parameters of the estimator."""
         size = stage.resolution or self.resolution
         planned = PlannedStage(
             epochs=int(stage.epochs),
@@ -194,7 +194,7 @@ class FittingMixin(BuildingMixin):
             checkpoint_dir=Path(self.checkpoint_dir) if keeps_checkpoints else None,
             identity=identity_of(self, data, held_out_data) if keeps_checkpoints else {},
         )
-        read_checkpoint(plan, device)  # which refuses one of a different training before anything is lost
+        read_checkpoint(plan, device)  # raises if it is of a different training, before anything is lost
         return data, plan
 
     def _prepare(
@@ -215,7 +215,7 @@ class FittingMixin(BuildingMixin):
         return data, plan
 
     def _learn(self, data: TrainingData, plan: Plan) -> GenerativeBayesClassifier:
-        """Train the net, and settle the temperature."""
+        """Train the net, and set the temperature."""
         with net_params_at_fault(self.net_params):
             self.net_.learn(data, plan)
         best = self.net_.best_row_
@@ -229,7 +229,7 @@ class FittingMixin(BuildingMixin):
         return int(self._random_state.randint(2**31 - 1))
 
     def _monitored(self) -> str | None:
-        """The figure that early stopping watches: a key of `MONITORS`."""
+        """The figure that early stopping monitors: a key of `MONITORS`."""
         if isinstance(self.early_stopping, str):
             return self.early_stopping
         return "bits_per_dim" if self.early_stopping else None

@@ -1,4 +1,4 @@
-"""What makes a training the same as one before, so that it may resume from a checkpoint."""
+"""The identity of a training, which must be that of a checkpoint to resume from it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def identity_of(estimator: Any, data: TrainingData, held_out: TrainingData | Non
 
 
 def _words(value: Any) -> str:
-    """A value in words that are the same in every process."""
+    """A value as text that is the same in every process."""
     if hasattr(value, "to_dict"):
         value = value.to_dict()  # a Series, whose repr leaves out the middle
     if isinstance(value, dict):

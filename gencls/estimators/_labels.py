@@ -1,4 +1,4 @@
-"""Class labels, as users give them, and their positions among the sorted classes, as the model takes them."""
+"""Validation of class labels, and their positions among the sorted classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import InvalidInputError
 from ..images.layout import as_input_errors, as_numpy
 
 __all__ = [
-    "are_words",
+    "are_strings",
     "as_labels",
     "check_classes",
     "check_labels",
@@ -31,25 +31,25 @@ MOST_SAMPLES = 10**9
 
 
 def as_labels(y: Any, name: str = "y") -> Any:
-    """Labels of one kind, for scikit-learn to check further: what is no array or frame becomes an array.
+    """Labels of one kind, which scikit-learn checks further; lists become arrays.
 
     Parameters
     ----------
     y : array-like of shape (N,)
     name : str
-        How errors call them.
+        Their name in errors.
 
     Raises
     ------
     InvalidInputError
-        If labels are missing, are both words and numbers, or neither.
+        If labels are missing, are both strings and numbers, or neither.
     """
     if y is None or hasattr(y, "iloc"):
         values = y
     elif isinstance(y, str | bytes | Mapping) or not (hasattr(y, "__getitem__") or hasattr(y, "__array__")):
         raise InvalidInputError(f"{name} must be an array or list of classes, got {shortened(y)}.")
     elif isinstance(y, list | tuple) and any(isinstance(label, str | bytes) for label in y):
-        values = np.empty(len(y), dtype=object)  # numpy would make words of numbers, and of NaN
+        values = np.empty(len(y), dtype=object)  # NumPy would turn numbers and NaN into strings
         values[:] = y
     else:
         values = as_numpy(y, name)
@@ -72,12 +72,12 @@ def check_none_missing(y: Any, name: str = "y") -> None:
     if missing:
         raise InvalidInputError(
             f"{name} must not have missing classes, but {len(missing)} of {labels.size} are missing (None or "
-            f"NaN), the first at position {missing[0]}. Leave them out, with their images."
+            f"NaN), the first at position {missing[0]}. Remove them and their images."
         )
 
 
 def _check_one_kind(y: Any, name: str) -> None:
-    """Raise if objects are both words and numbers, or neither."""
+    """Raise if objects are both strings and numbers, or neither."""
     labels = np.asarray(y)
     if labels.dtype.kind in "mMV":
         raise InvalidInputError(f"{name} must have classes that are numbers or strings, got {labels.dtype}.")
@@ -100,7 +100,7 @@ def _check_one_kind(y: Any, name: str) -> None:
 
 
 def _are_numbers_as_objects(labels: Any) -> bool:
-    """Whether a column holds numbers one by one, which scikit-learn takes for no classes."""
+    """Whether labels are numbers in an array of objects, which scikit-learn rejects as classes."""
     found = np.asarray(labels)
     return found.dtype == object and found.ndim == 1 and found.size > 0 and isinstance(found[0], Real)
 
@@ -120,12 +120,12 @@ def check_classes(classes: NDArray[Any]) -> NDArray[Any]:
 
 
 def unique_classes(classes: Any) -> NDArray[Any]:
-    """The sorted classes that a call of `partial_fit` is told.
+    """The sorted classes of the parameter `classes` of `partial_fit`.
 
     Raises
     ------
     InvalidInputError
-        If there is none, or they are of several kinds.
+        If there are none, or they are of several kinds.
     """
     given = list(classes) if isinstance(classes, Set) else classes
     labels = np.asarray(as_labels(given, "classes"))
@@ -135,11 +135,11 @@ def unique_classes(classes: Any) -> NDArray[Any]:
 
 
 def check_same_classes(given: Any, classes: NDArray[Any]) -> None:
-    """Raise if a later call of `partial_fit` is given other classes than the first."""
+    """Raise if the classes of a later call of `partial_fit` differ from those of the first."""
     if given is not None and not np.array_equal(found := unique_classes(given), classes):
         raise InvalidInputError(
-            f"classes must be those of the first call ({listed(classes)}), got {listed(found)}. Leave "
-            "classes out after the first call."
+            f"classes must be those of the first call ({listed(classes)}), got {listed(found)}. Omit "
+            "classes after the first call."
         )
 
 
@@ -149,7 +149,7 @@ def check_labels(y: Any, n_samples: int) -> NDArray[Any]:
     Raises
     ------
     InvalidInputError
-        If there are more or fewer labels than images, some are missing, or they are no labels.
+        If the numbers of labels and images differ, labels are missing, or values are not labels.
     """
     with as_input_errors():
         labels = np.asarray(as_labels(y))
@@ -166,11 +166,11 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
     Raises
     ------
     InvalidInputError
-        If there are more or fewer labels than images, some are missing, or of a class that there is not.
+        If the numbers of labels and images differ, labels are missing, or a class is unknown.
     """
     y = check_labels(y, n_samples)
-    # Words and numbers never match; numpy would take 10 for "10", and sort it before "2".
-    unknown = np.setdiff1d(y, classes) if are_words(y) == are_words(classes) else np.unique(y)
+    # Strings and numbers never match; NumPy would convert 10 to "10", which sorts before "2".
+    unknown = np.setdiff1d(y, classes) if are_strings(y) == are_strings(classes) else np.unique(y)
     if len(unknown):
         raise InvalidInputError(
             f"y must have classes that fit saw ({listed(classes)}), got also {listed(unknown)}."
@@ -179,7 +179,7 @@ def encode_labels(y: ArrayLike, classes: NDArray[Any], n_samples: int) -> NDArra
 
 
 def encode_labels_for(n_samples: int, y: ArrayLike, classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions of a class for each image, or of one for all."""
+    """Positions of the class of each image, or of one class for all images."""
     return encode_labels(np.full(n_samples, y) if _is_one(y) else y, classes, n_samples)
 
 
@@ -190,7 +190,7 @@ def draw_labels(
     prior: NDArray[np.float64],
     rng: np.random.RandomState,
 ) -> NDArray[np.int64]:
-    """Positions of the classes whose images are to be drawn: those of y, or by the prior without it.
+    """Positions of the classes of the images to draw: those of y, or drawn from the prior without y.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def _is_one(y: Any) -> bool:
     return bool(np.isscalar(y)) or getattr(y, "ndim", 1) == 0
 
 
-def are_words(labels: NDArray[Any]) -> bool:
+def are_strings(labels: NDArray[Any]) -> bool:
     """Whether labels are strings."""
     some = labels[:1].tolist()
     return bool(some) and isinstance(some[0], str | bytes)

@@ -1,4 +1,4 @@
-"""What `net_params` may set of `skorch.NeuralNet`: optimiser, batches, callbacks and what is held out."""
+"""Checks of `net_params`: the optimizer, batches, callbacks and held-out images of `skorch.NeuralNet`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PREFIXES = ("optimizer", "callbacks", "iterator_train")
 KNOWN = (*PREFIXES, "train_split")
 SPLIT = optional(
     Rule(
-        "a function that splits a data set, such as skorch.dataset.ValidSplit(5) (or give fit X_val and "
-        "y_val, or set early_stopping and validation_fraction)",
+        "a function that splits a data set, such as skorch.dataset.ValidSplit(5) (or pass X_val and "
+        "y_val to fit, or set early_stopping and validation_fraction)",
         lambda value: callable(value) and not isinstance(value, type),
     )
 )
 MISTAKES = (AttributeError, IndexError, KeyError, TypeError, ValueError, SkorchException)
 OWN = "it is a parameter of the estimator itself"
-ELSEWHERE = {  # what takes the place of skorch's parameters
+ELSEWHERE = {  # the replacements of skorch's parameters
     "module": "the estimator's own parameters shape the network",
     "criterion": "set objective",
     "dataset": "the images are X of fit",
@@ -46,23 +46,24 @@ ELSEWHERE = {  # what takes the place of skorch's parameters
 
 
 def check_net_params(net_params: Mapping[str, Any] | None, rules: Mapping[str, Rule]) -> None:
-    """Raise one error that says of every entry that cannot work why, and what to do instead.
+    """Raise one error with the reason and the remedy for every invalid entry.
 
-    Optimiser and batches are tried on a single number, so that what torch does not take is found here.
+    The optimizer and the batches are tried on a single number, so that arguments that torch rejects are found
+    before training.
 
     Parameters
     ----------
     net_params : mapping, optional
-        As of the estimator.
+        The estimator's parameter.
     rules : mapping of str to Rule
-        Those of the estimator's parameters that `net_params` may set, too.
+        Rules of the estimator's parameters that `net_params` may also set.
 
     Raises
     ------
     InvalidParameterError
         With a line for each mistake.
     """
-    if not isinstance(net_params, dict) or not net_params:  # what is no dict breaks a rule of the estimator
+    if not isinstance(net_params, dict) or not net_params:  # the estimator's rules report anything but a dict
         return
     mistakes = [*_mistaken_names(net_params, rules), *_mistaken_values(net_params, rules)]
     mistakes += _mistaken_callbacks(net_params) or []
@@ -79,9 +80,9 @@ def check_net_params(net_params: Mapping[str, Any] | None, rules: Mapping[str, R
 
 @contextmanager
 def net_params_at_fault(net_params: Mapping[str, Any] | None) -> Iterator[None]:
-    """What options of skorch raise in here is an error that names `net_params`.
+    """Context manager in which an error from options of skorch becomes one that names `net_params`.
 
-    Errors of other types pass, also those that are derived from the usual ones: a callback means them.
+    Errors of other types pass, including subclasses of the usual types, which a callback raises on purpose.
     """
     try:
         yield
@@ -91,13 +92,13 @@ def net_params_at_fault(net_params: Mapping[str, Any] | None) -> Iterator[None]:
         raise InvalidParameterError(
             "The parameter 'net_params' of GenerativeBayesClassifier has options that fail in training "
             f"({type(error).__name__}: {shortened(str(error))}), of {shortened(list(net_params))}. Callbacks "
-            "may monitor what history_ has: train_loss and train_bpd, and of held-out images valid_bpd, "
+            "may monitor entries of history_: train_loss and train_bpd, and for held-out images valid_bpd, "
             "valid_accuracy and valid_log_loss."
         ) from error
 
 
 def _mistaken_names(net_params: Mapping[Any, Any], rules: Mapping[str, Rule]) -> Iterator[str]:
-    """Of entries that are set elsewhere, or that there are not."""
+    """Mistakes of entries that are set elsewhere or unknown."""
     for name in net_params:
         if not isinstance(name, str):
             yield f"must have names of skorch's parameters, got {shortened(name)}."
@@ -111,19 +112,19 @@ def _mistaken_names(net_params: Mapping[Any, Any], rules: Mapping[str, Rule]) ->
             guess = f" Did you mean {near[0]!r}?" if near else ""
             yield (
                 f"has {shortened(name)}, which is unknown; known are {', '.join([*KNOWN, *rules])}, and "
-                f"what belongs to the first three, such as optimizer__weight_decay.{guess}"
+                f"parameters of the first three, such as optimizer__weight_decay.{guess}"
             )
 
 
 def _mistaken_values(net_params: Mapping[Any, Any], rules: Mapping[str, Rule]) -> Iterator[str]:
-    """Of entries that are parameters of the estimator, too."""
+    """Mistakes of entries that are also parameters of the estimator."""
     for name, rule in (*rules.items(), ("train_split", SPLIT)):
         if name in net_params and not rule.accepts(net_params[name]):
             yield f"has {name!r}, which must be {rule.description}, got {shortened(net_params[name])}."
 
 
 def _mistaken_callbacks(net_params: Mapping[Any, Any]) -> list[str]:
-    """Of callbacks that are none, and of settings of callbacks that are needed or that there are not."""
+    """Mistakes of values that are not callbacks, and of settings of needed or unknown callbacks."""
     given = net_params.get("callbacks") or []
     if not isinstance(given, list | tuple) or not all(map(_is_callback, given)):
         return [
@@ -133,7 +134,7 @@ def _mistaken_callbacks(net_params: Mapping[Any, Any]) -> list[str]:
     names = [_name_of(each) for each in given]
     used = {*NEEDED_CALLBACKS, *OPTIONAL_CALLBACKS}
     mistakes = [
-        f"has a callback {shortened(name)}, but the estimator or another one has this name. Choose another."
+        f"has a callback {shortened(name)}, but this name is taken. Choose a different name."
         for position, name in enumerate(names)
         if isinstance(given[position], tuple) and (name in used or name in names[:position])
     ]
@@ -165,7 +166,7 @@ def _name_of(callback: Any) -> str:
 
 
 def _tried(name: str, use: Callable[[Any, dict[str, Any]], None], net_params: Mapping[str, Any]) -> list[str]:
-    """What goes wrong if a class of the user, or torch's own, gets its arguments."""
+    """Mistakes found by calling a class of the user or of torch with its arguments."""
     settings = {
         key.removeprefix(f"{name}__"): value
         for key, value in net_params.items()
@@ -175,7 +176,7 @@ def _tried(name: str, use: Callable[[Any, dict[str, Any]], None], net_params: Ma
         return []
     try:
         use(net_params.get(name), settings)
-    except Exception as error:  # of a class that others wrote
+    except Exception as error:  # a class of the user may raise anything
         given = shortened({key: value for key, value in net_params.items() if key.startswith(name)})
         return [f"has {given}, which cannot work ({type(error).__name__}: {shortened(str(error))})."]
     return []
@@ -187,7 +188,7 @@ def _try_optimizer(kind: Any, settings: dict[str, Any]) -> None:
     weight = torch.zeros(1, requires_grad=True)
     optimizer = (kind or torch.optim.Adam)([weight], **settings)
     if not hasattr(optimizer, "param_groups"):
-        raise TypeError("it makes no optimizer of torch")
+        raise TypeError("it does not create an optimizer of torch")
     weight.grad = torch.zeros(1)
     optimizer.step(lambda: torch.zeros(1))
 
@@ -196,4 +197,4 @@ def _try_batches(kind: Any, settings: dict[str, Any]) -> None:
     settings = {"shuffle": True} | settings
     batches = (kind or DataLoader)(TensorDataset(torch.zeros(1)), batch_size=1, **settings)
     if not hasattr(batches, "__iter__"):
-        raise TypeError("it makes no batches")
+        raise TypeError("it does not create batches")

@@ -1,4 +1,4 @@
-"""What each parameter of the estimator must be."""
+"""Rules for the parameters of the estimator."""
 
 from __future__ import annotations
 

@@ -41,19 +41,19 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     Parameters
     ----------
     conditioner : str, type or Conditioner, default="mild"
-        The way in which the class enters the network: a name of `list_conditioners`, a class, or an instance
-        with hyper-parameters of its own, which are reached as ``conditioner__<name>``.
+        How the network is conditioned on the class: a name of `list_conditioners`, a class, or an instance.
+        Its hyper-parameters are set as ``conditioner__<name>``.
     objective : str, type or Objective, default="likelihood"
-        What training minimises: ``"likelihood"``, ``"hybrid"``, which also learns to separate the classes, a
-        name of `list_objectives`, a class, or an instance such as ``Hybrid(weight=1.0, temperature=8.0)``;
-        hyper-parameters are reached as ``objective__<name>``.
+        The objective that training minimises: ``"likelihood"``, ``"hybrid"``, which also separates the
+        classes, a name of `list_objectives`, a class, or an instance such as ``Hybrid(weight=1.0,
+        temperature=8.0)``; hyper-parameters are set as ``objective__<name>``.
     augmentation : None, str, type, Augmentation or list of these, default=None
-        Ways to vary the training images, in their order: names of `list_augmentations`, classes or instances,
-        such as ``[Flip(), RandomCrop(smallest=0.8), Shift(2)]``. With `Flip`, the density is the mean of
-        those of an image and its flipped copy.
+        Augmentations of the training images, in order: names of `list_augmentations`, classes or instances,
+        such as ``[Flip(), RandomCrop(smallest=0.8), Shift(2)]``. With `Flip`, the density is averaged over an
+        image and its flipped copy.
     resolution : int or tuple of int, optional
         Rows and columns to which larger images are reduced, antialiased: both sides, or (H, W). The density
-        is then that of the reduced image. None keeps images as they are.
+        is then that of the reduced image. None keeps the size of the images.
     max_epochs : int, default=50
     lr : float, default=1e-3
         Peak learning rate of Adam; it rises for the first 5 % of all steps and then falls to 0 on a cosine.
@@ -66,67 +66,67 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     dropout : float, default=0.1
         Probability of dropping a feature in training, from 0 to below 1.
     image_shape : tuple of int, optional
-        How flat rows of X fold into images: (H, W), or with channels (H, W, C) or (C, H, W) as `channel_axis`
-        says. Without it a square number of features is a square grey image, any other number a strip of one
-        row; as many as a square image in colour has are refused. Also needed for grey images of three or four
-        columns, which are taken for one photograph otherwise.
+        Shape of the images in flat rows of X: (H, W), or with channels (H, W, C) or (C, H, W), depending on
+        `channel_axis`. By default a square number of features is a square grey image, and any other number a
+        single row of pixels; the number of features of a square colour image is refused. It is also needed
+        for grey images of three or four columns, which are otherwise taken for one photograph.
     channel_axis : {-1, 1}, default=-1
-        Where images have their channels: last, or first after the samples.
+        The axis of the channels: the last, or the first after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
-        Lowest and highest pixel value; ``"auto"`` is (0, 255) for uint8, else what `fit` sees.
+        Lowest and highest pixel value; ``"auto"`` is (0, 255) for uint8, else the range in `fit`.
     n_levels : "auto" or int, default="auto"
-        Levels to which pixels are quantised, 2 to 256; ``"auto"`` is, for whole numbers, how many of them the
-        range has (at most 256), and 256 for other values.
+        Levels to which pixels are quantised, 2 to 256; ``"auto"`` is the number of integers in the range (at
+        most 256) for whole numbers, and 256 for other values.
     priors : array-like of shape (K,), dict or Series, optional
         Probabilities of the sorted classes, or by class: a dict, or a Series of pandas whose index are the
-        classes, such as ``y.value_counts(normalize=True)``. Without it their frequencies in `fit`.
+        classes, such as ``y.value_counts(normalize=True)``. By default their frequencies in `fit`.
     temperature : float or "auto", default=1.0
-        What `predict_proba` divides the joint log-probabilities by; 1 is Bayes' theorem. ``"auto"`` learns it
-        in `fit` on held-out images, see `calibrate`. No density and no predicted class depends on it.
+        Divisor of the joint log-probabilities in `predict_proba`; 1 is Bayes' theorem. ``"auto"`` learns it
+        in `fit` on held-out images, see `calibrate`. Densities and predicted classes do not depend on it.
     views : {"flips", "six-crops"} or list of these, optional
         Views of an image over which predictions average the joint log-probability: flipped left to right; or
-        the whole image, its middle and its corners. Prediction takes as many times longer. Densities are
-        always those of the image itself.
+        the whole image, its middle and its corners. The time of prediction grows with their number. Densities
+        are always those of the image itself.
     stages : list of Stage, optional
-        A training in several parts, each with its own epochs, learning rate, objective, augmentation,
-        resolution or batch size; `max_epochs` then does not count. None is a single stage.
+        Stages of training, each with its own epochs, learning rate, objective, augmentation, resolution or
+        batch size; `max_epochs` is then ignored. None is a single stage.
     batch_size : int, default=32
         Images in a training step.
     early_stopping : bool or {"bits_per_dim", "log_loss", "accuracy"}, default=False
         Stop a stage when this figure of held-out images no longer improves, and restore the best weights.
-        True is ``"bits_per_dim"``. Held out is `validation_fraction`, unless `fit` is given X_val and y_val.
+        True is ``"bits_per_dim"``. The held-out images are a share `validation_fraction`, unless X_val and
+        y_val are passed to `fit`.
     validation_fraction : float, default=0.1
         Share of the training images held out if `early_stopping` is on or `temperature` is ``"auto"``; above
-        0, below 1. Both use the same ones, which makes the temperature a little too low.
+        0, below 1. Both use the same images, which makes the temperature slightly too low.
     n_iter_no_change : int, default=10
-        Epochs without a new best after which early stopping stops.
+        Epochs without improvement after which early stopping ends a stage.
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the `fit` before. The network, the images' layout, range
+        Whether `fit` continues from the weights of the previous `fit`. The network, the images' layout, range
         and levels, the classes, the device and `net_params` stay; all other parameters may change.
     checkpoint_dir : str or path-like, optional
-        A folder for a checkpoint after each epoch. A `fit` with the same parameters and data resumes there
+        A folder for a checkpoint after each epoch. A `fit` with the same parameters and data resumes from it
         after an interruption, and ends with the same weights; one with different parameters or data is
-        refused. It needs an int as `random_state`.
+        refused. `random_state` must be an int. The state of callbacks in `net_params` is not kept.
     net_params : dict, optional
-        Settings of training by the names that `skorch.NeuralNet` has for them, also reached as
-        ``net__<name>``: ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.01, "callbacks":
-        [...], "iterator_train__drop_last": True}``. Callbacks are added; ``"callbacks__schedule": None``
-        leaves the learning rate to one of them. ``"train_split"`` says what is held out, unless `fit` is
-        given X_val and y_val. Besides, ``"ema_decay"`` (0.999) is the decay of the averaged weights, which
-        all predictions use, and ``"gradient_clip"`` (5.0, or None) the largest norm of the gradient of the
-        loss.
+        Parameters of `skorch.NeuralNet`, also set as ``net__<name>``: ``{"optimizer": torch.optim.AdamW,
+        "optimizer__weight_decay": 0.01, "callbacks": [...], "iterator_train__drop_last": True}``. Callbacks
+        are added; ``"callbacks__schedule": None`` leaves the learning rate to one of them. ``"train_split"``
+        selects the held-out images, unless X_val and y_val are passed to `fit`. In addition, ``"ema_decay"``
+        (0.999) is the decay of the averaged weights, which all predictions use, and ``"gradient_clip"`` (5.0,
+        or None) the largest norm of the gradient of the loss.
     compute : {"auto", "plain"} or Compute, default="auto"
-        How to compute: ``"auto"`` with compiled kernels where a compiler is at hand, ``"plain"`` without
+        How to compute: ``"auto"`` with compiled kernels where a compiler is available, ``"plain"`` without
         them, or `Compute` with a precision, gradient checkpointing, or an early exit for `predict`. It may be
         changed after `fit`.
     device : str, default="auto"
-        A torch device; ``"auto"`` is a GPU where there is one.
+        A torch device; ``"auto"`` is a GPU if one is available.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same model, whatever runs beside it: all random numbers are drawn from
-        generators of the classifier's own, and torch's own stream is neither read nor set. A different number
-        of threads moves rounding; on a GPU, torch's own kernels may, too.
+        The same int gives the same model: all random numbers are drawn from generators of the classifier, and
+        torch's default generator is neither used nor seeded. Rounding may depend on the number of threads,
+        and on a GPU on torch's kernels.
     verbose : int, default=0
-        1 shows progress, of training and of sampling.
+        1 shows the progress of training and of sampling.
 
     Attributes
     ----------
@@ -134,32 +134,32 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     class_count_ : ndarray of shape (K,)
         Training samples, or their total weight, of each class.
     class_prior_ : ndarray of shape (K,)
-        It may be set, in any form that `priors` may have.
+        It can be set in any form that `priors` accepts.
     temperature_ : float
-        Given, or learned on held-out images. `partial_fit` learns none: with ``"auto"`` it begins with 1 and
-        stays what it is until `calibrate`.
+        Given, or learned on held-out images. `partial_fit` does not learn it: with ``"auto"`` it is 1 at the
+        start, and later changes only by `calibrate`.
     n_features_in_ : int
-        As scikit-learn counts: ``X.shape[1]`` of `fit`, so H · W · C of flat rows, and H of images (N, H, W).
+        ``X.shape[1]`` in `fit`, as in scikit-learn: H · W · C for flat rows, and H for images (N, H, W).
     image_shape_ : tuple of int
         An image in the layout of X.
     codec_ : ImageCodec
     conditioner_ : Conditioner
-        As trained.
+        The trained conditioner.
     net_ : GenerativeNet
         The skorch net.
     history_ : list of dict
-        One row an epoch: ``train_bpd``, seconds ``dur``, and each term of the objective, such as
+        One row per epoch: ``train_bpd``, seconds ``dur``, and each term of the objective, such as
         ``train_cross_entropy`` (nats, at its temperature); with held-out images also ``valid_bpd``,
-        ``valid_accuracy`` and ``valid_log_loss`` (nats; at the `temperature` that is given, or the best one,
-        which is ``valid_temperature``).
+        ``valid_accuracy`` and ``valid_log_loss`` (nats; at a given `temperature`, or at the best one,
+        ``valid_temperature``).
     n_iter_ : int
         Epochs trained.
 
     Notes
     -----
-    All images have to be on the scale of those that `fit` saw. What is clearly on another one, such as floats
-    from 0 to 1 after bytes, is an error where it is learned from (`fit` with `warm_start` or X_val,
-    `partial_fit`, `calibrate`), and a `PixelScaleWarning` or `PixelClippingWarning` where it is predicted.
+    All images must have the scale of those in `fit`. Images that clearly have a different scale, such as
+    floats from 0 to 1 after bytes, raise an error in training (`fit` with `warm_start` or X_val,
+    `partial_fit`, `calibrate`), and a `PixelScaleWarning` or `PixelClippingWarning` in prediction.
 
     References
     ----------
@@ -243,7 +243,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
     @classmethod
     def from_recipe(cls, name: str, **overrides: Any) -> GenerativeBayesClassifier:
-        """Make a classifier with the parameters of a recipe.
+        """Create a classifier with the parameters of a recipe.
 
         Parameters
         ----------
@@ -265,7 +265,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         return cls(**(parameters_of(name) | overrides))
 
     def set_params(self, **params: Any) -> GenerativeBayesClassifier:
-        """Set parameters, also those of a component that is given by name, and settings of training.
+        """Set parameters, including those of components that are given by name, and entries of `net_params`.
 
         Parameters
         ----------
@@ -309,8 +309,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         y : array-like of shape (N,)
             Classes, at least 2: numbers or strings.
         sample_weight : array-like of shape (N,), optional
-            Non-negative; 2 is the same as giving a sample twice. It belongs to X and y by position, as in
-            scikit-learn; an index of pandas that is that of y in another order is refused.
+            Non-negative; 2 is the same as giving a sample twice. Weights are matched to X and y by position,
+            as in scikit-learn; a pandas index that is that of y in a different order is refused.
         X_val, y_val : array-like, optional
             Images and classes on which bits/dim, accuracy and log-loss are recorded after each epoch, and a
             temperature is learned.
@@ -327,12 +327,13 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         NonFiniteLossError
             If training diverges; the estimator then has the last good weights.
         KeyboardInterrupt
-            If the user interrupts a `fit` that a library calls, such as a search; what was learned is kept.
+            If the user interrupts a `fit` that a library calls, such as a search; the weights learned so far
+            are kept.
 
         Warns
         -----
         TrainingInterruptedWarning
-            If the user interrupts any other `fit`; what was learned is kept.
+            If the user interrupts any other `fit`; the weights learned so far are kept.
         TrainingDivergedWarning
             If training ends with far more bits per dimension than equally probable levels have.
         """
@@ -356,17 +357,17 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> GenerativeBayesClassifier:
-        """Train for one epoch on these images, on from where the estimator is, at a constant learning rate.
+        """Train for one further epoch on these images, at a constant learning rate.
 
         With `stages`, the settings are those of the last one. There are no checkpoints.
 
         Parameters
         ----------
         X, y : array-like
-            As in `fit`. The first call settles the image shape, the pixel range and the levels; give
-            `pixel_range` and `n_levels` if its images do not show them.
+            As in `fit`. The first call sets the image shape, the pixel range and the levels; set
+            `pixel_range` and `n_levels` if its images do not cover them.
         classes : array-like of shape (K,), optional
-            All classes there will be; needed in the first call.
+            All classes of all calls; required in the first call.
         sample_weight : array-like of shape (N,), optional
 
         Returns
@@ -379,13 +380,13 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         InvalidParameterError, InvalidInputError, NonFiniteLossError
             As in `fit`.
         KeyboardInterrupt
-            If the user interrupts it; what was learned is kept.
+            If the user interrupts it; the weights learned so far are kept.
         """
         first = not hasattr(self, "net_")
         self._check_parameters()
         if first and classes is None:
             raise InvalidInputError(
-                "classes must be given in the first call of partial_fit: all classes there will be."
+                "classes must be a list of all classes in the first call of partial_fit, got None."
             )
         with self._unchanged_by_errors():
             if not first:
@@ -398,7 +399,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         return self._learn(data, plan)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class of each image; with an early exit, of those that were not dropped.
+        """The most probable class of each image; with an early exit, of those not dropped.
 
         Parameters
         ----------
@@ -428,7 +429,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
     @property
     def history_(self) -> list[dict[str, Any]]:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.net_.history
 
     @property

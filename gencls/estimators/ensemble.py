@@ -1,4 +1,4 @@
-"""Several classifiers that decide together."""
+"""Ensembles of classifiers."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 class MeanJointClassifier(BayesMixin, BaseEstimator):
     """Average the joint log-probabilities of several classifiers.
 
-    The members may differ in seeds, resolutions, conditioners or views. Members that are fitted already are
-    combined as they are by `from_fitted`.
+    The members may differ in seeds, resolutions, conditioners or views. `from_fitted` combines members that
+    are already fitted.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
 
     Notes
     -----
-    The mean of log-probabilities of an image belongs to the normalised product of the densities, so that
-    there is no `score_samples`.
+    The mean of the log-probabilities of an image is the logarithm of an unnormalised density, so that there
+    is no method `score_samples`.
 
     Examples
     --------
@@ -70,9 +70,9 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         Parameters
         ----------
         X, y : array-like
-            As the members take them.
+            As in `fit` of the members.
         **fit_params : object
-            Of the members, such as ``sample_weight``.
+            Parameters of `fit` of the members, such as ``sample_weight``.
 
         Returns
         -------
@@ -83,7 +83,7 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
 
     @classmethod
     def from_fitted(cls, members: Sequence[Any]) -> MeanJointClassifier:
-        """Combine members that are fitted already.
+        """Combine members that are already fitted.
 
         Parameters
         ----------
@@ -113,18 +113,18 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         return np.mean([_table(member, X) for member in self.members_], axis=0)
 
     def save(self, folder: str | os.PathLike[str], *, half: bool = False) -> None:
-        """Write the members and their temperature into a folder from which `load` makes the same ensemble.
+        """Save the members and their temperature to a folder, from which `load` reads the ensemble.
 
         Each member is one file of `GenerativeBayesClassifier.save`; ``ensemble.json`` lists them under a
-        checksum. It is written last: where saving fails, an ensemble that was in the folder stays. Files of
-        members that it lists no longer are then removed.
+        checksum. It is written last: if saving fails, an existing ensemble in the folder is kept. Files of
+        members that are no longer listed are then removed.
 
         Parameters
         ----------
         folder : str or path-like
-            Made if it is missing.
+            Created if it does not exist.
         half : bool, default=False
-            Keep the weights in half precision.
+            Store the weights in half precision.
 
         Raises
         ------
@@ -139,21 +139,21 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         check_path(folder, "folder")
         if other := [each for each in self.members_ if type(each) is not GenerativeBayesClassifier]:
             raise InvalidParameterError(
-                "The parameter 'members' of MeanJointClassifier must have instances of "
-                f"GenerativeBayesClassifier only to be saved, got {shortened(other[0])}. Pickle takes others."
+                "The parameter 'members' of MeanJointClassifier must have only instances "
+                f"of GenerativeBayesClassifier to be saved, got {shortened(other[0])}. Pickle others instead."
             )
         saves = [partial(member.save, half=half) for member in self.members_]
         write_manifest(Path(folder), saves, float(self.temperature_))
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], device: str = "auto") -> MeanJointClassifier:
-        """Make the ensemble again that `save` wrote.
+        """Load an ensemble that `save` wrote.
 
         Parameters
         ----------
         folder : str or path-like
         device : str, default="auto"
-            A torch device, for all members; ``"auto"`` is a GPU where there is one.
+            A torch device, for all members; ``"auto"`` is a GPU if one is available.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         Raises
         ------
         ModelFileError
-            If a file is damaged, missing, or not one that `save` wrote.
+            If a file is damaged, missing, or was not written by `save`.
         ConditionerError, AugmentationError
             If a package that a member needs is not installed.
         FileNotFoundError
@@ -200,7 +200,7 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
 
 
 def _table(member: Any, X: ArrayLike) -> Floats:
-    """The joint log-probabilities by which a member decides; those of its views, if it has some."""
+    """The joint log-probabilities from which a member predicts, averaged over its views if any."""
     if isinstance(member, BayesMixin):
         return member._decision_table(X)
     if hasattr(member, "predict_joint_log_proba"):

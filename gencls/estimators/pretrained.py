@@ -16,7 +16,7 @@ ENDING = ".safetensors"
 
 
 def list_pretrained() -> list[str]:
-    """Name all models that come with the package.
+    """List the names of the models that come with the package.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def load_pretrained(name: str, device: str = "auto") -> GenerativeBayesClassifie
     name : str
         One of `list_pretrained`.
     device : str, default="auto"
-        A torch device; ``"auto"`` is a GPU where there is one.
+        A torch device; ``"auto"`` is a GPU if one is available.
 
     Returns
     -------
@@ -44,13 +44,13 @@ def load_pretrained(name: str, device: str = "auto") -> GenerativeBayesClassifie
     Raises
     ------
     InvalidParameterError
-        If there is no model of this name, or the device is not there.
+        If there is no model of this name, or the device is not available.
     """
     return GenerativeBayesClassifier.load(_file("load_pretrained", name), device)
 
 
 def model_card(name: str) -> dict[str, Any]:
-    """Tell what a model that comes with the package was trained on, how, and how good it is.
+    """Return the card of a model that comes with the package: its data, training and figures.
 
     Parameters
     ----------

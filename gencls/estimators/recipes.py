@@ -56,7 +56,7 @@ def _photographs_24() -> dict[str, Any]:
 
 
 def _of_photographs(resolution: int, *stages: Stage) -> dict[str, Any]:
-    """What the recipes of photographs have in common."""
+    """The parameters that the recipes of photographs share."""
     low_rank: Any = get_conditioner("low-rank")
     return {
         "conditioner": low_rank(first_stage=3),
@@ -80,7 +80,7 @@ RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def list_recipes() -> list[str]:
-    """Name the recipes of `GenerativeBayesClassifier.from_recipe`.
+    """List the names of the recipes of `GenerativeBayesClassifier.from_recipe`.
 
     Returns
     -------

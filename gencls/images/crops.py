@@ -49,16 +49,16 @@ def crop_at_random(
     """Cut a random crop out of each image, and resize it.
 
     A crop has the aspect ratio of its image. Its sides are those of the image times a factor that is uniform
-    from `smallest` to 1, and all positions inside the image are equally likely, also fractions of pixels.
-    Crops do not reach beyond the edges, so that nothing is padded. In the estimator,
+    from `smallest` to 1, and all positions inside the image are equally likely, including fractions of
+    pixels. Crops do not extend beyond the edges, so that padding is not needed. In the estimator,
     `gencls.augmentations.RandomCrop` does this in every epoch.
 
     Parameters
     ----------
     images : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
-        Grey images, or images of C = 1 to 4 channels, best larger than `size`, as photographs usually are.
-        If the last of three axes has a length of 1 to 4, the array may also be one image (H, W, C), and is
-        refused: give ``[images]`` for one image, ``images[..., None]`` for grey ones.
+        Grey images, or images of C = 1 to 4 channels, best larger than `size`, as photographs usually are. If
+        the last of three axes has a length of 1 to 4, the array may also be one image (H, W, C), and is
+        refused: pass ``[images]`` for one image, ``images[..., None]`` for grey ones.
     size : int or pair of int
         Rows and columns of the result: both sides, or (height, width), at least 1.
     smallest : float, default=0.8
@@ -78,7 +78,7 @@ def crop_at_random(
     InvalidInputError
         `images` has a different shape or type, or no pixels, or must be read by `ReadImages` first.
     InvalidParameterError
-        A different parameter is wrong; all wrong ones are reported.
+        A different parameter is invalid; all invalid ones are reported.
 
     Examples
     --------
@@ -104,15 +104,15 @@ def random_boxes(shape: tuple[int, ...], smallest: float, random_state: np.rando
 class CropImages(StatelessTransformer):
     """Cut the same crop out of every image, and resize it.
 
-    It learns nothing: ``fit`` only checks the parameters, and ``transform`` may be called without it. The
-    crop has the aspect ratio of its image, and may begin at a fraction of a pixel.
+    The transformer is stateless: ``fit`` only checks the parameters, and ``transform`` may be called without
+    it. The crop has the aspect ratio of its image, and may begin at a fraction of a pixel.
 
     Parameters
     ----------
     size : int or pair of int, default=32
         Rows and columns of the result: both sides, or (height, width), at least 1.
     factor : float, default=1.0
-        The sides of the crop as a part of those of the image, above 0 and at most 1. With 1 it is the whole
+        The sides of the crop relative to those of the image, above 0 and at most 1. With 1 it is the whole
         image, and the result is that of `ReadImages`.
     row, column : float, default=0.5
         Position of the crop, from 0, at the upper or left edge of the image, to 1, at the lower or right one.
@@ -152,9 +152,9 @@ class CropImages(StatelessTransformer):
         Parameters
         ----------
         X : array-like of shape (N, H, W) or (N, H, W, C), dtype uint8
-            Grey images, or images of C = 1 to 4 channels. If the last of three axes has a length of 1 to
-            4, the array may also be one image (H, W, C), and is refused: give ``[X]`` for one image,
-            ``X[..., None]`` for grey ones.
+            Grey images, or images of C = 1 to 4 channels. If the last of three axes has a length of 1 to 4,
+            the array may also be one image (H, W, C), and is refused: pass ``[X]`` for one image, ``X[...,
+            None]`` for grey ones.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class CropImages(StatelessTransformer):
         InvalidInputError
             X has a different shape or type, or no pixels, or must be read by `ReadImages` first.
         InvalidParameterError
-            A parameter is wrong; all wrong ones are reported.
+            A parameter is invalid; all invalid ones are reported.
         """
         self._check()
         checked = _checked("CropImages", "X", X)
@@ -181,18 +181,18 @@ def six_crops(
 ) -> list[tuple[str, CropImages]]:
     """The whole image, its middle and its corners: crops whose predictions are averaged.
 
-    A classifier that was trained on random crops errs less by the mean over these than by the whole image
-    only. Krizhevsky, Sutskever and Hinton (2012, section 4.1) average over the corners, the middle and their
-    flipped copies; the augmentation `Flip` has the latter in the density itself. In the estimator,
-    ``views="six-crops"`` averages joint log-probabilities over these crops.
+    A classifier that was trained on random crops is more accurate with the mean over these crops than with
+    the whole image only. Krizhevsky, Sutskever and Hinton (2012, section 4.1) average over the corners, the
+    middle and their flipped copies; the augmentation `Flip` includes flipped copies in the density itself. In
+    the estimator, ``views="six-crops"`` averages joint log-probabilities over these crops.
 
     Parameters
     ----------
     size : int or pair of int
         Rows and columns of the results: both sides, or (height, width), at least 1.
     factor : float, default=0.9
-        The sides of five of the crops as a part of those of the image, above 0 and at most 1; best the mean
-        of the factors in training.
+        The sides of five of the crops relative to those of the image, above 0 and at most 1; best the mean of
+        the factors in training.
     resample : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}, default="bilinear"
         Pillow's filter for the change of size.
 
@@ -204,7 +204,7 @@ def six_crops(
     Raises
     ------
     InvalidParameterError
-        A parameter is wrong; all wrong ones are reported.
+        A parameter is invalid; all invalid ones are reported.
 
     Examples
     --------
@@ -255,6 +255,6 @@ def _checked(owner: str, name: str, images: ArrayLike) -> NDArray[np.uint8]:
         )
     if checked.ndim not in (3, 4) or not 1 <= (*checked.shape, 1)[3] <= 4 or 0 in checked.shape[1:]:
         raise InvalidInputError(
-            f"{rule} Got the shape {checked.shape}. Give an array like that, with the channels last."
+            f"{rule} Got the shape {checked.shape}. Pass such an array, with the channels last."
         )
     return checked

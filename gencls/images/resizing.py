@@ -1,4 +1,4 @@
-"""Images, or boxes of them, resized with antialiasing."""
+"""Resizing of images, or of boxes in them, with antialiasing."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def resize_images(
     boxes: Iterable[Box] | None = None,
     resample: str = "bilinear",
 ) -> NDArray[Any]:
-    """Resize images, or a box of each, with antialiasing; each channel by itself.
+    """Resize images, or a box of each, with antialiasing; each channel separately.
 
     Parameters
     ----------
     images : ndarray of shape (N, H, W, C)
-        Finite numbers. Bytes are resized as bytes; other types in float32, after each channel of an image is
-        scaled to 0 to 1, and rounded if they are integers.
+        Finite numbers. Bytes are resized as bytes. Other types are resized in float32, after scaling each
+        channel of an image to 0 to 1, and rounded if they are integers.
     size : tuple of int
         Rows and columns.
     boxes : iterable of tuple of float, optional
-        The part of each image that is resized; without it the whole image.
+        The part of each image that is resized; by default the whole image.
     resample : str, default="bilinear"
         One of `FILTERS`.
 
@@ -49,7 +49,7 @@ def resize_images(
     whole = [(0.0, 0.0, float(images.shape[2]), float(images.shape[1]))] * len(images)
     is_bytes = images.dtype == np.uint8
     resize = _resize_plainly if is_bytes else _resize_numbers
-    # Three channels are resized at once. Pillow takes the last of two or four for opacity, and mixes it in.
+    # Three channels are resized at once. Pillow treats the last of two or four as opacity, and mixes it in.
     channels: Iterable[Any] = [slice(None)] if is_bytes and images.shape[3] == 3 else range(images.shape[3])
     for image, box, result in zip(images, whole if boxes is None else boxes, resized, strict=True):
         for channel in channels:

@@ -13,7 +13,7 @@ from .resizing import resize_images
 
 __all__ = ["VIEWS", "views_of"]
 
-CROP = 0.9  # sides of a crop as a part of those of the image
+CROP = 0.9  # sides of a crop relative to those of the image
 
 Images = NDArray[Any]
 
@@ -25,7 +25,7 @@ def views_of(images: Images, names: str | Sequence[str] | None, size: tuple[int,
     ----------
     images : ndarray of shape (N, H, W, C)
     names : str or sequence of str, optional
-        Of `VIEWS`; several give all combinations. Without it, the images themselves are the only view.
+        Of `VIEWS`; several result in all combinations. By default, the images themselves are the only view.
     size : tuple of int
         Rows and columns of crops.
 

@@ -1,11 +1,11 @@
 """The network pixel by pixel, with caches (Ramachandran et al. 2017).
 
-The vertical stream is computed a row at a time and the horizontal one a pixel at a time; at half and a
-quarter of the resolution, only where a new position begins. Every convolution keeps the two rows that
-it may need again, and weights are normalised once.
+The vertical stream is computed a row at a time and the horizontal one a pixel at a time; at a half and a
+quarter of the resolution, they are computed only where a new position begins. Every convolution caches the
+two rows that it needs again, and weights are normalised once.
 
-All state that outlives a row lies in tensors that are changed in place and never replaced. The computation
-of a row depends only on its kind, so that it can be captured once and replayed; see
+State that outlives a row is kept in tensors that are changed in place and never replaced. The computation of
+a row depends only on its kind, so that it can be captured once and replayed; see
 `gencls.backends.cuda_graphs`.
 """
 
@@ -24,28 +24,28 @@ from ..pixelcnn.layers import ShiftedConv2d, UpsamplingConv2d, WeightNormConv2d
 
 __all__ = ["CachedPixelCNN", "kind_of_row"]
 
-# Features of a row or pixel, its row or one of that kind, and its column; None comes back where no coarser
-# position begins.
+# From features of a row or pixel, its row or one of the same kind, and its column; returns None where no
+# coarser position begins.
 _Step = Callable[[Tensor, int, int], Any]
-# Features, those of the short-cut from the way down, row and column.
+# From features, those of the shortcut from the way down, row and column.
 _Block = Callable[[Tensor, Tensor | None, int, int], Tensor]
 
 
 def kind_of_row(row: int) -> int:
-    """The first row in which the network does the same, 0 to 4.
+    """The first row with the same computation as this one, 0 to 4.
 
-    The top row begins with zeros; of the others every second one begins a row at half the resolution, and
-    every fourth one at a quarter of it.
+    The top row follows zeros. Of the others, every second one begins a row at half the resolution, and every
+    fourth one at a quarter.
     """
     return 0 if row == 0 else 1 + (row - 1) % 4
 
 
 class CachedPixelCNN:
-    """A `PixelCNN` for one pixel after another, with everything that is needed again in its caches.
+    """A `PixelCNN` that is evaluated pixel by pixel, with caches.
 
     At every row call :meth:`enter` and :meth:`begin_row`; then, for its columns from left to right,
-    :meth:`step`, and :meth:`put` with the colours that were drawn or are known. Only `enter` needs the row
-    itself; for the rest, a row of the same kind will do.
+    :meth:`step`, and :meth:`put` with the drawn or known colours. Only `enter` needs the row itself; the
+    others accept any row of the same kind.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class CachedPixelCNN:
         self._vertical, self._horizontal = _levels(network, self._here, n_images)
 
     def enter(self, row: int) -> None:
-        """Go to a row: select the row of all modulations that are maps over positions."""
+        """Enter a row: select it in all modulations that are maps over positions."""
         for modulation in self._here.values():
             modulation.enter(row)
 
@@ -100,12 +100,12 @@ class CachedPixelCNN:
         return _apply(self._head, F.elu(self._output.apply_to_pixel(features, column)))
 
     def put(self, column: int, colours: Tensor) -> None:
-        """Say what the pixel is: colours (N, C) from -1 to 1."""
+        """Set the pixel to colours (N, C) from -1 to 1."""
         self._pixels[:, :-1, 2, column + 1] = colours
 
 
 class _RowModulation:
-    """The modulation of a site in one row: a row of each map over positions, always in the same place."""
+    """The modulation of a site in one row: a buffer for the row of each map over positions."""
 
     def __init__(self, site: Site, modulation: Modulation | None):
         self.step = site.step
@@ -115,7 +115,7 @@ class _RowModulation:
         )
 
     def _row_of(self, values: Tensor | None) -> Tensor | None:
-        """A place for one row of a map; values that are the same in all rows stay as they are."""
+        """A buffer for one row of a map; values that are the same in all rows need none."""
         if values is None or values.shape[-2] == 1:
             return values
         here = values[..., :1, :].clone()
@@ -123,7 +123,7 @@ class _RowModulation:
         return here
 
     def enter(self, row: int) -> None:
-        """Go to a row of the image."""
+        """Enter a row of the image."""
         for values, here in self.maps:
             here.copy_(values[..., row // self.step, None, :])
 
@@ -173,7 +173,7 @@ class _Level:
         return features
 
     def visit(self, features: Tensor, row: int, column: int) -> Tensor:
-        """From features of the finer level, of twice the resolution, to the results at the same place."""
+        """Map features of the finer level, of twice the resolution, to the results at their position."""
         entered = cast(_Step, self.enter)(features, row, column)
         if entered is not None:
             self.results[column // 2].copy_(self.step(entered, row // 2, column // 2))
@@ -186,13 +186,13 @@ class _RowConv:
     def __init__(self, layer: ShiftedConv2d, n_images: int, width: int):
         self.weight, self.bias = _weights(layer.conv)
         self.stride = layer.stride
-        self.window = self.bias.new_zeros(n_images, self.weight.shape[1], 2, width)
+        self.cached = self.bias.new_zeros(n_images, self.weight.shape[1], 2, width)
 
     def __call__(self, features: Tensor, row: int, _column: int = 0) -> Any:
-        _push(self.window, features[:, :, 0])
+        _push(self.cached, features[:, :, 0])
         if row % self.stride:
             return None
-        return F.conv2d(self.window, self.weight, self.bias, (1, self.stride), padding=(0, 1))
+        return F.conv2d(self.cached, self.weight, self.bias, (1, self.stride), padding=(0, 1))
 
 
 class _PixelConv:
@@ -201,15 +201,15 @@ class _PixelConv:
     def __init__(self, layer: ShiftedConv2d, n_images: int, width: int):
         self.matrix = _matrix(layer.conv)
         self.stride = layer.stride
-        self.window = self.matrix[1].new_zeros(n_images, 2, width + 1, layer.conv.direction.shape[1])
+        self.cached = self.matrix[1].new_zeros(n_images, 2, width + 1, layer.conv.direction.shape[1])
 
     def __call__(self, features: Tensor, row: int, column: int) -> Any:
         if column == 0:
-            self.window[:, 0] = self.window[:, 1]
-        self.window[:, 1, column + 1] = features
+            self.cached[:, 0] = self.cached[:, 1]
+        self.cached[:, 1, column + 1] = features
         if row % self.stride or column % self.stride:
             return None
-        return _apply(self.matrix, self.window[:, :, column : column + 2].flatten(1))
+        return _apply(self.matrix, self.cached[:, :, column : column + 2].flatten(1))
 
 
 class _RowUpsampling:
@@ -256,7 +256,7 @@ class _RowBlock:
 
 
 class _PixelBlock:
-    """A gated residual block of the horizontal stream, a pixel at a time, and the vertical one above it."""
+    """A gated residual block of the horizontal stream, a pixel at a time; `above` is the vertical one."""
 
     def __init__(self, block: GatedResidualBlock, here: _RowModulations, n_images: int, above: _RowBlock):
         width, channels = block.first_site.width, block.first_site.channels
@@ -265,7 +265,7 @@ class _PixelBlock:
         )
         self.modulations = here[block.first_site], here[block.second_site]
         self.above = above
-        # A short-cut's input is the vertical stream, and on the way up also the short-cut: (v, p, -v, -p).
+        # The shortcuts are the vertical stream and, on the way up, that from the way down: (v, p, -v, -p).
         weight, self.shortcut_bias = _weights(cast(WeightNormConv2d, block.shortcut))
         parts = weight.unflatten(1, (2, -1, channels))
         self.from_above = parts[:, :, 0].flatten(1, 2)
@@ -286,7 +286,7 @@ class _PixelBlock:
 
 
 def _levels(network: PixelCNN, here: _RowModulations, n_images: int) -> tuple[Any, Any]:
-    """The finest level of each stream, which holds the coarser ones."""
+    """The finest level of each stream, which contains the coarser ones."""
     vertical: _Level | None = None
     horizontal: _Level | None = None
     for depth in (2, 1, 0):
@@ -297,14 +297,14 @@ def _levels(network: PixelCNN, here: _RowModulations, n_images: int) -> tuple[An
             pairs = zip(stage.horizontal, rows[-1], strict=True)
             pixels.append([_PixelBlock(block, here, n_images, above) for block, above in pairs])
         from_rows, from_pixels = _resizing(network, depth, n_images)
-        last = rows[1][-1].output, pixels[1][-1].beside  # the results have their shapes
+        last = rows[1][-1].output, pixels[1][-1].beside  # with the shapes of the results
         vertical = _Level(rows[0], rows[1], vertical, *from_rows, torch.zeros_like(last[0])[None])
         horizontal = _Level(pixels[0], pixels[1], horizontal, *from_pixels, torch.zeros_like(last[1]))
     return vertical, horizontal
 
 
 def _resizing(network: PixelCNN, depth: int, n_images: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """The ways to a level from the next finer one and back, for rows and for pixels; the finest has none."""
+    """The changes of resolution to a level from the next finer one, if any, and back: of rows, of pixels."""
     if depth == 0:
         return (None, None), (None, None)
     width = cast(Any, network.down[depth - 1]).size[1]
@@ -318,7 +318,7 @@ def _weights(layer: WeightNormConv2d) -> tuple[Tensor, Tensor]:
 
 
 def _matrix(layer: WeightNormConv2d) -> tuple[Tensor, Tensor]:
-    """A convolution as a product with the flattened (rows, columns, in) of its window."""
+    """A convolution as a product with the flattened (rows, columns, in) of its receptive field."""
     weight, bias = _weights(layer)
     return weight.permute(2, 3, 1, 0).flatten(0, 2).contiguous(), bias
 
@@ -328,7 +328,7 @@ def _apply(matrix: tuple[Tensor, Tensor], values: Tensor) -> Tensor:
 
 
 def _push(rows: Tensor, row: Tensor) -> None:
-    """Move the lower of two rows (N, F, 2, W) up, and put a new one (N, F, W) in its place."""
+    """Move the lower of two rows (N, F, 2, W) up, and replace it by a new one (N, F, W)."""
     rows[:, :, 0] = rows[:, :, 1]
     rows[:, :, 1] = row
 

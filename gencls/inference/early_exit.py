@@ -1,7 +1,8 @@
-"""The most probable class, without full scores of classes that are far behind half-way.
+"""Early exit: the most probable class, without full scores of classes that are far less probable half-way.
 
-The network draws an image row by row, so that its upper half has an exact probability of its own, at half the
-price. A class that is far less probable than the best one by then rarely recovers.
+The network models an image row by row, so that the probability of its upper half is exact, at half the cost.
+A class that is far less probable than the best one for the upper half is rarely the best one for the whole
+image.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ def most_probable(scorer: Scorer, levels: Tensor, margin: float | None = None) -
     scorer : Scorer
     levels : Tensor of shape (N, C, H, W)
     margin : float, optional
-        Nats, above 0: a class whose joint log-probability of the upper half of the rows lies further behind
-        the best one's is dropped. None or infinity drops none, and nothing is scored twice.
+        Nats, above 0: a class is dropped if its joint log-probability of the upper half of the rows is below
+        that of the best class by more than this. None or infinity drops no class, and scores images only
+        once.
 
     Returns
     -------
     ndarray of shape (N,)
-        From 0 to K - 1; where classes are equally probable, the first.
+        From 0 to K - 1; the first of equally probable classes.
     """
     n_rows = levels.shape[2] // 2
     if margin is None or margin == np.inf or n_rows == 0:
@@ -48,13 +50,13 @@ def most_probable(scorer: Scorer, levels: Tensor, margin: float | None = None) -
 
 
 def _sizes(half_way: Floats, margin: float) -> Codes:
-    """How many classes are left for each image, (N,), rounded up to a power of 2: a batch has one number."""
+    """Number of remaining classes of each image, (N,), rounded up to a power of 2 for batches."""
     n_left = (half_way >= half_way.max(axis=1, keepdims=True) - margin).sum(axis=1)
     return np.minimum(2 ** np.ceil(np.log2(n_left)).astype(np.int64), half_way.shape[1])
 
 
 def _decide(scorer: Scorer, levels: Tensor, half_way: Floats, size: int) -> Codes:
-    """The most probable of the classes that are the best ones half-way, `size` for each image."""
+    """The most probable class among the `size` best ones half-way of each image."""
     if size == half_way.shape[1]:
         return _best(scorer.joint(levels))
     left = np.sort(np.argsort(-half_way, axis=1, kind="stable")[:, :size], axis=1)

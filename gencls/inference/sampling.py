@@ -18,7 +18,7 @@ from .cached_network import CachedPixelCNN, kind_of_row
 
 __all__ = ["ancestral_sample", "cached_sample", "draw_images", "draw_noise"]
 
-PLAINLY = Execution()
+DEFAULT_EXECUTION = Execution()
 
 
 def draw_images(
@@ -27,13 +27,13 @@ def draw_images(
     random_state: np.random.RandomState,
     *,
     known: Tensor | None = None,
-    execution: Execution = PLAINLY,
+    execution: Execution = DEFAULT_EXECUTION,
     verbose: int = 0,
 ) -> Tensor:
-    """Draw an image of the model's density for each label, and given its upper rows if these are known.
+    """Draw an image from the density of the model for each label, given its known upper rows if any.
 
-    The density is that of the network, unless the model has a symmetry. Then the place of each image in its
-    orbit is drawn first, given the upper rows by Bayes' theorem, and the network draws in that place.
+    Without a symmetry, the density is that of the network. With one, the position of each image in its orbit
+    is drawn first, by Bayes' theorem given the upper rows, and the network draws the image at that position.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def draw_images(
     labels : Tensor of shape (N,)
         Integers from 0 to K - 1.
     random_state : RandomState
-        Each image has its own stream, so that the first images are the same however many are drawn.
+        Each image has its own random numbers, so that the first images do not depend on how many are drawn.
     known : Tensor of shape (N, C, R, W), optional
         Levels of the upper R rows, which are kept.
     execution : Execution, optional
@@ -57,13 +57,13 @@ def draw_images(
     if not model.symmetry.parts:
         noise = draw_noise(model, len(labels), random_state)
         return cached_sample(model, labels, noise, known=known, execution=execution, verbose=verbose)
-    known = (_nothing_known(model, len(labels)) if known is None else known).to(model.device)
+    known = (_no_rows(model, len(labels)) if known is None else known).to(model.device)
     quantiles = np.random.RandomState(random_state.randint(2**31 - 1)).random_sample(len(labels))
     noise = draw_noise(model, len(labels), random_state)
-    places = _choose_places(model, labels, quantiles, known)
-    moved = _in_place(model, known, places)
+    positions = _draw_positions(model, labels, quantiles, known)
+    moved = _at_position(model, known, positions)
     drawn = cached_sample(model, labels, noise, known=moved, execution=execution, verbose=verbose)
-    return _moved_back(model, drawn, places)
+    return _undone(model, drawn, positions)
 
 
 def draw_noise(
@@ -71,7 +71,7 @@ def draw_noise(
 ) -> NDArray[np.float64]:
     """All random numbers for some images: (N, H, W, M + C), uniform on (0, 1).
 
-    Each image has its own stream, so that the first images are the same however many are drawn.
+    Each image has its own random numbers, so that the first images do not depend on how many are drawn.
     """
     _, height, width = model.image_shape
     noise = random_state.random_sample((n_samples, height, width, _noise_per_pixel(model)))
@@ -91,7 +91,7 @@ def ancestral_sample(
     batch_size: int = 64,
     verbose: int = 0,
 ) -> Tensor:
-    """Draw an image for each label by a full pass of the network for every pixel: plain, slow, the reference.
+    """Draw an image for each label by a full pass of the network for every pixel: the slow reference.
 
     Parameters
     ----------
@@ -99,9 +99,9 @@ def ancestral_sample(
     labels : Tensor of shape (N,)
         Integers from 0 to K - 1; classes may be mixed.
     noise : ndarray of shape (N, H, W, M + C)
-        From `draw_noise`; the same noise gives the same images.
+        From `draw_noise`; the same noise results in the same images.
     batch_size : int, default=64
-        Images drawn side by side.
+        Images drawn at once.
     verbose : int, default=0
         Whether progress is shown.
 
@@ -112,7 +112,7 @@ def ancestral_sample(
     """
     parts = _batches(model, batch_size, labels, noise)
     with _progress(model, len(parts), verbose) as progress:
-        return torch.cat([_draw_plainly(model, progress, *part) for part in parts])
+        return torch.cat([_draw_by_full_passes(model, progress, *part) for part in parts])
 
 
 def cached_sample(
@@ -121,14 +121,14 @@ def cached_sample(
     noise: NDArray[np.float64],
     *,
     known: Tensor | None = None,
-    execution: Execution = PLAINLY,
+    execution: Execution = DEFAULT_EXECUTION,
     batch_size: int = 256,
     verbose: int = 0,
 ) -> Tensor:
     """Draw the images of `ancestral_sample`, and compute only the contribution of each new pixel.
 
-    In float64 they are the same to the last level; in float32 a rounding difference can move a value by a
-    level once in a great while, and then the pixels after it.
+    In float64 the images are identical. In float32 a rounding difference can, rarely, change a value by one
+    level, and as a result the following pixels.
 
     Parameters
     ----------
@@ -149,46 +149,46 @@ def cached_sample(
     P. Ramachandran et al. (2017), "Fast Generation for Convolutional Autoregressive Models".
     """
     if known is None:
-        known = _nothing_known(model, len(labels))
+        known = _no_rows(model, len(labels))
     parts = _batches(model, batch_size, labels, noise, known)
     with _progress(model, len(parts), verbose) as progress:
         return torch.cat([_draw_with_cache(model, execution, progress, *part) for part in parts])
 
 
-def _nothing_known(model: ConditionalPixelCNN, n_images: int) -> Tensor:
-    """The upper 0 rows of some images."""
+def _no_rows(model: ConditionalPixelCNN, n_images: int) -> Tensor:
+    """Zero upper rows of images."""
     return torch.empty(n_images, model.image_shape[0], 0, model.image_shape[2], dtype=torch.uint8)
 
 
-def _choose_places(
+def _draw_positions(
     model: ConditionalPixelCNN, labels: Tensor, quantiles: NDArray[np.float64], known: Tensor
 ) -> Tensor:
-    """Draw the place (N,) of each image in its orbit, by quantiles (N,), given the known rows."""
+    """Draw the position (N,) of each image in its orbit, by quantiles (N,), given the known rows."""
     with torch.inference_mode():
-        parts = [_places(model, *part) for part in _batches(model, 64, labels, quantiles, known)]
+        parts = [_positions(model, *part) for part in _batches(model, 64, labels, quantiles, known)]
         return torch.cat(parts)
 
 
-def _places(model: ConditionalPixelCNN, labels: Tensor, quantiles: Tensor, known: Tensor) -> Tensor:
+def _positions(model: ConditionalPixelCNN, labels: Tensor, quantiles: Tensor, known: Tensor) -> Tensor:
     modulations, n_rows = model.modulate_images(labels), known.shape[2]
     orbit = model.symmetry.orbit(known)
     scores = torch.stack([model.network_log_prob(each, modulations, n_rows)[0] for each in orbit])
-    bounds = scores.softmax(dim=0).flip(0).cumsum(dim=0)  # from the last place to the first
+    bounds = scores.softmax(dim=0).flip(0).cumsum(dim=0)  # from the last position to the first
     return len(orbit) - 1 - (quantiles >= bounds[:-1]).sum(dim=0)
 
 
-def _in_place(model: ConditionalPixelCNN, levels: Tensor, places: Tensor) -> Tensor:
-    """The image of each orbit (N, C, R, W) at a place (N,)."""
+def _at_position(model: ConditionalPixelCNN, levels: Tensor, positions: Tensor) -> Tensor:
+    """The image of each orbit (N, C, R, W) at a position (N,)."""
     orbit = torch.stack(model.symmetry.orbit(levels))
-    return orbit[places, torch.arange(len(places), device=places.device)]
+    return orbit[positions, torch.arange(len(positions), device=positions.device)]
 
 
-def _moved_back(model: ConditionalPixelCNN, levels: Tensor, places: Tensor) -> Tensor:
-    """Undo `_in_place`: each transformation is its own inverse, and the last one is undone first."""
-    each = torch.arange(len(places), device=places.device)
+def _undone(model: ConditionalPixelCNN, levels: Tensor, positions: Tensor) -> Tensor:
+    """Undo `_at_position`: each transformation is its own inverse, and the last one is undone first."""
+    each = torch.arange(len(positions), device=positions.device)
     for part in reversed(list(model.symmetry.parts)):
         orbit = torch.stack(part.orbit(levels))
-        levels, places = orbit[places % len(orbit), each], places // len(orbit)
+        levels, positions = orbit[positions % len(orbit), each], positions // len(orbit)
     return levels
 
 
@@ -204,7 +204,7 @@ def _batches(
 
 @contextmanager
 def _progress(model: ConditionalPixelCNN, n_batches: int, verbose: int) -> Iterator[tqdm]:
-    """Without gradients, a bar that counts the pixels of each batch."""
+    """Context manager without gradients, with a progress bar over the pixels of each batch."""
     n_pixels = n_batches * model.image_shape[1] * model.image_shape[2]
     with (
         torch.inference_mode(),
@@ -213,7 +213,9 @@ def _progress(model: ConditionalPixelCNN, n_batches: int, verbose: int) -> Itera
         yield progress
 
 
-def _draw_plainly(model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor) -> Tensor:
+def _draw_by_full_passes(
+    model: ConditionalPixelCNN, progress: tqdm, labels: Tensor, uniform: Tensor
+) -> Tensor:
     modulations = model.modulate_images(labels)
     levels = _blank(model, labels)
     for row, column in np.ndindex(*model.image_shape[1:]):
@@ -246,13 +248,13 @@ def _draw_with_cache(
 
 
 def _capture_for(model: ConditionalPixelCNN, execution: Execution) -> CudaCapture | None:
-    """How to capture rows, where that is asked for."""
+    """The capture of rows as CUDA graphs, if compiled kernels are used on a GPU."""
     wanted = execution.compiled and model.device.type == "cuda"
     return CudaCapture(model.device) if wanted else None
 
 
 class _Row:
-    """The row that is drawn, of some images side by side; all of it lies where it lay in the row before."""
+    """The current row of some images, in buffers that all rows share."""
 
     def __init__(self, model: ConditionalPixelCNN, labels: Tensor):
         self.model = model
@@ -263,13 +265,13 @@ class _Row:
         )
 
     def enter(self, row: int, levels: Tensor, noise: Tensor) -> None:
-        """Go to a row: levels (N, C, W), which matter if they are known, and noise (N, W, M + C)."""
+        """Enter a row with levels (N, C, W), which are used if they are known, and noise (N, W, M + C)."""
         self.network.enter(row)
         self.levels.copy_(levels)
         self.noise.copy_(noise)
 
     def draw(self, kind: int, is_known: bool) -> None:
-        """Draw the levels of a row of this kind, or only go through them if they are known."""
+        """Draw the levels of a row of this kind, or only update the caches if they are known."""
         likelihood = self.model.likelihood
         self.network.begin_row(kind)
         for column in range(self.levels.shape[2]):

@@ -18,7 +18,7 @@ __all__ = ["Scorer", "batch_shape"]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-# Features (images × classes × H × W × F) in flight at once: what a CPU's caches like, and what fills a GPU.
+# Features (images × classes × H × W × F) computed at once, which suit a CPU's caches and fill a GPU.
 FEATURES_IN_FLIGHT = {"cpu": 2**21, "cuda": 2**26}
 LARGEST_BATCH = {"cpu": 256, "cuda": 4096}
 
@@ -31,9 +31,9 @@ class Scorer:
     ----------
     model : ConditionalPixelCNN
     prior : ndarray of shape (K,), optional
-        p(class); without it all classes are equally probable.
+        p(class); by default uniform.
     execution : Execution, optional
-        How to compute; plainly without it.
+        Settings of the forward pass; ``Execution()`` by default.
     """
 
     model: ConditionalPixelCNN
@@ -41,7 +41,7 @@ class Scorer:
     execution: Execution = field(default_factory=Execution)
 
     def joint(self, levels: Tensor, n_rows: int | None = None, candidates: Codes | None = None) -> Floats:
-        """Log p(image, class), as :meth:`log_likelihood` has log p(image | class).
+        """Log p(image, class), with the parameters of :meth:`log_likelihood`.
 
         Returns
         -------
@@ -51,7 +51,7 @@ class Scorer:
         return self.with_prior(self.log_likelihood(levels, n_rows, candidates), candidates)
 
     def with_prior(self, log_likelihood: Floats, candidates: Codes | None = None) -> Floats:
-        """The joint log-probabilities that belong to log-likelihoods of :meth:`log_likelihood`."""
+        """The joint log-probabilities for log-likelihoods from :meth:`log_likelihood`."""
         n_classes = self.model.n_classes
         prior = np.full(n_classes, 1 / n_classes) if self.prior is None else self.prior
         return joint_log_prob(log_likelihood, prior if candidates is None else prior[candidates])
@@ -61,15 +61,15 @@ class Scorer:
     ) -> Floats:
         """Log p(image | class) for every class, or for some classes of each image.
 
-        For every class, all batches have the same shape (the last one is filled up), so that the score of an
-        image does not depend on which images are scored with it. Its place in the batch can move a float32
-        score by about 1e-8 of it. For candidates, batches are not filled up.
+        For every class, all batches have the same shape (the last one is padded), so that the score of an
+        image does not depend on the other images. Its position in the batch can change a float32 score by
+        about 1e-8, relatively. For candidates, batches are not padded.
 
         Parameters
         ----------
         levels : Tensor of shape (N, C, H, W)
         n_rows : int, optional
-            Score only the upper rows, in as much less time.
+            Score only the upper rows, which takes proportionally less time.
         candidates : ndarray of shape (N, G), optional
             Classes of each image, from 0 to K - 1.
 
@@ -85,7 +85,7 @@ class Scorer:
             return self._of_candidates(levels, candidates, n_rows)
 
     def pixel_log_likelihood(self, levels: Tensor) -> Floats:
-        """Log q(pixel | pixels before it, class) for every class, by the network.
+        """Log q(pixel | previous pixels, class) of the network, for every class.
 
         Parameters
         ----------
@@ -94,8 +94,8 @@ class Scorer:
         Returns
         -------
         ndarray of shape (P, N, K, H, W)
-            Nats, float64, for each of the P images in the orbit of an image, in the pixels of that image.
-            The sum over pixels is log q; the logarithm of the mean of q over the orbit is
+            Nats, float64, for each of the P images in the orbit of an image, at the pixels of that image. The
+            sum over pixels is log q; the logarithm of the mean of q over the orbit is
             :meth:`log_likelihood`.
         """
         model = self.model.eval()
@@ -149,7 +149,7 @@ class Scorer:
 def batch_shape(
     model: ConditionalPixelCNN, n_classes: int | None = None, n_rows: int | None = None
 ) -> tuple[int, int]:
-    """Images and classes of one batch, of as many classes in all, and of the upper rows of images."""
+    """Numbers of images and classes in one batch, for `n_classes` in total and `n_rows` of each image."""
     site = model.network.head_site
     height = site.height if n_rows is None else max(1, n_rows)
     features = site.channels * height * site.width

@@ -1,8 +1,8 @@
-"""The model file: one safetensors file with a description, under a checksum, written whole or not at all.
+"""The model file: one safetensors file with a description and a checksum, written atomically.
 
 Nothing in it is ever executed. The header's metadata has a single key, ``gencls``, with the description as
-JSON; its first entry is the SHA-256 of the whole file in which these 64 digits are zeros. Whoever makes a
-file on purpose can make its checksum: what a file claims is bounded before anything is made of it.
+JSON; its first entry is the SHA-256 of the whole file in which these 64 digits are zeros. A checksum can be
+forged, so the claims of a file are bounded before they are used.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class _Header(NamedTuple):
 
 
 def write_model_file(path: StrPath, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Write a model file; where that fails, a file that was there stays as it was.
+    """Write a model file; if this fails, an existing file is unchanged.
 
     Parameters
     ----------
     path : str or path-like
     description : dict
-        What JSON can hold.
+        Values that JSON can hold.
     tensors : dict of str to Tensor
-        On the CPU, contiguous, none sharing memory with another.
+        On the CPU, contiguous, without shared memory.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def write_model_file(path: StrPath, description: dict[str, Any], tensors: dict[s
 
 
 def check_claims(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Raise unless a file of these is small enough to be read.
+    """Raise unless a file with these is small enough to be read.
 
     Raises
     ------
@@ -105,9 +105,9 @@ def read_model_file(path: StrPath) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises
     ------
     ModelFileError
-        If it is no model file, is damaged, is of a newer format, or claims more than is read.
+        If it is not a model file, is damaged, is of a newer format, or exceeds the limits.
     FileNotFoundError
-        If there is no file.
+        If the file does not exist.
     """
     description, content = _read(path)
     try:
@@ -118,7 +118,7 @@ def read_model_file(path: StrPath) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def read_description(path: StrPath) -> dict[str, Any]:
-    """Read the description alone, with the errors of `read_model_file`."""
+    """Read the description only, with the errors of `read_model_file`."""
     return _read(path)[0]
 
 
@@ -134,13 +134,13 @@ def _read(path: StrPath) -> tuple[dict[str, Any], bytes]:
     if not whole or header.description.get("sha256") != _checksum(content):
         raise ModelFileError(
             f"{printable(os.fsdecode(path))} is damaged: its content does not match its checksum. Copy it "
-            "again from where it came, or save the model again."
+            "again from its source, or save the model again."
         )
     return header.description, content
 
 
 def _open(path: StrPath) -> BinaryIO:
-    """Open a regular file; anything else is not even opened, as that can wait for ever."""
+    """Open a regular file; anything else is not opened, as opening could block."""
     check_path(path)
     try:
         _check_regular(path, os.stat(path))
@@ -159,7 +159,7 @@ def _open(path: StrPath) -> BinaryIO:
 
 
 def check_path(path: Any, name: str = "path") -> None:
-    """Raise unless a path can be one; `name` is that of the parameter."""
+    """Raise unless a path is valid; `name` is that of the parameter."""
     if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in os.fsdecode(path):
         raise InvalidParameterError(
             f"The parameter {name!r} must be a str or path-like, not empty and without null characters, got "
@@ -175,12 +175,12 @@ def _check_regular(path: StrPath, status: os.stat_result) -> None:
 
 
 def _read_header(path: StrPath, file: BinaryIO, size: int) -> _Header:
-    """The header; whatever the file is, not more than that is read."""
+    """The header; no further bytes are read, whatever the file is."""
     start = file.read(8)
     try:
         length = _length_of_header(start)
         if length > size:
-            raise ValueError("it does not begin like one, or was cut off")
+            raise ValueError("it does not begin like one, or was truncated")
         _check_size(size)
         return _parse(start + file.read(length - 8))
     except ValueError as error:
@@ -188,7 +188,7 @@ def _read_header(path: StrPath, file: BinaryIO, size: int) -> _Header:
 
 
 def _length_of_header(start: bytes) -> int:
-    """How many bytes it has with the 8 that tell so."""
+    """The size of the header, including the 8 bytes that state it."""
     if not start:
         raise ValueError("it is empty")
     length = int.from_bytes(start, "little")
@@ -218,7 +218,7 @@ def _parse(content: bytes) -> _Header:
 
 
 def _check_tensors(tensors: Mapping[str, Any]) -> int:
-    """The bytes of all tensors, each of which has elements, and as many as it has bytes for."""
+    """The bytes of all tensors; raise unless each is non-empty and its size fits its shape."""
     if len(tensors) > MOST_TENSORS:
         raise ValueError(f"it has {len(tensors):,} tensors, more than {MOST_TENSORS:,}")
     end = 0
@@ -262,6 +262,6 @@ def _checksum(content: bytes) -> str:
 
 def _no_model_file(path: StrPath, reason: str) -> ModelFileError:
     return ModelFileError(
-        f"{printable(os.fsdecode(path))} is no model file of gencls: {reason}. Give a file that "
+        f"{printable(os.fsdecode(path))} is not a model file of gencls: {reason}. Pass a file that "
         "GenerativeBayesClassifier.save has written."
     )

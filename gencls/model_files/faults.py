@@ -1,4 +1,4 @@
-"""Whose fault an error is: of a file that is read, or of a model that is to be saved."""
+"""Errors in reading a file and in saving a model, as a `ModelFileError`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .container import StrPath
 
 __all__ = ["file_at_fault", "not_to_be_saved"]
 
-LONGEST_REASON = 2_000  # characters that a message repeats of another
+LONGEST_REASON = 2_000  # characters that a message quotes of a different one
 
 
 @contextmanager
 def file_at_fault(path: StrPath, content: str = "model") -> Iterator[None]:
-    """Whatever goes wrong in here is the file's fault, unless a plug-in is not installed."""
+    """Context manager that raises a `ModelFileError` for any error, except for missing plug-ins."""
     try:
         yield
     except PluginError:
@@ -32,7 +32,7 @@ def file_at_fault(path: StrPath, content: str = "model") -> Iterator[None]:
 
 @contextmanager
 def not_to_be_saved() -> Iterator[None]:
-    """Whatever goes wrong in here, the file could not be loaded."""
+    """Context manager for saving: any error means that the file could not be loaded."""
     try:
         yield
     except Exception as error:
@@ -40,6 +40,6 @@ def not_to_be_saved() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """What an error says, in characters that can be printed, and not too many of them."""
+    """The message of an error, shortened, in printable characters."""
     kind = "" if isinstance(error, GenclsError) else f"{type(error).__name__}: "
     return kind + printable(str(error).rstrip(".")[:LONGEST_REASON])

@@ -1,6 +1,6 @@
-"""What the description of a model file must say: a rule for each field.
+"""Rules for the fields in the description of a model file.
 
-What must hold between the fields is checked in `reading`.
+Conditions between fields are checked in `reading`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def check_fields(
     Parameters
     ----------
     owner : str
-        Whose fields they are.
+        Name of their owner in errors.
     values : mapping of str to object
     rules : mapping of str to Rule
     left_out : collection of str
@@ -210,14 +210,14 @@ CODEC = {
 
 # Parameters that the constructor does not check itself, or only later.
 PARAMETERS = {
-    "priors": Rule("None, or numbers from 0 that sum to 1", _are_priors),
+    "priors": Rule("None, or non-negative numbers that sum to 1", _are_priors),
     "random_state": optional(whole(0, 2**32 - 1)),
 }
 
 # What `fit` learns besides codec, weights and history.
 LEARNED = {
     "classes_": Rule(f"2 to {MOST_CLASSES:,} different classes in order", _are_classes),
-    "class_count_": Rule("finite float64 of at least 0, one of them above", _are_counts),
+    "class_count_": Rule("finite float64 of at least 0, not all 0", _are_counts),
     "class_prior_": Rule("float64 of at least 0 that sum to 1", _is_prior),
     "temperature_": TEMPERATURE,
     "n_features_in_": whole(1),

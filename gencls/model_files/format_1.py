@@ -21,7 +21,7 @@ OLD_DESCRIPTION = {name: rule for name, rule in DESCRIPTION.items() if name not 
 OLD_PARAMETERS = {"flip": flag(), "shift": whole(0), "discriminative_weight": not_negative()}
 RENAMED = {"discriminative_temperature": "temperature", "n_contrasted": "n_contrasted"}  # now of Hybrid
 
-# They belong to a machine, or to net_params, and no prediction depends on them.
+# They belong to a machine, or to net_params, and predictions do not depend on them.
 DROPPED = ("checkpoint", "early_exit", "ema_decay", "gradient_clip", "precision")
 
 
@@ -31,7 +31,7 @@ def read_format_1(description: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     description : mapping
-        Of a file of format 1. What stays as it is will be checked as format 2.
+        Of a file of format 1. Fields that are unchanged will be checked as format 2.
 
     Returns
     -------
@@ -75,6 +75,6 @@ def _objective(old: Mapping[str, Any]) -> str | Hybrid:
 
 
 def _fitted(fitted: Mapping[str, Any], codec: Mapping[str, Any]) -> dict[str, Any]:
-    """What was learned; early files count H · W · C features whatever the layout."""
+    """The fitted attributes; early files count H · W · C features in any layout."""
     counted, (first, *_) = fitted.get("n_features_in_"), codec["sample_shape"]
     return {**fitted, "n_features_in_": first if counted == prod(codec["image_shape"]) else counted}

@@ -1,4 +1,4 @@
-"""Python's values as JSON, and exactly these values back: what a model file may hold besides tensors."""
+"""Lossless conversion of Python values to JSON and back, for the values that a model file may hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NUMBERS", "from_json", "parse_json", "read_values", "to_json", "writ
 
 NUMBERS = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)))
 NUMBERS += ("float16", "float32", "float64")
-STRINGS = ("str", "object")  # an array of objects holds nothing but strings
+STRINGS = ("str", "object")  # an array of objects holds only strings
 
 MOST_VALUES = 500_000  # in one text; each takes up to 200 bytes
 DEEPEST = 100  # lists and objects within each other
@@ -25,7 +25,7 @@ LARGEST_STRINGS = 2**24  # bytes of all arrays of strings: each string takes as 
 
 
 def to_json(value: Any) -> Any:
-    """Turn a value into what `json` writes: objects with one key tell what JSON has no word for.
+    """Convert a value for `json`; objects with a single key represent types that JSON lacks.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Turn the result of `to_json` into the value again.
+    """Convert the result of `to_json` back to the value.
 
     Raises
     ------
     ValueError, TypeError, OverflowError
-        If it is nothing that `to_json` gives.
+        If `to_json` cannot have returned it.
     """
     match value:
         case list():
@@ -68,7 +68,7 @@ def from_json(value: Any) -> Any:
         case {"array": list(items), "dtype": str(dtype), **others} if not others:
             return _to_numpy(items, dtype)
         case dict():
-            raise ValueError("an object has other keys than those of a tuple, a dict or an array")
+            raise ValueError("an object does not have the keys of a tuple, a dict or an array")
     return value
 
 
@@ -84,7 +84,7 @@ def write_value(name: str, value: Any) -> Any:
     except TypeError as error:
         raise ModelFileError(
             f"{name} cannot be saved, as {error}. A model file holds numbers, bools, strings, and lists, "
-            "tuples, dicts and arrays of these; pickle takes anything."
+            "tuples, dicts and arrays of these; pickle supports any value."
         ) from error
 
 
@@ -105,7 +105,7 @@ def read_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Read JSON, unless it would take much more memory than its length tells.
+    """Read JSON, unless it would take much more memory than its length suggests.
 
     Raises
     ------
@@ -175,14 +175,14 @@ def _to_numpy(items: list[Any], dtype: str) -> NDArray[Any]:
 
 
 def _exactly(items: list[Any], dtype: str) -> NDArray[Any]:
-    """An array of these numbers, not of what NumPy makes of others: NumPy 1 makes 44 of 300 in uint8."""
+    """An array of exactly these numbers; NumPy 1 silently turns 300 into 44 in uint8."""
     try:
         with np.errstate(over="ignore"):
             array = np.array(items, dtype)
-    except DeprecationWarning as error:  # so NumPy 1 tells it where warnings are errors
+    except DeprecationWarning as error:  # raised by NumPy 1 if warnings are errors
         raise ValueError(str(error)) from error
     if repr(array.tolist()) != repr(items):  # equal in type too, and NaN to itself
-        raise ValueError(f"an array has items that are no values of the dtype {dtype}")
+        raise ValueError(f"an array has items that are not values of the dtype {dtype}")
     return array
 
 

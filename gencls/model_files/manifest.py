@@ -1,7 +1,7 @@
 """Several model files in a folder, with a list under a checksum that gives their order and temperature.
 
-The list is written last, and a model file has its checksum in its name. So a folder holds the old ensemble
-or the new one, whenever a process is killed.
+The list is written last, and a model file has its checksum in its name. A folder thus holds either the old
+ensemble or the new one, even if the process is killed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MEMBER = {
 
 
 class Manifest(NamedTuple):
-    """What a folder lists.
+    """The list of a folder.
 
     Attributes
     ----------
@@ -71,12 +71,12 @@ class Manifest(NamedTuple):
 
 
 def write_manifest(folder: Path, saves: Sequence[Callable[[Path], None]], temperature: float) -> None:
-    """Write the members of an ensemble and their list; where that fails, an ensemble that was there stays.
+    """Write the members of an ensemble and their list; if this fails, an existing ensemble is kept.
 
     Parameters
     ----------
     folder : Path
-        Made if it is missing.
+        Created if it does not exist.
     saves : sequence of callable
         Each writes the model file of one member to a path.
     temperature : float
@@ -106,12 +106,12 @@ def write_manifest(folder: Path, saves: Sequence[Callable[[Path], None]], temper
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the list of an ensemble, and verify that its members are those that were saved.
+    """Read the list of an ensemble, and verify its members.
 
     Raises
     ------
     ModelFileError
-        If the list is damaged, of a newer format, or a member is missing or a different one.
+        If the list is damaged, of a newer format, or a member is missing or has been replaced.
     FileNotFoundError
         If there is no list.
     """
@@ -140,7 +140,7 @@ def _member_files(folder: Path) -> set[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The list with its checksum verified, and taken out."""
+    """The list, with its checksum verified and removed."""
     if not path.is_file():
         raise ModelFileError("It is not a regular file")
     with open(path, "rb") as file:

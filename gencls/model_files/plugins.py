@@ -42,12 +42,12 @@ def describe_plugin(registry: Registry[Any], given: Any) -> dict[str, Any]:
 
 
 def restore_plugin(registry: Registry[Any], described: Mapping[str, Any]) -> Any:
-    """The plug-in that `describe_plugin` described: its name if it was given so, or an instance.
+    """The plug-in that `describe_plugin` described: its name if it was given by name, or an instance.
 
     Raises
     ------
     PluginError
-        If its name is unknown here, or its class cannot be imported.
+        If its name is unknown, or its class cannot be imported.
     ModelFileError
         If a field is missing or wrong. Its constructor may raise other errors, too.
     """

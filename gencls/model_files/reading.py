@@ -1,4 +1,4 @@
-"""From a model file to a classifier. What holds between the fields of a description is checked here."""
+"""From a model file to a classifier. Conditions between the fields of a description are checked here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_model(path: StrPath, rules: Mapping[str, Rule]) -> Snapshot:
 
 
 def read_card(path: StrPath) -> dict[str, Any]:
-    """What a model file was told about its model by `GenerativeBayesClassifier.save(card=...)`.
+    """Read the card of a model file, from ``GenerativeBayesClassifier.save(card=...)``.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def read_card(path: StrPath) -> dict[str, Any]:
     Raises
     ------
     ModelFileError
-        If the file is no model file, or damaged.
+        If the file is not a model file, or is damaged.
     """
     description = read_description(path)
     with file_at_fault(path):
@@ -88,12 +88,12 @@ def restore(
 
 
 def _current(description: dict[str, Any]) -> dict[str, Any]:
-    """A description in the format of today."""
+    """A description in the current format."""
     return read_format_1(description) if description["format_version"] == 1 else description
 
 
 def _restore_parameters(written: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
-    """The parameters, of which some may be missing; more may be those of a subclass."""
+    """The parameters; some may be missing, and further ones may be those of a subclass."""
     if not written.keys().isdisjoint((*NOT_KEPT, *APART)):
         raise ModelFileError(f"The parameters must not have {', '.join((*NOT_KEPT, *APART))}.")
     if odd := [name for name in written if not (name.isidentifier() and len(name) <= LONGEST_NAME)]:
@@ -106,7 +106,7 @@ def _restore_parameters(written: Mapping[str, Any], rules: Mapping[str, Rule]) -
 
 
 def _restore_codec(state: Mapping[str, Any]) -> ImageCodec:
-    """Fit a codec on a single value: everything that it learns from images is given."""
+    """Fit a codec on a single value, as everything that it learns from images is given."""
     check_fields("the codec", state, CODEC)
     image_shape, sample_shape = tuple(state["image_shape"]), tuple(state["sample_shape"])
     low, high, n_levels = float(state["low"]), float(state["high"]), state["n_levels"]
@@ -152,7 +152,7 @@ def _restore_row(written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_fitted(fitted: Mapping[str, Any], codec: ImageCodec) -> None:
-    """Raise unless what was learned fits together."""
+    """Raise unless the fitted attributes are consistent."""
     n_classes, n_features = len(fitted["classes_"]), prod(codec.image_shape_)
     if fitted["n_features_in_"] != codec.sample_shape_[0]:
         raise ModelFileError(f"n_features_in_ does not fit images of the shape {codec.sample_shape_}.")

@@ -1,4 +1,4 @@
-"""What is kept of a fitted classifier."""
+"""The state of a fitted classifier."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .fields import LEARNED
 
 __all__ = ["APART", "FITTED", "NOT_KEPT", "Snapshot"]
 
-FITTED = tuple(LEARNED)  # what an estimator does not have is left out
+FITTED = tuple(LEARNED)  # missing attributes are left out
 
 # Parameters of a machine or of one training. A file must not set them: net_params reaches into skorch and
 # torch, and checkpoint_dir into the file system.
@@ -28,12 +28,12 @@ class Snapshot(NamedTuple):
     parameters : dict
         Of the constructor; each of the ``stages`` is a dict.
     symmetry : list of Augmentation
-        Those over whose orbits the density is a mean.
+        Those over whose orbits the density is averaged.
     codec : ImageCodec
     fitted : dict
         The attributes that `FITTED` names.
     history : list of dict
-        A row an epoch.
+        A row per epoch.
     n_steps : int
         Steps of training over which the weights are averaged.
     weights : dict of str to Tensor

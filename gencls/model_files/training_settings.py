@@ -1,7 +1,7 @@
-"""How a model was trained, in its file: objective, augmentation and stages.
+"""The settings of training in a model file: objective, augmentation and stages.
 
-Nothing that is predicted depends on them. So a plug-in that a file cannot hold, or that is not installed
-where the file is read, is left out.
+Predictions do not depend on them. A plug-in that a file cannot hold, or that is not installed where the file
+is read, is therefore left out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def describe_training(parameters: Mapping[str, Any]) -> Settings:
 
 
 def restore_training(described: Mapping[str, Any]) -> Settings:
-    """The parameters that `describe_training` described, without those that are at their defaults."""
+    """The parameters that `describe_training` described, without those that have default values."""
     stages = described["stages"]
     found = _restore_plugins(described) | {"stages": stages and [_restore_stage(stage) for stage in stages]}
     return {name: value for name, value in found.items() if value is not None}
@@ -73,7 +73,7 @@ def _converted(
     augmentation: Any,
     left_out: tuple[type[Exception], ...],
 ) -> Settings:
-    """An objective and an augmentation, or a list of these, without what raises one of these errors."""
+    """An objective and an augmentation, or a list of these, without those that raise one of these errors."""
 
     def those_that_can_be(registry: Registry[Any], values: Iterable[Any]) -> list[Any]:
         found = []

@@ -1,4 +1,4 @@
-"""Whether weights are those of a model, and of use."""
+"""Checks of the weights in a model file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["check_scores", "check_weights"]
 TENSORS_A_LAYER = 72  # at least: two convolutions of three tensors in each of twelve blocks
 LARGEST_WEIGHT = 65_504  # the largest number of half precision
 MOST_SCORED = 64  # classes
-MOST_MODULATED = 2**24  # values that a conditioner may make of them
+MOST_MODULATED = 2**24  # values in the modulations of a conditioner
 CORNER = (2, 64)  # rows and columns
 
 
 def check_weights(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Raise unless weights are those of such a model; no memory is taken before that is known.
+    """Raise unless weights are those of such a model; no memory is allocated for others.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def check_weights(model: Mapping[str, Any], weights: Mapping[str, Tensor]) -> No
 
 
 def check_scores(model: ConditionalPixelCNN) -> None:
-    """Raise unless a corner of an image has a finite score: weights can be finite and make none.
+    """Raise unless a corner of an image has a finite score: weights can be finite and scores not.
 
-    Nothing is scored where what a conditioner makes of a class can be too large, as maps over an image are.
+    Nothing is scored if the modulations of a conditioner can be too large, as maps over an image are.
     """
     per_class = sum(site.channels * site.height * site.width for site in model.network.sites)
     n_scored = min(model.n_classes, MOST_SCORED, MOST_MODULATED // per_class)
@@ -72,7 +72,7 @@ def _empty_weights(model: Mapping[str, Any]) -> dict[str, Tensor]:
             return ConditionalPixelCNN(**model).float().state_dict()
     except GenclsError:
         raise
-    except Exception as error:  # of a conditioner that others wrote
+    except Exception as error:  # a conditioner of the user may raise anything
         raise ModelFileError(
             f"The model cannot be built on torch's device 'meta' ({type(error).__name__}: {error}). The "
             "conditioner's method build must not depend on the values of tensors."
@@ -80,7 +80,7 @@ def _empty_weights(model: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 class _Uninitialised(TorchFunctionMode):
-    """While this is open, torch.nn.init leaves tensors as they are: those without memory have no values."""
+    """Context manager that disables torch.nn.init, as tensors without memory have no values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -90,7 +90,7 @@ class _Uninitialised(TorchFunctionMode):
 
 
 def _tensor_mistake(expected: Tensor | None, found: Tensor | None) -> str | None:
-    """What is wrong with a tensor; half precision will do for single."""
+    """The fault of a tensor, if any; half precision is accepted for single."""
     if found is None:
         return "is missing"
     if expected is None:
@@ -107,5 +107,5 @@ def _tensor_mistake(expected: Tensor | None, found: Tensor | None) -> str | None
 
 
 def _is_sensible(weights: Tensor) -> bool:
-    low, high = torch.aminmax(weights.detach())  # NaN both, where there is one
+    low, high = torch.aminmax(weights.detach())  # both are NaN if a value is
     return bool(low >= -LARGEST_WEIGHT) and bool(high <= LARGEST_WEIGHT)

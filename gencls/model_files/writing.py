@@ -1,4 +1,4 @@
-"""From a fitted classifier to a model file. What `write_model` writes, `read_model` accepts."""
+"""From a fitted classifier to a model file. `read_model` accepts every file of `write_model`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_model(
     half: bool = False,
     card: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model file, unless it could not be read again.
+    """Write a model file; raise if it could not be read.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _describe_codec(codec: ImageCodec) -> dict[str, Any]:
 
 
 def _where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON, without what JSON cannot hold."""
+    """As JSON, without values that JSON cannot hold."""
     written = {}
     for name, value in values.items():
         try:
@@ -118,7 +118,7 @@ def _where_possible(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_card(card: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The card as `read_card` will give it."""
+    """The card as `read_card` will return it."""
     try:
         return json.loads(json.dumps(dict(card or {})))
     except (TypeError, ValueError, RecursionError) as error:
@@ -129,6 +129,6 @@ def _check_card(card: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _for_file(tensor: Tensor, half: bool) -> Tensor:
-    """A copy that shares no memory with another tensor."""
+    """A copy that does not share memory with a different tensor."""
     dtype = torch.float16 if half and tensor.dtype == torch.float32 else tensor.dtype
     return tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)

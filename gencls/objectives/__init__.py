@@ -1,4 +1,4 @@
-"""Objectives: what training minimises, and the registry that finds them by name."""
+"""Objectives of training, and their registry."""
 
 from .base import Objective, Scores
 from .hybrid import Hybrid

@@ -1,4 +1,4 @@
-"""The interface of an objective: all there is to read before writing one."""
+"""The interface of objectives."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class Scores:
 
 
 class Objective(BaseEstimator, ABC):
-    """What training minimises.
+    """Base class of objectives, which training minimises.
 
     An objective is configured like a scikit-learn estimator: its constructor only stores hyper-parameters, so
     that it can be cloned and searched (``objective__weight``). In each step of training, :meth:`candidates`
-    says under which classes the images are scored, :meth:`terms` names what counts, and :meth:`loss` adds it
-    up. Every term is recorded in the history of the training, as ``train_<name>``. An objective keeps no
-    state; `gencls.testing.check_objective` checks that and more.
+    chooses the classes under which the images are scored, :meth:`terms` computes named terms from the scores,
+    and :meth:`loss` combines them. Every term is recorded in the history of the training, as
+    ``train_<name>``. An objective keeps no state; `gencls.testing.check_objective` checks that and more.
 
     Examples
     --------
@@ -78,24 +78,22 @@ class Objective(BaseEstimator, ABC):
         n_classes : int
             K.
         generator : torch.Generator, optional
-            Source of random numbers, on the CPU; without it torch's own stream.
+            Source of random numbers, on the CPU; by default torch's default generator.
 
         Returns
         -------
         Tensor of shape (m, N)
-            Of int64, on the device of `labels`; for each image different classes, its own class first. A step
-            takes up to m times as long as with only the own class, which is what this method returns unless
-            it is overridden.
+            Of int64, on the device of `labels`: distinct classes for each image, its own class first. By
+            default, only the own class is returned; a step takes up to m times as long as with it.
         """
         return labels[None]
 
     @abstractmethod
     def terms(self, scores: Scores) -> dict[str, Tensor]:
-        """What counts, each under a name of its own.
+        """The terms of the loss, by name.
 
-        One of the terms is ``nll``, `Scores.nats_per_dim`: the likelihood is what histories of different
-        objectives have in common. An image of weight 0 has no influence, and a prior of 0 makes no term
-        infinite.
+        One of the terms is ``nll``, `Scores.nats_per_dim`, so that the histories of different objectives can
+        be compared. An image of weight 0 has no influence, and a prior of 0 does not make a term infinite.
 
         Parameters
         ----------
@@ -110,12 +108,12 @@ class Objective(BaseEstimator, ABC):
 
     @abstractmethod
     def loss(self, terms: dict[str, Tensor]) -> Tensor:
-        """What is minimised: a function of the terms, differentiable in the log-probabilities.
+        """The loss: a function of the terms, differentiable in the log-probabilities.
 
         Parameters
         ----------
         terms : dict of str to Tensor of shape ()
-            Of :meth:`terms`.
+            From :meth:`terms`.
 
         Returns
         -------
@@ -124,7 +122,7 @@ class Objective(BaseEstimator, ABC):
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raise an error if a hyper-parameter is wrong; without an override there is nothing to check.
+        """Raise an error if a hyper-parameter is invalid; the default checks nothing.
 
         Raises
         ------

@@ -30,25 +30,25 @@ RULES = {
 class Hybrid(Objective):
     r"""The likelihood and, with a weight, the cross-entropy of Bayes' posterior.
 
-    Each image is scored under its own class and under m - 1 others. If these are not all the others, they are
-    drawn at random for every image, and stand for all of them with the weight (K - 1) / (m - 1), as in
-    sampled softmax: the expected sum over them is that over all, so that only the logarithm of the marginal
-    is a little too small. Its terms are ``nll``, in nats per dimension, and ``cross_entropy``, in nats per
-    image.
+    Each image is scored under its own class and under m - 1 different classes. If m is below K, these are
+    drawn at random for every image and weighted by (K - 1) / (m - 1), as in sampled softmax: their sum is an
+    unbiased estimate of the sum over all other classes, and only the logarithm of the marginal is slightly
+    too small. Its terms are ``nll``, in nats per dimension, and ``cross_entropy``, in nats per image.
 
     Parameters
     ----------
     weight : float, default=1.0
-        :math:`\lambda`, above 0: what a nat of cross-entropy counts beside a nat per dimension. It should
-        grow with the temperature; at a temperature of 1, weights of 0.02 to 0.05 are usual. Best after a
-        training by likelihood, it classifies better for a slightly worse density.
+        :math:`\lambda`, above 0: the weight of the cross-entropy, relative to nats per dimension. It should
+        grow with the temperature; at a temperature of 1, weights of 0.02 to 0.05 are usual. The objective
+        works best after training by likelihood: classification improves, at the cost of a slightly worse
+        density.
     temperature : float, default=8.0
-        :math:`\tau`, from 1e-6 to 1e6: what the joint log-probabilities are divided by. The larger it is, the
-        more nats an image's own class may be ahead until nothing is left to learn. The temperature that
-        calibrates the model after maximum likelihood is a good value.
+        :math:`\tau`, from 1e-6 to 1e6: the divisor of the joint log-probabilities. The larger it is, the
+        larger the margin, in nats, of an image's own class at which the cross-entropy vanishes. The
+        temperature that calibrates the model after maximum likelihood is a good value.
     n_contrasted : int, optional
-        m, at least 2; None, or K and more, is all classes. A step takes up to m times as long as by
-        likelihood.
+        m, at least 2; None, or a value of at least K, uses all classes. A step takes up to m times as long as
+        by likelihood.
 
     References
     ----------
@@ -81,7 +81,7 @@ class Hybrid(Objective):
     def _cross_entropy(self, scores: Scores) -> Tensor:
         r"""Weighted mean of :math:`-\log p_\tau(c \mid x)` over the images, in nats.
 
-        Images of a class with the prior 0 are left out: no weights of the network make them probable.
+        Images of a class with the prior 0 are ignored, as no weights of the network make them probable.
         """
         log_prior = torch.from_numpy(scores.prior).to(scores.log_prob).log()[scores.candidates]
         possible = log_prior[0].isfinite()

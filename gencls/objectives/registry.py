@@ -1,4 +1,4 @@
-"""The registry of objectives: their names, in this package and any other."""
+"""The registry of objectives of this package and of plug-in packages."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ OBJECTIVES: Registry[Objective] = Registry(
 def register_objective(name: str, target: type[Objective] | str, *, replace: bool = False) -> None:
     """Register an objective under a name, for this process.
 
-    A package that is installed registers its objectives for every process by entry points of the group
+    An installed package registers its objectives in every process through entry points of the group
     ``gencls.objectives`` instead.
 
     Parameters
     ----------
     name : str
     target : type or str
-        A subclass of `Objective`, or its place: ``"package.module:Class"``, imported when it is first used.
+        A subclass of `Objective`, or its location ``"package.module:Class"``, which is imported on first use.
     replace : bool, default=False
         Whether to replace a different objective of this name.
 
     Raises
     ------
     ObjectiveError
-        If the name belongs to a different objective; to register the same one again is no error.
+        If the name belongs to a different objective. The same one can be registered again.
     """
     OBJECTIVES.register(name, target, replace=replace)
 
@@ -64,7 +64,7 @@ def get_objective(name: str) -> type[Objective]:
 
 
 def list_objectives() -> list[str]:
-    """Name all objectives: of this package, of installed packages, and registered ones.
+    """List the names of all objectives: of this package, of installed packages, and registered ones.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The gated residual block: where the class enters."""
+"""The gated residual block, in which the class enters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pass(NamedTuple):
 
 
 class Features:
-    """Features, and their activation, which is computed on first use and kept.
+    """Features, and their activation, which is computed on first use and cached.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ class Features:
 
 
 class GatedResidualBlock(nn.Module):
-    r"""A gated residual block of PixelCNN++ (Salimans et al. 2017), open to conditioning at two sites.
+    r"""A gated residual block of PixelCNN++ (Salimans et al. 2017), with conditioning at two sites.
 
     With :math:`\phi` the concat-ELU, :math:`m_1` and :math:`m_2` the modulations of the sites ``first`` and
-    ``second``, and :math:`s` the short-cut:
+    ``second``, and :math:`s` the shortcut:
 
     .. math::
         h = m_1(W_1 * \phi(x)) + W_s \phi(s), \qquad
@@ -70,7 +70,7 @@ class GatedResidualBlock(nn.Module):
     size : tuple of int
         H and W of the features.
     n_shortcuts : int, default=0
-        Features that enter beside the input.
+        Number of shortcuts, each with F channels.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class GatedResidualBlock(nn.Module):
     def _recomputable(
         self, key: int | None, current: Pass, modulations: Modulations, *values: Tensor
     ) -> Tensor:
-        """Compute the values from values only; activations that are kept elsewhere are not used."""
+        """Compute the values from values only, without cached activations, for gradient checkpointing."""
         features, *shortcuts = (Features(each, current) for each in values)
         return self._compute(key, features, modulations, *shortcuts)
 
     def _compute(
         self, key: int | None, features: Features, modulations: Modulations, *shortcuts: Features
     ) -> Tensor:
-        """The values of the result; a key says which features are dropped, None drops none."""
+        """The values of the result. A key selects the features that are dropped; None disables dropout."""
         operations, execution = features.current
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
         height, width = features.values.shape[-2:]

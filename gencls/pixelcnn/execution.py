@@ -1,4 +1,4 @@
-"""How a forward pass computes, which is decided once for all of its layers."""
+"""The settings of a forward pass, which are chosen once for all of its layers."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ __all__ = ["Execution"]
 
 @dataclass(frozen=True)
 class Execution:
-    """How one forward pass computes.
+    """The settings of one forward pass.
 
     Attributes
     ----------
     compiled : bool
         Whether compiled kernels compute the blocks.
     dtype : torch.dtype or None
-        Of the features; None is that of the weights. Weights and likelihood keep theirs.
+        Dtype of the features; None is that of the weights. The weights and the likelihood keep their own
+        dtype.
     dropout : float
         Probability of dropping a feature, from 0 to below 1.
     checkpointed : bool
-        Whether the backward pass computes the features of each block a second time, so that they need not be
-        kept (Chen et al. 2016).
+        Whether the backward pass computes the features of each block a second time, which saves memory (Chen
+        et al. 2016).
     generator : torch.Generator or None
-        Source of random numbers for dropout, and for conditioners that draw, on the CPU; None is torch's own
-        stream.
+        Source of random numbers for dropout and for random conditioners, on the CPU; None is torch's default
+        generator.
     """
 
     compiled: bool = False

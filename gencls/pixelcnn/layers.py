@@ -1,8 +1,8 @@
-"""Convolutions that cannot see the future, with weight normalisation.
+"""Causal convolutions with weight normalisation.
 
 Features carry a leading *group* axis: their shape is (G, N, F, H, W), where G is 1 for features that all
 classes share and K where each class has features of its own. A convolution folds the groups into the batch;
-everything else broadcasts. In memory the channels come last, as CPUs and GPUs convolve fastest.
+everything else broadcasts. In memory the channels come last, the fastest layout for convolutions.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class WeightNormConv2d(nn.Module):
     kernel_size : tuple of int
         Rows and columns.
     init_scale : float, default=1.0
-        Standard deviation of the outputs that :func:`data_dependent_init` aims at.
+        Standard deviation of the outputs after :func:`data_dependent_init`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WeightNormConv2d(nn.Module):
         self.direction = nn.Parameter(0.05 * torch.randn(out_channels, in_channels, *kernel_size))
         self.gain = nn.Parameter(torch.ones(out_channels))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.resolved: Tensor | None = None  # the weights, while `weights_resolved` is open
+        self.resolved: Tensor | None = None  # the weights within `weights_resolved`
 
     @property
     def weight(self) -> Tensor:
@@ -62,7 +62,7 @@ class WeightNormConv2d(nn.Module):
         return torch._weight_norm(self.direction, self.gain[:, None, None, None], 0)
 
     def current_weight(self) -> Tensor:
-        """The normalised weights, computed at each call unless `weights_resolved` is open."""
+        """The normalised weights, computed at each call except within `weights_resolved`."""
         return self.weight if self.resolved is None else self.resolved
 
     def forward(
@@ -70,7 +70,7 @@ class WeightNormConv2d(nn.Module):
     ) -> Tensor:
         """Convolve (G, N, in, H, W)."""
         images = features.flatten(0, 1)
-        if stride > 1:  # in bfloat16, on CPUs: transposed very slow, else garbage for images of one column
+        if stride > 1:  # bfloat16 on CPUs is slow if transposed, else wrong for one column
             images = images.to(self.bias.dtype)
         weight, bias = self.current_weight().to(images.dtype), self.bias.to(images.dtype)
         if transposed:
@@ -86,9 +86,9 @@ class ShortcutConv2d(WeightNormConv2d):
     Parameters
     ----------
     n_parts : int
-        How many.
+        Number of parts.
     channels : int
-        Of each before its activation, and of the result.
+        Channels of each part before its activation, and of the result.
     """
 
     def __init__(self, n_parts: int, channels: int):
@@ -106,7 +106,7 @@ class ShortcutConv2d(WeightNormConv2d):
 
     def weights_of_parts(self) -> list[Tensor]:
         """The normalised weights of each part, (out, 2F, 1, 1)."""
-        # What concat-ELU makes of concatenated (v, p) is (v, p, -v, -p).
+        # The concat-ELU of the concatenation (v, p) has the channels (v, p, -v, -p).
         parts = self.current_weight().unflatten(1, (2, self.n_parts, -1)).unbind(2)
         return [weight.flatten(1, 2) for weight in parts]
 
@@ -117,16 +117,16 @@ class ShiftedConv2d(nn.Module):
     Parameters
     ----------
     stream : {"vertical", "horizontal"}
-        A vertical filter lies on the rows up to the current one and is centred in its columns; a horizontal
-        filter lies on the rows and the columns up to the current ones.
+        A vertical filter covers the rows up to the current one and is centred in its columns; a horizontal
+        filter covers the rows and the columns up to the current ones.
     in_channels, out_channels : int
     kernel_size : tuple of int
         Rows and columns; the columns of a vertical filter are odd.
     stride : int, default=1
         2 halves the resolution, rounding up.
     shift : {None, "down", "right"}, default=None
-        Move the result by one row or column, so that the current row or pixel is not seen either; what moves
-        in is 0.
+        Shift the result by one row or column, filled with 0, so that it does not depend on the current row or
+        pixel.
     init_scale : float, default=1.0
     """
 
@@ -158,16 +158,16 @@ class ShiftedConv2d(nn.Module):
         return F.pad(out.flatten(0, 1), padding).unflatten(0, out.shape[:2])
 
     def uncut(self, features: Tensor) -> Tensor:
-        """The same, not yet shifted, with a surplus at the bottom and on the right: all sides are padded."""
+        """Convolve without the shift; padding leaves a surplus at the bottom and on the right."""
         out: Tensor = self.conv(features, self.stride, self.padding)
         return out
 
 
 class UpsamplingConv2d(nn.Module):
-    """A transposed convolution that doubles the resolution and sees no future pixel (Salimans et al. 2017).
+    """A causal transposed convolution that doubles the resolution (Salimans et al. 2017).
 
-    Low-resolution row i saw image rows before 2i only, and it feeds rows 2i and 2i + 1; likewise the columns
-    of the horizontal stream.
+    Low-resolution row i depends on image rows before 2i only, and contributes to rows 2i and 2i + 1. The same
+    holds for the columns of the horizontal stream.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ class UpsamplingConv2d(nn.Module):
 
 @contextmanager
 def weights_resolved(network: nn.Module) -> Iterator[None]:
-    """While this is open, weights are normalised once instead of in each pass; they must not change."""
+    """Context manager that normalises weights once, not in each pass; they must not change within."""
     layers = [module for module in network.modules() if isinstance(module, WeightNormConv2d)]
     for layer in layers:
         layer.resolved = layer.weight
@@ -202,12 +202,12 @@ def weights_resolved(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def data_dependent_init(network: nn.Module) -> Iterator[None]:
-    """While this is open, each weight-normalised layer sets itself by the batch that passes through it.
+    """Context manager in which each weight-normalised layer is initialised by the batch it processes.
 
     The outputs of a layer get mean 0 and standard deviation `init_scale` in each channel (Salimans and Kingma
-    2016, equation 6), over all positions, also those in the padding that are cut off afterwards. A channel
-    that hardly varies over the batch is not blown up to that: its gain grows to ``init_scale / SMALLEST_STD``
-    at most, so that constant or tiny images make neither NaN nor huge gains. Run one forward pass inside; no
+    2016, equation 6), over all positions, including those in the padding that are removed afterwards. The
+    gain of a channel is at most ``init_scale / SMALLEST_STD``, so that channels that hardly vary over the
+    batch, as for constant or tiny images, cause neither NaN nor huge gains. Run one forward pass inside; no
     gradients are recorded.
     """
 

@@ -1,4 +1,4 @@
-"""The whole network: two streams, three resolutions down and up again, short-cuts between them."""
+"""The whole network: two streams, three resolutions down and up, and shortcuts between them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from .sites import Modulations, Site, Sites, modulate
 
 __all__ = ["PixelCNN"]
 
-PLAINLY = Execution()
+DEFAULT_EXECUTION = Execution()
 STREAMS: tuple[Stream, Stream] = ("vertical", "horizontal")
 Streams = tuple[Features, Features]
 
 
 class PixelCNN(nn.Module):
-    """PixelCNN++ (Salimans et al. 2017): parameters of a distribution for every pixel, from those before it.
+    """PixelCNN++ (Salimans et al. 2017): parameters of the distribution of every pixel.
 
-    Before means: in the rows above, or to the left in the same row.
+    The distribution of a pixel depends on the previous pixels: those in the rows above, and to the left in
+    the same row.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class PixelCNN(nn.Module):
         super().__init__()
         channels, height, width = image_shape
         sizes = [(-(-height // step), -(-width // step)) for step in (1, 2, 4)]
-        marked = channels + 1  # the channel of ones lets the network see where the padding is
+        marked = channels + 1  # a channel of ones distinguishes the image from the padding
         self.above = ShiftedConv2d("vertical", marked, n_filters, (2, 3), shift="down")
         self.row_above = ShiftedConv2d("vertical", marked, n_filters, (1, 3), shift="down")
         self.left = ShiftedConv2d("horizontal", marked, n_filters, (2, 1), shift="right")
@@ -75,19 +76,21 @@ class PixelCNN(nn.Module):
         stages = [site for stage in (*self.down, *self.up) for site in stage.sites]
         return Sites([*self.input_sites, *stages, self.head_site])
 
-    def forward(self, images: Tensor, modulations: Modulations, execution: Execution = PLAINLY) -> Tensor:
+    def forward(
+        self, images: Tensor, modulations: Modulations, execution: Execution = DEFAULT_EXECUTION
+    ) -> Tensor:
         """Compute the parameters of the distribution of every pixel.
 
         Parameters
         ----------
         images : Tensor of shape (N, C, H, W)
-            Values from -1 to 1; their dtype is that of all features, whatever that of the weights. Images
-            that are cut off below get the parameters that the upper rows of whole images have.
+            Values from -1 to 1. All features have their dtype, which may differ from that of the weights. The
+            upper rows of images have the same parameters as in the whole images.
         modulations : dict of Site to Modulation
-            Effect of the class, arranged per image or per class; may be empty. For images that are cut off,
-            `upper_left` cuts off the modulations, too.
+            Effect of the class, arranged per image or per class; may be empty. For the upper rows of images,
+            select those of the modulations with `upper_left`.
         execution : Execution, optional
-            How to compute; plainly without it.
+            Settings of the forward pass; ``Execution()`` by default.
 
         Returns
         -------
@@ -107,9 +110,9 @@ class PixelCNN(nn.Module):
 
     @torch.no_grad()
     def initialise(self, images: Tensor, modulations: Modulations) -> None:
-        """Set gains and biases by one batch of images; see `data_dependent_init`."""
+        """Initialise gains and biases from one batch of images; see `data_dependent_init`."""
         with data_dependent_init(self):
-            self(images, modulations)  # plainly: compiled kernels go past the layers
+            self(images, modulations)  # without compiled kernels, which bypass the layers
 
     def _enter(self, images: Tensor, modulations: Modulations, current: Pass) -> Streams:
         marked = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
@@ -122,7 +125,7 @@ class PixelCNN(nn.Module):
 
 
 class Stage(nn.Module):
-    """The blocks of one resolution, with the change of resolution that leads to it.
+    """The blocks of one stage, and the change of resolution before them.
 
     Parameters
     ----------
@@ -132,7 +135,7 @@ class Stage(nn.Module):
     size : tuple of int
         H and W of the features in this stage.
     down : bool
-        Whether the stage is on the way down; on the way up, its blocks have short-cuts from there.
+        Whether the stage is on the way down; blocks on the way up have shortcuts from it.
     """
 
     def __init__(self, stage: int, n_blocks: int, channels: int, size: tuple[int, int], *, down: bool):
@@ -162,7 +165,7 @@ class Stage(nn.Module):
         )
 
     def descend(self, streams: Streams, modulations: Modulations, passed: list[Streams]) -> Streams:
-        """Go through the blocks on the way down and leave every result in `passed`."""
+        """Run the blocks on the way down, and append every result to `passed`."""
         vertical, horizontal = streams
         if self.resize is not None:
             vertical, horizontal = (
@@ -177,7 +180,7 @@ class Stage(nn.Module):
         return vertical, horizontal
 
     def ascend(self, streams: Streams, modulations: Modulations, passed: list[Streams]) -> Streams:
-        """Go through the blocks on the way up; their short-cuts come from `passed`, last in, first out."""
+        """Run the blocks on the way up; their shortcuts are popped from the end of `passed`."""
         vertical, horizontal = streams
         if self.resize is not None:
             height, width = passed[-1][0].values.shape[-2:]

@@ -1,6 +1,6 @@
-"""Three ways to compute a gated residual block: plainly, compiled by torch, and by kernels of our own.
+"""Three implementations of the gated residual block: plain torch, compiled by torch, native kernels.
 
-All have the same results, up to rounding. Inputs and results are features of shape (G, N, F, H, W).
+All return the same results up to rounding. Inputs and results are features of shape (G, N, F, H, W).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["Fused", "Native", "Plain", "operations_for"]
 
 
 def operations_for(features: Tensor, compiled: bool) -> Plain:
-    """The operations for blocks of such features.
+    """Select the operations for blocks with these features.
 
-    On a CPU, torch's operators compute everything for which our kernels are not made: its compiler takes a
-    minute there, and training is no faster for it.
+    On a CPU, plain torch is used where the native kernels do not apply: compilation by torch takes a minute
+    there and does not speed up training.
     """
     if not compiled:
         return PLAIN
@@ -37,7 +37,7 @@ def operations_for(features: Tensor, compiled: bool) -> Plain:
 
 
 class Plain:
-    """Torch, one operator after another."""
+    """Plain torch operators."""
 
     def concat_elu(self, features: Tensor) -> Tensor:
         """ELU of x and of -x: (G, N, F, H, W) becomes (G, N, 2F, H, W)."""
@@ -56,7 +56,7 @@ class Plain:
         return layer(features, size)
 
     def join(self, layer: ShortcutConv2d, *parts: Tensor) -> Tensor:
-        """Sum the results of the 1×1 convolution of a short-cut over its parts."""
+        """Sum the results of the 1×1 convolution of a shortcut over its parts."""
         return layer(*parts)
 
     def activate(
@@ -68,10 +68,10 @@ class Plain:
         dropout: float,
         key: int,
     ) -> Tensor:
-        """Modulate the upper left H and W, add, activate, and drop features, which a key selects.
+        """Modulate the upper left H and W, add, activate, and drop features that a key selects.
 
-        All groups of an image lose the same features, so that dropout adds little noise to the differences
-        between its classes.
+        The same features are dropped in all groups of an image, so that dropout adds little noise to the
+        differences between its classes.
         """
         hidden = modulation.mixed(hidden)
         _, n_images, channels, _, _ = hidden.shape
@@ -81,7 +81,7 @@ class Plain:
         return channels_first(activated)
 
     def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
-        """Modulate the upper left H and W, gate one half of the channels by the other, add the features."""
+        """Modulate the upper left H and W, gate half of the channels by the other half, add the features."""
         features, hidden = channels_last(features), channels_last(modulation.mixed(hidden))
         scale, shift = channels_last(modulation.scale), channels_last(modulation.shift)
         return channels_first(self._kernel(pointwise.gate)(features, hidden, scale, shift))
@@ -98,7 +98,7 @@ class Fused(Plain):
 
 
 class Native(Plain):
-    """Everything by kernels of our own, for features in float32 on a CPU."""
+    """Native kernels for all operations, for features in float32 on a CPU."""
 
     def concat_elu(self, features: Tensor) -> Tensor:
         return _grouped(functions.concat_elu(_images(features)), features)
@@ -108,7 +108,7 @@ class Native(Plain):
         return _grouped(functions.convolve(_images(features), weight, bias, layer.padding[1]), features)
 
     def shrink(self, layer: ShiftedConv2d, features: Tensor) -> Tensor:
-        """A sum over the positions of the filter, each of which sees every other row and column."""
+        """Sum over the positions of the filter, each of which reads every other row and column."""
         weight, images = layer.conv.current_weight(), _images(features)
         height, width = (-(-size // 2) for size in images.shape[1:3])
         n_rows, n_columns = weight.shape[2:]
@@ -119,7 +119,7 @@ class Native(Plain):
         return _grouped(functions.linear(weights, layer.conv.bias, seen), features)
 
     def grow(self, layer: UpsamplingConv2d, features: Tensor, size: tuple[int, int]) -> Tensor:
-        """Each position becomes 2×2; a filter of three columns sees the one to the right of it, too."""
+        """Each position becomes 2×2; a filter of three columns also reads the position to its right."""
         weight, images = layer.conv.current_weight().permute(2, 3, 0, 1), _images(features)
         weights, seen = [weight[:, -2:].flatten(0, 2)], [images]
         if layer.left:
@@ -178,9 +178,9 @@ PLAIN, FUSED, NATIVE = Plain(), Fused(), Native()
 
 
 def _prepared(hidden: Tensor, modulation: Modulation) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Features, and the scale and shift that remain for each image of each group: (G, N, F, 1, 1).
+    """Features, and the remaining scale and shift for each image of each group: (G, N, F, 1, 1).
 
-    Steps that the kernels cannot do in one pass are done here: linear maps, maps over positions, and the
+    Operations that the kernels do not support are applied here: linear maps, maps over positions, and the
     step from one group of features to several.
     """
     hidden = _mixed(hidden, modulation.mix)
@@ -208,7 +208,7 @@ def _to_images(part: Tensor | None, shape: torch.Size) -> Tensor | None:
 
 
 def _flat(part: Tensor | None) -> Tensor | None:
-    """(G, N, F, 1, 1) as (B, F), in float32 whatever a conditioner computes in."""
+    """(G, N, F, 1, 1) as (B, F), in float32 for any dtype of the conditioner."""
     return None if part is None else part.flatten(0, 1)[..., 0, 0].float().contiguous()
 
 

@@ -1,10 +1,10 @@
 """Pointwise operations, between the convolutions.
 
-On a CPU they take half of the time, most of it on the way to memory and back. Each function here is one
-kernel where a compiler is at hand; `gencls.backends.compilation.fused` compiles it.
+On a CPU they take half of the time, mostly for memory access. Where a compiler is available,
+`gencls.backends.compilation.fused` compiles each function to one kernel.
 
-Here the shape of features is (G, N, H, W, F), as they lie in memory: compilers make slow kernels of permuted
-tensors. `channels_last` turns the shape (G, N, F, H, W) into it, and `channels_first` turns it back.
+Features have the shape (G, N, H, W, F) here, as in memory: compilers generate slow kernels for permuted
+tensors. `channels_last` converts from (G, N, F, H, W), and `channels_first` converts back.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
     "scale_and_shift",
 ]
 
-N_BITS = 16  # random ones for each feature that may be dropped
+N_BITS = 16  # random bits for each feature that may be dropped
 
 
 @overload
@@ -46,7 +46,7 @@ def channels_first(features: Tensor) -> Tensor:
 
 
 def concat_elu(features: Tensor) -> Tensor:
-    """ELU of x and of -x, side by side: (..., F) becomes (..., 2F) (Salimans et al. 2017)."""
+    """ELU of x and of -x, concatenated: (..., F) becomes (..., 2F) (Salimans et al. 2017)."""
     return F.elu(torch.cat([features, -features], dim=-1), inplace=True)
 
 
@@ -72,13 +72,13 @@ def activate(
     Parameters
     ----------
     hidden : Tensor of shape (G, N, H or more, W or more, F)
-        Positions beyond `size` are left out.
+        Positions beyond `size` are ignored.
     size : tuple of int
         H and W.
     scale, shift, shortcut : Tensor, optional
         Applied to `hidden` in this order; they broadcast.
     kept : Tensor, optional
-        Of `dropout_mask`: a factor for each of the result's features.
+        From `dropout_mask`: a factor for each feature of the result.
 
     Returns
     -------
@@ -94,18 +94,18 @@ def gate(
 ) -> Tensor:
     """The result of a gated residual block: its input (G, N, H, W, F), plus (G, N, H, W, 2F) gated.
 
-    Positions of `hidden` beyond H and W are left out.
+    Positions of `hidden` beyond H and W are ignored.
     """
     hidden = scale_and_shift(_cut(hidden, features.shape[-3:-1]), scale, shift)
     values, gates = hidden.chunk(2, dim=-1)
-    return features + values * torch.sigmoid(gates.contiguous())  # of parts with gaps it is slow
+    return features + values * torch.sigmoid(gates.contiguous())  # slow if not contiguous
 
 
 def dropout_mask(shape: Sequence[int], probability: float, key: int, like: Tensor) -> Tensor:
     """Factors that drop single features, and scale up the rest (Srivastava et al. 2014).
 
-    The probability is rounded to a multiple of 1 / 65,536. Drawing takes most of the time on a CPU: 16 bits
-    for each feature, 64 at once.
+    The probability is rounded to a multiple of 1 / 65,536. As random numbers take most of the time on a CPU,
+    each feature uses only 16 bits, drawn 64 at once.
 
     Parameters
     ----------
@@ -113,9 +113,9 @@ def dropout_mask(shape: Sequence[int], probability: float, key: int, like: Tenso
     probability : float
         Of dropping a feature.
     key : int
-        The same key has the same factors.
+        The same key returns the same factors.
     like : Tensor
-        Whose dtype and device the factors get.
+        The factors have its dtype and device.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def dropout_mask(shape: Sequence[int], probability: float, key: int, like: Tenso
     generator = new_generator(key, like.device)
     bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[:size].view(*shape)
     n_dropped = min(round(probability * 2**N_BITS), 2**N_BITS - 1)
-    kept = bits.ge_(n_dropped - 2 ** (N_BITS - 1))  # in place the results are numbers: faster than booleans
+    kept = bits.ge_(n_dropped - 2 ** (N_BITS - 1))  # in place, as numbers: faster than booleans
     return kept.to(like.dtype).mul_(2**N_BITS / (2**N_BITS - n_dropped))
 
 

@@ -1,4 +1,4 @@
-"""Sites, at which a class can enter the network, and modulations, by which it does."""
+"""Sites, at which a class can enter the network, and modulations, which act on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Site:
     stream : {"vertical", "horizontal"}
         The vertical stream sees the rows above, the horizontal one also the pixels to the left.
     stage : int
-        0 to 2 on the way down in resolution, 3 to 5 on the way back up. ``"input"`` is in stage 0, ``"head"``
+        0 to 2 on the way down in resolution, 3 to 5 on the way up. ``"input"`` is in stage 0, ``"head"``
         in 5.
     block : int
         The block's number within its stage and stream, from 0.
@@ -104,7 +104,7 @@ class Modulation:
         return self._arranged((n_groups, -1))
 
     def at(self, rows: slice, columns: slice) -> Modulation:
-        """The same, arranged already, for a part of the positions only."""
+        """The part of an arranged modulation for some of the positions."""
 
         def cut(value: Tensor | None) -> Tensor | None:
             return value if value is None or value.shape[-2:] == (1, 1) else value[..., rows, columns]
@@ -142,7 +142,7 @@ NOTHING = Modulation()
 
 
 def upper_left(modulations: Modulations, n_rows: int, n_columns: int | None = None) -> Modulations:
-    """The same, arranged already, for the upper rows and the left columns only; None is all of these."""
+    """The part of arranged modulations for the upper rows and the left columns; None selects all."""
     return {
         site: each.at(*(slice(n and -(-n // site.step)) for n in (n_rows, n_columns)))
         for site, each in modulations.items()

@@ -1,4 +1,4 @@
-"""The contracts of plug-ins, as checks for the test suite of whoever writes one."""
+"""The contracts of plug-ins, as checks for the test suites of their packages."""
 
 from .checks import check_augmentation, check_conditioner, check_objective
 

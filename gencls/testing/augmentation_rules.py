@@ -1,4 +1,4 @@
-"""The rules for augmentations, each a function that says when it is broken."""
+"""The rules for augmentations, each a function that raises when it is broken."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ CONTRACT.foundation("Give each parameter of __init__ a default, and store it unc
 
 @CONTRACT.foundation("Let check raise InvalidParameterError for wrong values only, and change nothing.")
 def accepts_its_parameters(subject: Subject) -> None:
-    """Its check accepts its hyper-parameters for images of 32×32, and leaves them alone."""
+    """Its check accepts its hyper-parameters for images of 32×32, and does not change them."""
     augmentation = subject.make()
     before = augmentation.get_params(deep=False)
     augmentation.check((3, 32, 32))
     require_unchanged(augmentation, before, "check")
 
 
-@CONTRACT.foundation("Override per_epoch, per_batch or orbit; look for a misspelled name.")
+@CONTRACT.foundation("Override per_epoch, per_batch or orbit; check the spelling of their names.")
 def has_a_hook(subject: Subject) -> None:
     """It overrides at least one of the hooks."""
     kind = type(subject.make())
@@ -51,7 +51,7 @@ def keeps_images(subject: Subject) -> None:
     """Its per_epoch keeps the dtype, the number and the channels of images."""
     for images in image_arrays():
         found = subject.make().per_epoch(images, SIZE, np.random.RandomState(0))
-        require(isinstance(found, np.ndarray), f"a {type(found).__name__} came back")
+        require(isinstance(found, np.ndarray), f"a {type(found).__name__} was returned")
         require(found.dtype == images.dtype, f"images of {images.dtype} become {found.dtype}")
         fits = found.ndim == 4 and (len(found), found.shape[3]) == (len(images), images.shape[3])
         require(fits, f"images of the shape {images.shape} become {found.shape}")
@@ -63,7 +63,7 @@ def keeps_levels(subject: Subject) -> None:
     for levels in level_tensors():
         for generator in (new_generator(0), None):
             found = subject.make().per_batch(levels, generator)
-            require(isinstance(found, Tensor), f"a {type(found).__name__} came back")
+            require(isinstance(found, Tensor), f"a {type(found).__name__} was returned")
             require(found.dtype == levels.dtype, f"levels of {levels.dtype} become {found.dtype}")
             shapes = tuple(levels.shape), tuple(found.shape)
             require(shapes[0] == shapes[1], f"levels of the shape {shapes[0]} become {shapes[1]}")
@@ -71,11 +71,11 @@ def keeps_levels(subject: Subject) -> None:
 
 @CONTRACT.foundation("Return a list that begins with the levels, always of the same length.")
 def starts_with_the_images(subject: Subject) -> None:
-    """Its orbit is a list of tensors like the levels, which come first."""
+    """Its orbit is a list of tensors like the levels, and begins with the levels."""
     lengths = set()
     for levels in level_tensors():
         found = subject.make().orbit(levels)
-        require(isinstance(found, list), f"a {type(found).__name__} came back")
+        require(isinstance(found, list), f"a {type(found).__name__} was returned")
         require(bool(found) and torch.equal(found[0], levels), "the images themselves are not the first")
         for each in found:
             fits = each.shape == levels.shape and each.dtype == levels.dtype
@@ -86,7 +86,7 @@ def starts_with_the_images(subject: Subject) -> None:
 
 @CONTRACT.rule("Clip to the lowest and the highest value of all images or levels.")
 def keeps_the_range(subject: Subject) -> None:
-    """Images stay within the range of all images that are given, and levels within 0 to L - 1."""
+    """Images stay within the range of all given images, and levels within 0 to L - 1."""
     for images in image_arrays():
         found = subject.make().per_epoch(images, SIZE, np.random.RandomState(0))
         require(fits_into(found, images.min(), images.max()), f"images of {images.dtype}: {ends(found)}")
@@ -96,9 +96,9 @@ def keeps_the_range(subject: Subject) -> None:
         require(fits_into(found, 0, n_levels - 1), f"levels below {n_levels}: {ends(found)}")
 
 
-@CONTRACT.rule("Work on a copy of what a hook is given.")
+@CONTRACT.rule("Work on a copy of the input of a hook.")
 def leaves_its_input_alone(subject: Subject) -> None:
-    """No hook writes into the images or levels that it is given."""
+    """No hook changes its input in place."""
     augmentation = subject.make()
     images = next(image_arrays())
     before = images.copy()
@@ -114,27 +114,27 @@ def leaves_its_input_alone(subject: Subject) -> None:
 
 @CONTRACT.rule("Keep no state, and draw in per_epoch only from its random_state.")
 def follows_its_random_state(subject: Subject) -> None:
-    """The same seed of the RandomState gives the same images, whatever came between."""
+    """The same seed of the RandomState gives the same images, regardless of calls in between."""
     augmentation, images = subject.make(), next(image_arrays())
     with DrawingFrom(seed=1) as drawing:
         one, _, other = (
             augmentation.per_epoch(images, SIZE, np.random.RandomState(seed)) for seed in (3, 4, 3)
         )
-    require(not drawing.generators, "per_epoch draws from torch's own stream")
+    require(not drawing.generators, "per_epoch draws from torch's default generator")
     require(np.array_equal(one, other), "with the same seed, images differ")
 
 
 @CONTRACT.rule("Keep no state, and pass the generator to every function of torch that draws in per_batch.")
 def follows_its_generator(subject: Subject) -> None:
-    """The same seed of the generator gives the same levels, and torch's own stream is not used."""
+    """The same seed of the generator gives the same levels, and torch's default generator is not used."""
     augmentation, levels = subject.make(), random_images((3, 4, 5), 256, 64)
     with DrawingFrom(seed=1) as drawing:
         one, _, other = (augmentation.per_batch(levels, new_generator(seed)) for seed in (3, 4, 3))
-    require(not drawing.generators, "with a generator, torch's own stream is used")
+    require(not drawing.generators, "with a generator, torch's default generator is used")
     require(torch.equal(one, other), "with the same seed, levels differ")
 
 
-@CONTRACT.rule("Draw on the CPU, and bring what is drawn to levels.device.")
+@CONTRACT.rule("Draw on the CPU, and move the result to levels.device.")
 def follows_its_device(subject: Subject) -> None:
     """Its per_batch and its orbit keep levels on their device."""
     augmentation, levels = subject.make(), random_images((1, 4, 4), 3).to("meta")
@@ -142,7 +142,7 @@ def follows_its_device(subject: Subject) -> None:
     require_meta("orbit", lambda: augmentation.orbit(levels))
 
 
-@CONTRACT.rule("Transform rows without looking at the rows below them.")
+@CONTRACT.rule("Transform rows independently of the rows below them.")
 def keeps_pixels_in_their_rows(subject: Subject) -> None:
     """The orbit of the upper rows of images is the upper rows of their orbit."""
     levels = random_images((2, 4, 5), 256)
@@ -164,7 +164,7 @@ def has_an_orbit_for_each_image(subject: Subject) -> None:
         require(same, "an image has a different orbit by itself")
 
 
-@CONTRACT.rule("Use transformations such as flips, which applied twice give the image itself.")
+@CONTRACT.rule("Use transformations that are their own inverse, such as flips.")
 def is_its_own_inverse(subject: Subject) -> None:
     """Each transformation of the orbit is its own inverse, so that different images stay different."""
     augmentation = subject.make()
@@ -178,7 +178,7 @@ def is_its_own_inverse(subject: Subject) -> None:
             require(not wrong.any(), seen)
 
 
-@CONTRACT.rule("Return all combinations of the transformations, each of them once.")
+@CONTRACT.rule("Return all combinations of the transformations, each once.")
 def is_closed(subject: Subject) -> None:
     """The orbit of a member is the same set of images."""
     augmentation, image = subject.make(), distinct_levels()
@@ -189,10 +189,10 @@ def is_closed(subject: Subject) -> None:
 
 
 @CONTRACT.rule(
-    "Let per_batch draw a member of the orbit, and leave further variations to an augmentation of its own."
+    "Let per_batch draw a member of the orbit, and move further variations to a separate augmentation."
 )
 def trains_on_its_orbit(subject: Subject) -> None:
-    """With an orbit, training sees all of its members, and nothing else."""
+    """With an orbit, training draws all of its members, and no other images."""
     augmentation, image = subject.make(), distinct_levels()
     if not has_orbit(augmentation):
         return
@@ -202,7 +202,7 @@ def trains_on_its_orbit(subject: Subject) -> None:
     require(seen == orbit, f"of {len(orbit)} members, 512 images in training were {len(seen)}")
 
 
-@CONTRACT.rule("It follows from the other rules: repair those first.")
+@CONTRACT.rule("This rule follows from the others: repair those first.")
 def is_a_probability(subject: Subject) -> None:
     """With its orbit, the probabilities of all images of a tiny size sum to 1 for every class."""
     if not has_orbit(subject.make()):

@@ -25,8 +25,8 @@ def check_conditioner(conditioner: str | type[Conditioner] | Conditioner, *, ver
     Raises
     ------
     ConditionerContractError
-        If rules are broken. The message names each, what was seen, and what to do. Most rules rest on a few
-        foundations: a broken foundation is reported by itself.
+        If rules are broken. The message lists each with the observation and the remedy. Most rules depend on
+        a few foundations; a broken foundation is reported without them.
     ConditionerError
         If there is no such conditioner.
 
@@ -52,8 +52,8 @@ def check_objective(objective: str | type[Objective] | Objective, *, verbose: in
     Raises
     ------
     ObjectiveContractError
-        If rules are broken. The message names each, what was seen, and what to do. Most rules rest on a few
-        foundations: a broken foundation is reported by itself.
+        If rules are broken. The message lists each with the observation and the remedy. Most rules depend on
+        a few foundations; a broken foundation is reported without them.
     ObjectiveError
         If there is no such objective.
 
@@ -81,8 +81,8 @@ def check_augmentation(augmentation: str | type[Augmentation] | Augmentation, *,
     Raises
     ------
     AugmentationContractError
-        If rules are broken. The message names each, what was seen, and what to do. Most rules rest on a few
-        foundations: a broken foundation is reported by itself.
+        If rules are broken. The message lists each with the observation and the remedy. Most rules depend on
+        a few foundations; a broken foundation is reported without them.
     AugmentationError
         If there is no such augmentation.
 

@@ -36,16 +36,16 @@ def fits_a_model_file(subject: Subject) -> None:
 
 
 def require_unchanged(made: Any, before: dict[str, Any], method: str) -> None:
-    """Raise `Broken` unless hyper-parameters are those from before a method was called."""
+    """Raise `Broken` if a method has changed hyper-parameters."""
     after = made.get_params(deep=False)
     changed = [name for name in before if after[name] is not before[name]]
     require(not changed, f"{method} changed {', '.join(changed)}")
 
 
 def require_meta(method: str, compute: Callable[[], Iterable[Tensor]]) -> None:
-    """Raise `Broken` unless tensors computed from others on torch's device "meta" are there, too.
+    """Raise `Broken` unless tensors computed from tensors on torch's device "meta" are also there.
 
-    Nothing is raised where the values of those are needed, which that device does not have.
+    Nothing is raised if their values are needed, which that device does not have.
     """
     try:
         devices = {value.device.type for value in compute()}

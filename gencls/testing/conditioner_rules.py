@@ -1,4 +1,4 @@
-"""The rules for conditioners, each a function that says when it is broken."""
+"""The rules for conditioners, each a function that raises when it is broken."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CONTRACT.foundation(
 
 @CONTRACT.foundation("Take sizes from the sites that build is given, and store results under other names.")
 def builds(subject: ConditionerSubject) -> None:
-    """It builds for images of any size and networks of any depth, and leaves its hyper-parameters alone."""
+    """It builds for any image size and network depth, and does not change its hyper-parameters."""
     for shape, n_layers in zip(SHAPES, (1, 2, 1, 1), strict=True):
         conditioner = subject.make()
         before = conditioner.get_params(deep=False)
@@ -68,7 +68,7 @@ def touches_sites(subject: ConditionerSubject) -> None:
     """It returns modulations for sites of the network, and the sites do not depend on the labels."""
     model = subject.model()
     touched = model.conditioner(CLASSES)
-    require(isinstance(touched, dict), f"a {type(touched).__name__} came back")
+    require(isinstance(touched, dict), f"a {type(touched).__name__} was returned")
     for site, modulation in touched.items():
         require(site in model.network.sites, f"{site} is not a site of this network")
         require(isinstance(modulation, Modulation), f"{site} has a {type(modulation).__name__}")
@@ -97,11 +97,9 @@ def has_the_right_shapes(subject: ConditionerSubject) -> None:
                 require(fits, f"{n_labels} labels give {tuple(left.shape)}, {tuple(right.shape)} at {site}")
 
 
-@CONTRACT.foundation(
-    "Keep no state, look at no image, and let nothing be random unless self.training is True."
-)
+@CONTRACT.foundation("Keep no state, use no image, and draw random numbers only if self.training is True.")
 def depends_on_labels_only(subject: ConditionerSubject) -> None:
-    """In evaluation the same labels always have the same modulations, whatever the model saw before."""
+    """In evaluation the same labels always have the same modulations, regardless of earlier calls."""
     model = subject.model()
     before = parts(model.conditioner(CLASSES))
     for seed in range(2):
@@ -113,13 +111,13 @@ def depends_on_labels_only(subject: ConditionerSubject) -> None:
     "Register tensors as parameters or buffers, and make other tensors with their dtype and device."
 )
 def follows_its_module(subject: ConditionerSubject) -> None:
-    """What it returns has the dtype of its parameters and lies on their device."""
+    """The modulations have the dtype and the device of its parameters."""
     conditioner = subject.model().conditioner
     for name, value in parts(conditioner(CLASSES)).items():
         require(value.dtype == torch.float64, f"in a model of float64 the {name} is {value.dtype}")
     try:
         moved = parts(conditioner.to("meta")(CLASSES.to("meta")))
-    except (NotImplementedError, RuntimeError):  # it looks into the labels; that device cannot
+    except (NotImplementedError, RuntimeError):  # it needs the values of labels
         return
     for name, value in moved.items():
         require(value.device.type == "meta", f"when the model is moved, the {name} stays on {value.device}")
@@ -143,7 +141,7 @@ def is_causal(subject: ConditionerSubject) -> None:
     require(not wrong, f"{', '.join(wrong[:3])}; they are counted from 0, row by row")
 
 
-@CONTRACT.rule("It follows from the other rules: repair those first.")
+@CONTRACT.rule("This rule follows from the others: repair those first.")
 def is_a_probability(subject: ConditionerSubject) -> None:
     """For every class the probabilities of all images of a tiny size sum to 1."""
     for shape, n_levels in (((1, 2, 2), 3), ((3, 1, 2), 2)):
@@ -154,9 +152,9 @@ def is_a_probability(subject: ConditionerSubject) -> None:
             require(abs(total - 1) < TOLERANCE, f"for class {label} and images of {shape} it is {total}")
 
 
-@CONTRACT.rule("Make values of its own for every class, or set ignores_labels = True in the class.")
+@CONTRACT.rule("Compute different values for every class, or set ignores_labels = True in the class.")
 def separates_classes(subject: ConditionerSubject) -> None:
-    """The labels make a difference, unless it says that it ignores them."""
+    """The labels change the likelihood, unless ignores_labels is True."""
     model = subject.model()
     scores = model.log_prob_per_class(images_for(model), CLASSES)
     ignores = model.conditioner.ignores_labels
@@ -231,7 +229,7 @@ def samples_alike(subject: ConditionerSubject) -> None:
     require(torch.equal(plain, cached), f"{int((plain != cached).sum())} of {plain.numel()} values differ")
 
 
-@CONTRACT.rule("Draw random numbers from torch's own generator, and only in build.")
+@CONTRACT.rule("Draw random numbers from torch's default generator, and only in build.")
 def follows_the_seed(subject: ConditionerSubject) -> None:
     """The same seed of torch builds the same parameters."""
     one, other = (subject.model(seed=5).conditioner for _ in range(2))
@@ -250,7 +248,7 @@ def says_whether_it_is_random(subject: ConditionerSubject) -> None:
 
 @CONTRACT.rule("Make new parameters in every build, and keep no parameters in the class or in the module.")
 def shares_nothing(subject: ConditionerSubject) -> None:
-    """Two conditioners that are built alike have parameters of their own."""
+    """Two conditioners do not share parameters."""
     one, other = subject.model().conditioner, subject.model().conditioner
     before = deepcopy(parts(other(CLASSES)))
     with torch.no_grad():
@@ -273,7 +271,7 @@ def pickles(subject: ConditionerSubject) -> None:
 
 @CONTRACT.rule("Register what build draws or computes as a parameter or with register_buffer.")
 def saves_all_it_learned(subject: ConditionerSubject) -> None:
-    """Its state_dict holds all that build made: loaded into a second conditioner, it makes them equal."""
+    """Its state_dict holds everything that build created: a second conditioner that loads it is equal."""
     built, fresh = subject.model().conditioner, subject.model(seed=1).conditioner
     file = io.BytesIO()
     torch.save(built.state_dict(), file)

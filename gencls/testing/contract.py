@@ -19,7 +19,7 @@ Check: TypeAlias = Callable[[Any], None]
 
 
 class Broken(Exception):  # noqa: N818  it never leaves this package
-    """What was seen where a rule is broken."""
+    """The observation that shows that a rule is broken."""
 
 
 def require(holds: bool, seen: str) -> None:
@@ -58,9 +58,9 @@ class Rule:
     Attributes
     ----------
     name, promise : str
-        What it is called, and what it says.
+        Name of the rule, and what it requires.
     remedy : str
-        What to do where it is broken.
+        How to repair a plug-in that breaks it.
     check : callable
         Takes a `Subject`, and raises `Broken` with what was seen.
     """
@@ -84,7 +84,7 @@ class Contract:
     Attributes
     ----------
     foundations, rules : list of Rule
-        All other rules need the foundations, and are checked if these hold.
+        The other rules depend on the foundations, and are checked only if these hold.
     """
 
     def __init__(self, kind: str, error: type[PluginContractError]):
@@ -135,7 +135,7 @@ def _failures(subject: Subject, rules: Iterable[Rule], verbose: int) -> Iterator
 
 
 def _try(rule: Rule, subject: Subject) -> str:
-    """What was seen where the rule is broken, else nothing."""
+    """The observation if the rule is broken, else nothing."""
     try:
         rule.check(subject)
     except Broken as broken:

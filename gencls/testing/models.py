@@ -1,4 +1,4 @@
-"""The tiny models on which rules are tried."""
+"""The tiny models on which rules are checked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tiny_model(
 ) -> ConditionalPixelCNN:
     """A tiny model of float64 in evaluation mode, with noise on its weights.
 
-    At the `start` the conditioner's own weights stay as `build` made them.
+    At the `start` the conditioner's weights are those from `build`.
     """
     with DrawingFrom(seed), torch.no_grad():
         model = ConditionalPixelCNN(

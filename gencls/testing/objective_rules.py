@@ -1,4 +1,4 @@
-"""The rules for objectives, each a function that says when it is broken."""
+"""The rules for objectives, each a function that raises when it is broken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTRACT.foundation("Give each parameter of __init__ a default, and store it unc
 
 @CONTRACT.foundation("Let check raise InvalidParameterError for wrong values only, and change nothing.")
 def accepts_its_parameters(subject: Subject) -> None:
-    """Its check accepts its hyper-parameters, and leaves them alone."""
+    """Its check accepts its hyper-parameters, and does not change them."""
     objective = subject.make()
     before = objective.get_params(deep=False)
     objective.check()
@@ -39,7 +39,7 @@ def scores_the_own_class_first(subject: Subject) -> None:
     for n_classes, n_images in SIZES:
         labels = torch.arange(n_images) % n_classes
         found = subject.make().candidates(labels, n_classes, new_generator(0))
-        require(isinstance(found, Tensor), f"a {type(found).__name__} came back")
+        require(isinstance(found, Tensor), f"a {type(found).__name__} was returned")
         require(found.dtype == torch.int64, f"candidates are {found.dtype}")
         fits = found.ndim == 2 and len(found) > 0 and found.shape[1] == n_images
         require(fits, f"{n_images} labels give the shape {tuple(found.shape)}")
@@ -58,10 +58,10 @@ def repeats_no_class(subject: Subject) -> None:
 
 @CONTRACT.foundation("Return a dict of str to scalar tensors, with the same names for every batch.")
 def names_its_terms(subject: Subject) -> None:
-    """Its terms are scalar tensors, with names that are identifiers and not taken in the history."""
+    """Its terms are scalar tensors, whose names are identifiers and not used in the history."""
     objective = subject.make()
     first, second = (objective.terms(random_scores(objective, seed=seed)) for seed in range(2))
-    require(isinstance(first, dict), f"a {type(first).__name__} came back")
+    require(isinstance(first, dict), f"a {type(first).__name__} was returned")
     require(first.keys() == second.keys(), f"one batch has {sorted(first)}, the next {sorted(second)}")
     for name, value in first.items():
         require(isinstance(name, str) and name.isidentifier(), f"a term has the name {name!r}")
@@ -85,7 +85,7 @@ def has_a_loss(subject: Subject) -> None:
     require(gradient is not None and bool(gradient.any()), "the gradient is 0")
 
 
-@CONTRACT.rule("Return scores.nats_per_dim under the name 'nll', whatever the loss makes of it.")
+@CONTRACT.rule("Return scores.nats_per_dim under the name 'nll', even if the loss does not use it.")
 def records_the_likelihood(subject: Subject) -> None:
     """Its term "nll" is the weighted mean of the negative log-likelihood, in nats per dimension."""
     objective = subject.make()
@@ -96,7 +96,7 @@ def records_the_likelihood(subject: Subject) -> None:
     require(abs(found - expected) < 1e-6 * abs(expected), f"nll is {found:g} instead of {expected:g}")
 
 
-@CONTRACT.rule("Keep nothing in self, and let nothing be random except candidates.")
+@CONTRACT.rule("Keep no state in self, and draw random numbers only in candidates.")
 def depends_on_scores_only(subject: Subject) -> None:
     """The same scores always have the same terms, and the same terms the same loss."""
     objective = subject.make()
@@ -113,18 +113,18 @@ def depends_on_scores_only(subject: Subject) -> None:
     "Pass the generator to every function of torch that draws, and use no random numbers of NumPy."
 )
 def follows_its_generator(subject: Subject) -> None:
-    """The same seed of the generator draws the same candidates, and torch's own stream is not used."""
+    """The same seed of the generator draws the same candidates; torch's default generator is not used."""
     objective, labels = subject.make(), torch.arange(20) % 5
-    objective.candidates(labels, 5)  # from torch's own stream
+    objective.candidates(labels, 5)  # from torch's default generator
     with DrawingFrom(seed=1) as drawing:
         one, other = (objective.candidates(labels, 5, new_generator(3)) for _ in range(2))
-    require(not drawing.generators, "with a generator, torch's own stream is used")
+    require(not drawing.generators, "with a generator, torch's default generator is used")
     require(torch.equal(one, other), "with the same seed, candidates differ")
 
 
-@CONTRACT.rule("Draw on the CPU, and bring what is made to labels.device or scores.log_prob.device.")
+@CONTRACT.rule("Draw on the CPU, and move the results to labels.device or scores.log_prob.device.")
 def follows_its_device(subject: Subject) -> None:
-    """Candidates and terms lie on the device of what they are computed from."""
+    """Candidates are on the device of the labels, and terms on that of the scores."""
     objective, labels = subject.make(), torch.arange(6).to("meta") % 4
     require_meta("candidates", lambda: [objective.candidates(labels, 4, new_generator(0))])
     scores = random_scores(objective)
@@ -136,7 +136,7 @@ def follows_its_device(subject: Subject) -> None:
 
 
 @CONTRACT.rule(
-    "Stay in logarithms (logsumexp, log_softmax), and leave out images of a class with the prior 0."
+    "Compute with logarithms (logsumexp, log_softmax), and ignore images of a class with the prior 0."
 )
 def stays_finite(subject: Subject) -> None:
     """Terms, loss and gradient are finite, also for extreme scores and for classes with the prior 0."""
@@ -156,7 +156,7 @@ def stays_finite(subject: Subject) -> None:
             require(bool(value.isfinite().all()), f"with {words}, {name} is not finite")
 
 
-@CONTRACT.rule("Multiply what each image contributes by its weight, and divide by the number of images.")
+@CONTRACT.rule("Multiply the contribution of each image by its weight, and divide by the number of images.")
 def ignores_images_of_weight_0(subject: Subject) -> None:
     """An image of weight 0 has no influence on any term."""
     objective = subject.make()

@@ -1,4 +1,4 @@
-"""What happens around the steps of training: averaging, schedule, figures, early stopping, progress."""
+"""Callbacks of training: averaging, schedule, figures, early stopping, progress."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ __all__ = [
     "WeightAveraging",
 ]
 
-REPEATED = ("train_bpd", "train_nll")  # the same figure in other units
+REPEATED = ("train_bpd", "train_nll")  # the same figure in different units
 
-# Without these nothing is learned, or nothing recorded; the last two are skorch's own.
+# Training or its history needs these callbacks; the last two are skorch's.
 NEEDED_CALLBACKS = ("augmentation", "averaging", "figures", "checkpoint", "train_loss", "epoch_timer")
 OPTIONAL_CALLBACKS = ("schedule", "progress", "early_stopping", "print_log")
 
 
 class EpochAugmentation(Callback):
-    """Vary the images at the beginning of each epoch, where an augmentation does."""
+    """Apply augmentations with a hook per epoch, at the beginning of each epoch."""
 
     def on_epoch_begin(self, net: NeuralNet, dataset_train: Any = None, **kwargs: Any) -> None:
         if net.stage_.augmentation.per_epoch_parts:
@@ -57,7 +57,7 @@ class WeightAveraging(Callback):
 
 
 class CosineSchedule(LRScheduler):
-    """Set the learning rate of each step, as the stage says."""
+    """Set the learning rate of each step by the schedule of the stage."""
 
     def __init__(self) -> None:
         super().__init__(policy=LambdaLR, step_every="batch", event_name=None)
@@ -72,8 +72,8 @@ class CosineSchedule(LRScheduler):
 class Figures(Callback):
     """Record the terms of the objective and bits per dimension, and figures of held-out images.
 
-    Those of held-out images are bits per dimension, accuracy and log-loss, and the temperature that gives the
-    smallest log-loss where it is to be learned.
+    Those of held-out images are bits per dimension, accuracy and log-loss and, if the temperature is learned,
+    the one with the smallest log-loss.
     """
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -84,7 +84,7 @@ class Figures(Callback):
         if not batches:
             raise InvalidParameterError(
                 "The parameter 'batch_size' of GenerativeBayesClassifier must leave a batch in each epoch, "
-                f"got {net.batch_size}. Give smaller batches, or do not set iterator_train in net_params."
+                f"got {net.batch_size}. Use smaller batches, or do not set iterator_train in net_params."
             )
         sizes = [batch["train_batch_size"] for batch in batches]
         for name in net.recorded_:
@@ -143,14 +143,15 @@ class EarlyStopping(SkorchEarlyStopping):
 
 
 class Progress(Callback):
-    """Show how far a stage is: a bar on a terminal, a line an epoch in a log."""
+    """Show the progress of a stage: a bar on a terminal, a line per epoch in a log."""
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         self.bar_ = _bar(net) if net.plan_.shows_progress and sys.stderr.isatty() else None
 
     def on_batch_end(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         if training and self.bar_ is not None:
-            self.bar_.update(len(batch[0]["labels"]) / len(net.data_))
+            part = len(batch[0]["labels"]) / len(net.data_)
+            self.bar_.update(min(part, self.bar_.total - self.bar_.n))  # rounding would exceed the total
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         if not net.plan_.shows_progress:
@@ -189,4 +190,5 @@ def _bar(net: NeuralNet) -> tqdm:
     layout = "{desc}{percentage:3.0f}%|{bar:20}| {n:.1f}/{total} epochs [{elapsed}<{remaining}{postfix}]"
     n_stages = len(net.plan_.stages)
     name = f"stage {net.stage_number_ + 1} of {n_stages} " if n_stages > 1 else ""
-    return tqdm(total=net.stage_.epochs, desc=name, bar_format=layout)
+    done = len(net.history) - net.stage_begin_  # more than 0 after a checkpoint
+    return tqdm(total=net.stage_.epochs, initial=done, desc=name, bar_format=layout)

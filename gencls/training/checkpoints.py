@@ -1,7 +1,7 @@
 """Checkpoints: a training that was interrupted or killed resumes after its last whole epoch.
 
-A checkpoint holds all that the rest of a training depends on: weights, averaged weights, the optimizer, the
-state of the random numbers, and what early stopping remembers. It is read without pickle.
+A checkpoint holds the weights, the averaged weights, and the state of the optimizer, of the random numbers
+and of early stopping. It is read without pickle.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Checkpoint(Callback):
 
 
 def write_checkpoint(net: NeuralNet, *, finished: bool = False) -> None:
-    """Write all that the rest of a training depends on; `finished` if no epoch of the stage is left."""
+    """Write a checkpoint; `finished` if no epoch of the stage is left."""
     plan = net.plan_
     stopping, schedule = (dict(net.callbacks_).get(name) for name in ("early_stopping", "schedule"))
     scheduler = getattr(schedule, "lr_scheduler_", None)
@@ -96,8 +96,9 @@ def read_checkpoint(plan: Plan, device: torch.device) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         identity = state["identity"]
-    except Exception as error:  # of whatever file that is
-        raise _refused(f"has a file {NAME} that is no checkpoint ({type(error).__name__})", path) from error
+    except Exception as error:  # the file may be anything
+        reason = f"has a file {NAME} that is not a checkpoint ({type(error).__name__})"
+        raise _refused(reason, path) from error
     names = sorted(plan.identity.keys() | identity.keys())
     different = [name for name in names if plan.identity.get(name) != identity.get(name)]
     if different:
@@ -106,7 +107,7 @@ def read_checkpoint(plan: Plan, device: torch.device) -> dict[str, Any] | None:
 
 
 def restore(net: NeuralNet, state: dict[str, Any]) -> None:
-    """Set a net that has been initialised for its stage to a checkpoint; the rest when the stage begins."""
+    """Restore a net that was initialised for its stage; the rest is restored when the stage begins."""
     net.module_.load_state_dict(state["module"])
     net.averaged_.load_state_dict(state["averaged"])
     net.optimizer_.load_state_dict(state["optimizer"])
@@ -127,10 +128,10 @@ def _refused(reason: str, path: Path) -> InvalidParameterError:
 
 
 def _numbers_of(scheduler: Any) -> dict[str, Any]:
-    """The numbers that a scheduler remembers; its functions belong to the plan."""
+    """The numbers in the state of a scheduler; its functions belong to the plan."""
     return {name: value for name, value in scheduler.state_dict().items() if name != "lr_lambdas"}
 
 
 def _plain(value: Any) -> Any:
-    """Scalars of NumPy as those of Python, which can be written and read."""
+    """Convert scalars of NumPy to those of Python, which can be written and read."""
     return value.item() if isinstance(value, np.generic) else value

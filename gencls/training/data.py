@@ -33,13 +33,13 @@ __all__ = [
     "split_by",
 ]
 
-KEYS = 1024  # that are compared together, so that no copy is as large as all images
+KEYS = 1024  # compared at once, which bounds the memory of copies
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-200, 1e200
 
 
 @dataclass
 class LabelledImages(Dataset[tuple[dict[str, Tensor], Tensor]]):
-    """Levels (N, C, H, W) with labels (N,) and weights (N,); whole batches are taken at once."""
+    """Levels (N, C, H, W) with labels (N,) and weights (N,); indexed by whole batches."""
 
     levels: Tensor
     labels: Tensor
@@ -56,14 +56,14 @@ class LabelledImages(Dataset[tuple[dict[str, Tensor], Tensor]]):
 
 
 def as_is(batch: Any) -> Any:
-    """Collate nothing: `LabelledImages` hands out whole batches."""
+    """Return the batch unchanged: `LabelledImages` returns whole batches."""
     return batch
 
 
 class Samples(NamedTuple):
     """Levels (N, C, H, W), labels (N,) from 0 to K - 1, and weights (N,).
 
-    Where training needs them, also the images as they were given, (N, H, W, C).
+    Where training needs them, also the original images (N, H, W, C).
     """
 
     levels: NDArray[np.uint8]
@@ -77,7 +77,7 @@ class Samples(NamedTuple):
         return Samples(self.levels[index], self.labels[index], self.weights[index], images)
 
     def to_torch(self, device: torch.device) -> LabelledImages:
-        """On a device, with weights of mean 1."""
+        """The data set on a device, with weights of mean 1."""
         weights = self.weights / self.weights.mean()
         return LabelledImages(
             torch.from_numpy(self.levels).to(device),
@@ -88,14 +88,14 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Samples that can be had at any size, and varied in each epoch.
+    """Samples that can be resized, and varied in each epoch.
 
     Attributes
     ----------
     samples : Samples
         With images, if a size differs from that of the levels, or an augmentation has a hook per epoch.
     codec : ImageCodec
-        What makes levels of images.
+        Converts images to levels.
     device : torch.device
     """
 
@@ -140,7 +140,7 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     Raises
     ------
     InvalidInputError
-        If the weights have another shape, are negative or not finite, or are all 0.
+        If the weights have a different shape, are negative or not finite, or are all 0.
     """
     if sample_weight is None:
         return np.ones(n_samples)
@@ -149,16 +149,16 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
         weights = np.array([_as_float(each) for each in weights.ravel()]).reshape(weights.shape)
     if weights.dtype.kind not in "biuf":
         way = "compute_sample_weight of sklearn.utils.class_weight"
-        advice = f" Weights by class become such by {way}." if isinstance(sample_weight, Mapping) else ""
+        advice = f" For weights by class, use {way}." if isinstance(sample_weight, Mapping) else ""
         raise InvalidInputError(
-            f"sample_weight must be numbers, one a sample, got {shortened(sample_weight)}.{advice}"
+            f"sample_weight must be numbers, one per sample, got {shortened(sample_weight)}.{advice}"
         )
     weights = weights.astype(np.float64)
     if weights.ndim == 0:
         weights = np.full(n_samples, weights)
     if weights.shape != (n_samples,):
         raise InvalidInputError(
-            f"sample_weight must have the shape ({n_samples},), one a sample, got {weights.shape}."
+            f"sample_weight must have the shape ({n_samples},), one per sample, got {weights.shape}."
         )
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise InvalidInputError(
@@ -171,13 +171,13 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     if smallest < SMALLEST_WEIGHT or largest > LARGEST_WEIGHT:
         raise InvalidInputError(
             f"sample_weight must be 0 or from {SMALLEST_WEIGHT:g} to {LARGEST_WEIGHT:g}, got values from "
-            f"{smallest:g} to {largest:g}, of which sums cannot be computed. Give them in other units."
+            f"{smallest:g} to {largest:g}, whose sums overflow or underflow. Rescale the weights."
         )
     return weights
 
 
 def _as_float(value: Any) -> float:
-    """A number in float64; too large a one is infinite there."""
+    """Convert a number to float64, infinite if it is too large."""
     try:
         return float(value)
     except OverflowError:
@@ -185,10 +185,10 @@ def _as_float(value: Any) -> float:
 
 
 def merge_duplicates(samples: Samples) -> Samples:
-    """Sort the samples and give equal images of one class once, with their weights added.
+    """Sort the samples, and merge equal images of one class by adding their weights.
 
-    So a weight of 2 is exactly the same as a sample given twice, the order of the samples does not matter,
-    and no image stands on both sides of a validation split. Equal are images with the same levels.
+    Images are equal if their levels are. A weight of 2 is thus exactly the same as a duplicated sample, the
+    order of the samples does not matter, and no image is in both parts of a validation split.
     """
     order, is_first = _sorted_by_image(samples)
     weights = np.bincount(is_first.cumsum() - 1, samples.weights[order])
@@ -220,7 +220,7 @@ def hold_out(samples: Samples, fraction: float, seed: int, classes: NDArray[Any]
         The share that is held out, above 0 and below 1.
     seed : int
     classes : ndarray of shape (K,)
-        The classes that the labels stand for, to name them in errors.
+        The classes of the labels, for error messages.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def hold_out(samples: Samples, fraction: float, seed: int, classes: NDArray[Any]
     if reason := _too_few(samples.labels, fraction, classes):
         raise InvalidInputError(
             f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images: "
-            f"{reason}. Give X_val and y_val, more images, or early_stopping=False and a number for "
+            f"{reason}. Pass X_val and y_val, more images, or early_stopping=False and a number for "
             "temperature."
         )
     train, held_out = train_test_split(
@@ -246,7 +246,7 @@ def split_by(samples: Samples, train_split: Callable[..., Any]) -> tuple[Samples
     ----------
     samples : Samples
     train_split : callable
-        Such as `skorch.dataset.ValidSplit`, or what `skorch.helper.predefined_split` gives.
+        Such as `skorch.dataset.ValidSplit`, or the result of `skorch.helper.predefined_split`.
 
     Returns
     -------
@@ -257,7 +257,7 @@ def split_by(samples: Samples, train_split: Callable[..., Any]) -> tuple[Samples
     Raises
     ------
     InvalidParameterError
-        If it fails, or gives something else.
+        If it fails, or returns something else.
     """
     images = samples.to_torch(torch.device("cpu"))
     try:
@@ -266,28 +266,28 @@ def split_by(samples: Samples, train_split: Callable[..., Any]) -> tuple[Samples
         if not (held_out is None or isinstance(held_out, Samples)):
             pairs = [held_out[i] for i in range(len(held_out))]
             held_out = [image for image, _ in pairs], [label for _, label in pairs]
-    except Exception as error:  # of a function that others wrote
+    except Exception as error:  # a function of the user may raise anything
         raise InvalidParameterError(
             "The parameter 'net_params' of GenerativeBayesClassifier has a 'train_split' that fails here "
-            f"({type(error).__name__}: {shortened(str(error))}). Give fit X_val and y_val, or set "
+            f"({type(error).__name__}: {shortened(str(error))}). Pass X_val and y_val to fit, or set "
             "early_stopping and validation_fraction."
         ) from error
     return (training if isinstance(training, Samples) else samples), held_out
 
 
 def _taken_from(samples: Samples, images: LabelledImages, part: Any) -> Any:
-    """The samples of a subset of the images; anything else is left as it is."""
+    """The samples of a subset of the images; anything else is returned unchanged."""
     if getattr(part, "dataset", None) is not images:
         return part
     return samples.take(np.asarray(part.indices))
 
 
 def _too_few(labels: NDArray[np.int64], fraction: float, classes: NDArray[Any]) -> str:
-    """Why a share of these images cannot be held out with images of every class on both sides."""
+    """Why a share of these images cannot be held out with images of every class in both parts."""
     present, counts = np.unique(labels, return_counts=True)
     if (counts < 2).any():
         single = listed(classes[present[counts < 2]])
-        return f"of these classes there is only one, and two are needed: {single}"
+        return f"these classes have only one image, and need two: {single}"
     n_held_out = math.ceil(fraction * len(labels))
     sides = {"held out": n_held_out, "left for training": len(labels) - n_held_out}
     side, n_images = min(sides.items(), key=lambda each: each[1])

@@ -1,4 +1,4 @@
-"""Whether a training that the user interrupts is one of several that should end together."""
+"""Whether an interrupted training is one of several that should end together."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PASSED_ON = ("sklearn.base", "sklearn.pipeline")  # modules of these that call `
 
 
 def is_one_of_several() -> bool:
-    """Whether a library called what runs now, as a search or a cross-validation does.
+    """Whether a library, such as a search or a cross-validation, called the running `fit`.
 
-    The stack says it: a `fit` that the user calls, directly or through a pipeline, has no module of `RUNNERS`
-    above it.
+    The call stack shows this: a `fit` that the user calls, directly or through a pipeline, has no module of
+    `RUNNERS` above it.
 
     Returns
     -------

@@ -34,7 +34,7 @@ from .plan import Plan, PlannedStage
 
 __all__ = ["GenerativeNet", "MovingAverage", "make_net"]
 
-DIVERGED = 10**7  # bits per dimension that no start costs
+DIVERGED = 10**7  # bits per dimension that no initialisation reaches
 INIT_BATCH = 128  # images for the data-dependent initialisation
 
 
@@ -58,12 +58,12 @@ class GenerativeNet(NeuralNet):
     ----------
     averaged_ : torch.optim.swa_utils.AveragedModel
         The averaged weights; all predictions use them.
-    stop_reason_ : {"completed", "early stopping", "interrupted", "callback"}
+    stop_reason_ : {"completed", "early stopping", "interrupted", "callback", "error"}
         Why the last stage ended.
     best_row_ : int
         The row of the history to which the weights belong.
     plan_, stage_, data_, held_out_, generator_
-        Of the training that runs; None after it.
+        Of the running training; None after it.
     """
 
     lr: float
@@ -86,7 +86,7 @@ class GenerativeNet(NeuralNet):
         return model
 
     def learn(self, data: TrainingData, plan: Plan) -> None:
-        """Train by a plan, from the present weights or from a checkpoint of the same training.
+        """Train by a plan, from the current weights or from a checkpoint of the same training.
 
         Parameters
         ----------
@@ -120,14 +120,14 @@ class GenerativeNet(NeuralNet):
         self._report(plan)
 
     def resume(self, weights: Mapping[str, Tensor], history: Iterable[dict[str, Any]], n_steps: int) -> None:
-        """Continue a net that was trained before: from its averaged weights, with a fresh optimizer."""
+        """Continue a trained net from its averaged weights, with a fresh optimizer."""
         self.module_.load_state_dict(weights)
         self.averaged_model.load_state_dict(weights)
         self.averaged_.n_averaged.fill_(n_steps)
         self.history_ = History({"batches": []} | row for row in history)
 
     def initialise(self, data: TrainingData, plan: Plan, seed: int) -> GenerativeNet:
-        """Build the model, and set its weights by some images (Salimans and Kingma 2016)."""
+        """Build the model, and initialise its weights from some images (Salimans and Kingma 2016)."""
         with DrawingFrom(seed):
             self.initialize()
         images, generator = data.at(plan.stages[0].size), new_generator(seed)
@@ -141,7 +141,7 @@ class GenerativeNet(NeuralNet):
     def initialize_module(self) -> GenerativeNet:
         """Build the model and its average."""
         super().initialize_module()
-        self.module_.float()  # whatever torch's default is
+        self.module_.float()  # independent of torch's default
         self.averaged_ = AveragedModel(self.module_, multi_avg_fn=MovingAverage())
         self.averaged_.requires_grad_(False)
         return self
@@ -151,18 +151,18 @@ class GenerativeNet(NeuralNet):
         yield from self.module_.named_parameters()
 
     def get_params_for(self, prefix: str) -> dict[str, Any]:
-        """As skorch's, and the generator by which torch's loaders order the images."""
+        """As in skorch, with the generator by which torch's loaders order the images."""
         params: dict[str, Any] = super().get_params_for(prefix)
         if prefix == "iterator_train" and issubclass(self.iterator_train, DataLoader):
             params.setdefault("generator", self.generator_)
         return params
 
     def rate_factor(self, step: int) -> float:
-        """The learning rate of a step of the present stage, as a part of its peak."""
+        """The learning rate of a step of the current stage, relative to its peak."""
         return self.stage_.rate_factor(step, len(self.data_))  # type: ignore[union-attr, arg-type]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Compute loss and gradients, clip them, and refuse those that are not finite."""
+        """Compute loss and gradients, clip them, and raise if they are not finite."""
         plan, stage = self._running
         inputs, weights = batch
         candidates = stage.objective.candidates(inputs["labels"], len(plan.prior), self.generator_)
@@ -195,7 +195,7 @@ class GenerativeNet(NeuralNet):
         return stage.objective.loss(terms)
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> GenerativeNet:
-        """Train; whatever ends it, what was learned is kept, and the history has whole epochs only."""
+        """Train; the weights are kept even after an error, and the history has whole epochs only."""
         self.stop_reason_ = "completed"
         try:
             super().fit_loop(X, y, epochs=epochs, **fit_params)
@@ -206,6 +206,7 @@ class GenerativeNet(NeuralNet):
             if self.stop_reason_ == "interrupted":
                 self._forget_unfinished_epoch()
         except Exception:
+            self.stop_reason_ = "error"
             self._forget_unfinished_epoch()
             self.notify("on_train_end", X=X, y=y)
             raise
@@ -213,7 +214,7 @@ class GenerativeNet(NeuralNet):
 
     @property
     def _running(self) -> tuple[Plan, PlannedStage]:
-        """The plan and the stage of the training that runs."""
+        """The plan and the stage of the running training."""
         return self.plan_, self.stage_  # type: ignore[return-value]
 
     def _run_stages(self, plan: Plan, state: dict[str, Any] | None) -> None:
@@ -233,7 +234,7 @@ class GenerativeNet(NeuralNet):
                 write_checkpoint(self, finished=True)
 
     def _enter(self, plan: Plan, stage: PlannedStage, state: dict[str, Any] | None) -> None:
-        """Prepare for a stage, or for what a checkpoint has left of it."""
+        """Prepare for a stage, or for the rest of it after a checkpoint."""
         self.stage_, self.batch_size = stage, stage.batch_size
         if stage.lr != self.lr:
             self.lr = stage.lr
@@ -248,7 +249,7 @@ class GenerativeNet(NeuralNet):
             restore(self, state)
 
     def _bring_to(self, size: tuple[int, int]) -> None:
-        """For a different size, build the model again, with the averaged weights and a fresh optimizer."""
+        """Rebuild the model for a different size, with the averaged weights and a fresh optimizer."""
         if tuple(self.module_.image_shape[1:]) == tuple(size):
             return
         weights, n_averaged = self.averaged_model.state_dict(), int(self.averaged_.n_averaged)
@@ -261,11 +262,11 @@ class GenerativeNet(NeuralNet):
             del self.history[-1]
 
     def _report(self, plan: Plan) -> None:
-        """Raise or warn of what went wrong."""
+        """Raise or warn if the training was interrupted or diverged."""
         n_done = len(self.history) - self.rows_before_
         if self.stop_reason_ == "interrupted":
             words = f"Training was interrupted after {n_done} of {plan.n_epochs} epochs"
-            words += "; what was learned is kept."
+            words += "; the learned weights are kept."
             if not plan.stages[-1].is_scheduled or is_one_of_several():
                 raise KeyboardInterrupt(words)
             warnings.warn(words, TrainingInterruptedWarning, stacklevel=4)
@@ -282,7 +283,7 @@ class GenerativeNet(NeuralNet):
         """
         if not all(weight.isfinite().all() for weight in self.averaged_model.parameters()):
             raise NonFiniteLossError(
-                "The weights are not finite after the last step of training, and predict nothing. Fit again "
+                "The weights are not finite after the last step of training, and cannot predict. Fit again "
                 f"with a smaller lr (now {self.lr:g})."
             )
         found = self.history[self.best_row_]["train_bpd"]
@@ -290,7 +291,7 @@ class GenerativeNet(NeuralNet):
         if found > (likelihood.highest_cost / math.log(2) if found > start else DIVERGED):
             warnings.warn(
                 f"Training has diverged: it ended at {found:.4g} bits per dimension, where equally probable "
-                f"levels have {math.log2(likelihood.n_levels):.4g}. Predictions are of no use. Fit again "
+                f"levels have {math.log2(likelihood.n_levels):.4g}. Its predictions are useless. Fit again "
                 f"with a smaller lr (now {self.lr:g}).",
                 TrainingDivergedWarning,
                 stacklevel=4,
@@ -308,9 +309,9 @@ def make_net(
         The parameters of `ConditionalPixelCNN`.
     device : torch.device
     lr : float
-        Learning rate of the optimizer that is made.
+        Learning rate of the optimizer.
     net_params : mapping
-        What the user wants of `skorch.NeuralNet`; callbacks are added to ours.
+        Parameters of `skorch.NeuralNet` that the user sets; callbacks are added to ours.
 
     Returns
     -------
@@ -326,7 +327,7 @@ def make_net(
         ("early_stopping", EarlyStopping()),
     ]
     params: dict[str, Any] = {f"module__{name}": value for name, value in model.items()} | {
-        "criterion": nn.Identity,  # the objective of the plan takes its place
+        "criterion": nn.Identity,  # replaced by the objective of the plan
         "optimizer": optim.Adam,
         "lr": lr,
         "device": str(device),
@@ -338,7 +339,7 @@ def make_net(
         "verbose": 0,
     }
     if not net_params.keys() & {"optimizer", "optimizer__foreach", "optimizer__differentiable"}:
-        params["optimizer__fused"] = device.type in ("cpu", "cuda")  # one kernel instead of several a tensor
+        params["optimizer__fused"] = device.type in ("cpu", "cuda")  # one kernel per step, not several
     params |= dict(net_params)
     given = list(net_params.get("callbacks") or [])
     params["callbacks"] = [*callbacks, *given, ("checkpoint", Checkpoint())]

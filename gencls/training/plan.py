@@ -1,4 +1,4 @@
-"""The plan of a training: stages, each settled before the first step."""
+"""The plan of a training: stages whose settings are resolved before the first step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["MONITORS", "Plan", "PlannedStage", "Stage"]
 
 WARMUP = 0.05  # share of all steps in which the learning rate rises
 
-# What early stopping can watch: its key in the history, and whether smaller is better.
+# Figures that early stopping can monitor: the key in the history, and whether smaller is better.
 MONITORS = {
     "bits_per_dim": ("valid_bpd", True),
     "log_loss": ("valid_log_loss", True),
@@ -32,7 +32,7 @@ MONITORS = {
 
 @dataclass(frozen=True, repr=False)
 class Stage:
-    """A part of a training, with settings of its own; what it leaves out it takes from the estimator.
+    """A part of a training with its own settings, which default to those of the estimator.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Stage:
         Peak learning rate.
     objective : str, type or Objective, optional
     augmentation : str, type, Augmentation or list of these, optional
-        ``[]`` is none.
+        ``[]`` applies none.
     resolution : int or tuple of int, optional
         Rows and columns that images are reduced to: both sides, or (H, W). A stage at a resolution different
         from that of the stage before it begins with the averaged weights and a fresh optimizer.
@@ -73,7 +73,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage with everything settled.
+    """A stage with all settings resolved.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class PlannedStage:
     is_scheduled: bool = True
 
     def rate_factor(self, step: int, n_images: int) -> float:
-        """The learning rate of a step, from 0, as a part of its peak."""
+        """The learning rate of a step, from 0, relative to its peak."""
         if not self.is_scheduled:
             return 1.0
         n_steps = math.ceil(n_images / self.batch_size) * self.epochs
@@ -110,7 +110,7 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a training needs besides its data.
+    """All settings of a training.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Plan:
     seed : int
         Seed of all random numbers: the order of the images, dropout, augmentations, candidates.
     execution : Execution
-        How training computes, with its dropout.
+        How training computes, including its dropout.
     scoring : Execution
         How held-out images are scored.
     ema_decay : float
@@ -132,14 +132,14 @@ class Plan:
     temperature : float or "auto"
         Temperature of the log-loss of held-out images; ``"auto"`` is the best one after each epoch.
     monitor : str, optional
-        A key of `MONITORS` that early stopping watches; None never stops.
+        A key of `MONITORS` that early stopping monitors; None disables it.
     patience : int
         Epochs without a new best before a stage stops.
     shows_progress : bool
     checkpoint_dir : Path, optional
         A folder for a checkpoint after each epoch.
     identity : dict
-        What a checkpoint must have been made with, by names for messages.
+        What must agree with a checkpoint, by names for messages.
     """
 
     stages: tuple[PlannedStage, ...]

@@ -14,11 +14,11 @@ class Tilt(Conditioner):
     """A bias for each class in every gated block that changes evenly from row to row and column to column."""
 
     def build(self, n_classes: int, sites: Sites) -> None:
-        """Make the parameters: three numbers for each class and feature."""
+        """Create the parameters: three numbers for each class and feature."""
         self.tilt = per_site(sites.named("second"), lambda site: zero_embedding(n_classes, 3 * site.channels))
 
     def forward(self, labels: Tensor) -> Modulations:
-        """What to apply at each site for labels (N,)."""
+        """The modulations for labels (N,)."""
         return {site: Modulation(shift=self._plane(site, tilt(labels))) for site, tilt in self.tilt.items()}
 
     def _plane(self, site: Site, coefficients: Tensor) -> Tensor:

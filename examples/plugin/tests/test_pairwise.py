@@ -1,4 +1,4 @@
-"""The contract of gencls, and what is special about this objective."""
+"""The contract of gencls, and the properties of this objective."""
 
 import math
 
@@ -21,7 +21,7 @@ def test_the_name_leads_to_the_class() -> None:
 
 
 def test_equal_classes_cost_the_logarithm_of_2() -> None:
-    """Neither class is ahead, whatever the temperature."""
+    """The loss of equal scores is log 2."""
     candidates = torch.tensor([[0, 1], [1, 0]])
     scores = Scores(torch.full((2, 2), -5.0), candidates, torch.ones(2), np.full(2, 0.5), n_dimensions=5)
     terms = Pairwise(weight=3.0).terms(scores)

@@ -1,4 +1,4 @@
-"""The contract of gencls, and what is special about this augmentation."""
+"""The contract of gencls, and the properties of this augmentation."""
 
 import torch
 from gencls_example_plugin.swap_colours import SwapColours

@@ -1,4 +1,4 @@
-"""The contract of gencls, and what is special about this conditioner."""
+"""The contract of gencls, and the properties of this conditioner."""
 
 import torch
 from gencls_example_plugin.tilt import Tilt
