@@ -94,7 +94,7 @@ def test_a_file_from_before_a_parameter_was_there(fitted, path):
         (set_parameter("dropout", 2), "dropout must be a number from 0 to below 1, got 2"),
         (
             set_parameter("temperature_of_the_future", 1),
-            "unexpected keyword .* If it comes from another version",
+            "unexpected keyword .* If a different version",
         ),
         *((set_parameter(name, "x"), f"must not have .*{name}") for name in (*NOT_KEPT, *APART)),
         (

@@ -78,7 +78,7 @@ RULES: dict[str, Rule] = {
     "checkpoint_dir": optional(Rule("a path", lambda value: isinstance(value, str | PathLike))),
 }
 
-# Settings of training that `net_params` may hold besides parameters of skorch.
+# Settings of training that `net_params` may hold in addition to parameters of skorch.
 TRAINING_RULES: dict[str, Rule] = {
     "lr": positive(),
     "batch_size": whole(1),

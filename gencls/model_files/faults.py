@@ -26,7 +26,7 @@ def file_at_fault(path: StrPath, content: str = "model") -> Iterator[None]:
     except Exception as error:
         raise ModelFileError(
             f"{printable(os.fsdecode(path))} holds no {content} that gencls {__version__} can build. "
-            f"{_reason(error)}. If it comes from another version of gencls, load it there."
+            f"{_reason(error)}. If a different version of gencls wrote it, load it there."
         ) from error
 
 

@@ -21,7 +21,9 @@ STRINGS = ("str", "object")  # an array of objects holds only strings
 MOST_VALUES = 500_000  # in one text; each takes up to 200 bytes
 DEEPEST = 100  # lists and objects within each other
 LONGEST_STRING = 1_000  # characters, of an array
-LARGEST_STRINGS = 2**24  # bytes of all arrays of strings: each string takes as many as the longest beside it
+LARGEST_STRINGS = (
+    2**24
+)  # bytes of all arrays of strings: each string takes as many as the longest of its array
 
 
 def to_json(value: Any) -> Any:
