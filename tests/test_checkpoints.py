@@ -409,8 +409,17 @@ def test_one_that_is_cut_off_while_it_is_written_leaves_the_one_before(tmp_path,
 # kill -9
 
 CHILD = """
-import sys, joblib, torch
+import sys, time, joblib, torch
+from gencls.training import GenerativeNet
+
 torch.set_num_threads(1)
+step = GenerativeNet.train_step
+
+def slow_step(net, *args, **kwargs):
+    time.sleep(0.05)  # so that it is still running when it is killed
+    return step(net, *args, **kwargs)
+
+GenerativeNet.train_step = slow_step
 clf, X, y = joblib.load(sys.argv[1])
 clf.fit(X, y)
 """
@@ -430,7 +439,7 @@ def kill_after(n_checkpoints, milliseconds, job, checkpoint):
 
 
 def _version(path):
-    return path.stat().st_ino if path.exists() else None
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9")

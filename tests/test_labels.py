@@ -91,7 +91,7 @@ MISTAKEN = {
     "words and None": (("ant", None), "1 of 2 are missing"),
     "words and NA": (pd.Series(["ant", None], dtype="string"), "1 of 2 are missing"),
     "lists": (np.array([[1], [1, 2]], dtype=object), r"got \[1\] at position 0"),
-    "ragged lists": ([[1], [1, 2]], "must be what numpy can make an array of"),
+    "ragged lists": ([[1], [1, 2]], "must be convertible to a NumPy array"),
     "a dict": ({"ant": 1}, "array or list of classes"),
     "a set": ({"ant"}, "array or list of classes"),
     "a generator": ((label for label in "ab"), "array or list of classes"),

@@ -342,4 +342,4 @@ def test_what_users_want_otherwise_goes_to_skorch():
     assert isinstance(net.optimizer_, torch.optim.SGD)
     assert net.optimizer_.param_groups[0]["momentum"] == 0.5
     assert recorder.rates == [1e-3] * 3
-    assert [name for name, _ in net.callbacks_][-1] == "Recorder"
+    assert [name for name, _ in net.callbacks_][-2:] == ["Recorder", "checkpoint"]
