@@ -14,11 +14,11 @@ from gencls.datasets import fetch_cpen455
 
 
 class Split(NamedTuple):
-    """Images (N, H, W) or (N, H, W, 3), uint8, and classes (N,), to train on and to validate with."""
+    """Images (N, H, W) or (N, H, W, 3) and classes (N,), to train on and to validate with."""
 
-    X: NDArray[np.uint8]
+    X: NDArray[Any]
     y: NDArray[Any]
-    X_val: NDArray[np.uint8]
+    X_val: NDArray[Any]
     y_val: NDArray[Any]
 
 
@@ -35,10 +35,10 @@ def load(data: str, size: int = 8) -> Split:
 
 
 def digits(size: int = 8) -> Split:
-    """scikit-learn's digits, 8×8 with 17 levels; a quarter is held out."""
+    """Digits of scikit-learn, 8×8, whole numbers from 0 to 16; a quarter is held out."""
     if size != 8:
         raise ValueError(f"The digits are images of 8×8 pixels, not of {size}×{size}.")
-    images, classes = load_digits().images.astype(np.uint8), load_digits().target
+    images, classes = load_digits().images, load_digits().target
     X, X_val, y, y_val = train_test_split(images, classes, test_size=0.25, stratify=classes, random_state=0)
     return Split(X, y, X_val, y_val)
 
