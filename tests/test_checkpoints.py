@@ -459,6 +459,14 @@ def test_a_training_that_is_killed_ends_as_if_it_had_not_been(tmp_path):
     assert os.listdir(tmp_path / "folder") == [NAME]
 
 
+def test_the_same_levels_of_different_pixel_values_are_different_data(tmp_path):
+    X, y = shades()
+    X = X.astype(np.uint8) % 4  # as uint8 of 256 levels, as floats of 4
+    quick(checkpoint_dir=tmp_path).fit(X, y)
+    with pytest.raises(InvalidParameterError, match="pixel values"):
+        quick(checkpoint_dir=tmp_path).fit(X.astype(float), y)
+
+
 def test_a_search_over_checkpoints_of_one_folder_is_refused(tmp_path):
     X, y = shades()
     first = GenerativeBayesClassifier(n_filters=2, max_epochs=1, random_state=0, checkpoint_dir=tmp_path)

@@ -26,6 +26,8 @@ def identity_of(estimator: Any, data: TrainingData, held_out: TrainingData | Non
         if name not in NOT_COMPARED
     }
     parts = {
+        "pixel values": _words(data.codec.settled_ | {"dtype": str(data.codec.dtype_)}),
+        "classes": _words(estimator.classes_),
         "images": data.digest(),
         "held-out images": "" if held_out is None else held_out.digest(),
         "initial weights": _digest(estimator.net_) if hasattr(estimator, "net_") else "",
