@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
     reports={
         "hybrid-table.md": Table(
             labels={"cell": "training", "stage": "after"},
-            columns=("accuracy", "log_loss", "log_loss_calibrated", "bits_per_dim", "fit_core_minutes"),
+            columns=("accuracy", "log_loss", "log_loss_calibrated", "bits_per_dim"),
             rows=parts("stages"),
         )
     },
