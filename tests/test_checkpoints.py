@@ -416,7 +416,7 @@ torch.set_num_threads(1)
 step = GenerativeNet.train_step
 
 def slow_step(net, *args, **kwargs):
-    time.sleep(0.05)  # so that it is still running when it is killed
+    time.sleep(0.03)  # so that it is still running when it is killed
     return step(net, *args, **kwargs)
 
 GenerativeNet.train_step = slow_step
