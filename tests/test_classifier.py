@@ -54,7 +54,7 @@ def unseen():
             n_filters=4,
             n_mixtures=1,
             dropout=0.0,
-            max_epochs=5,  # with fewer it depends on torch's version whether it learns
+            max_epochs=8,  # with fewer it depends on torch's version whether it learns
             batch_size=16,
             lr=0.01,
             net_params={"gradient_clip": 1.0},
