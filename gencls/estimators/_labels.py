@@ -125,7 +125,7 @@ def unique_classes(classes: Any) -> NDArray[Any]:
     Raises
     ------
     InvalidInputError
-        If there are none, or they are of several kinds.
+        If the list is empty, or its classes are of several kinds.
     """
     given = list(classes) if isinstance(classes, Set) else classes
     labels = np.asarray(as_labels(given, "classes"))

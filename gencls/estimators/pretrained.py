@@ -44,7 +44,7 @@ def load_pretrained(name: str, device: str = "auto") -> GenerativeBayesClassifie
     Raises
     ------
     InvalidParameterError
-        If there is no model of this name, or the device is not available.
+        If the name is unknown, or the device is not available.
     """
     return GenerativeBayesClassifier.load(_file("load_pretrained", name), device)
 
