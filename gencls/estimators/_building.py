@@ -1,4 +1,4 @@
-"""The net of parameters or of a snapshot, and the snapshot of a net."""
+"""The net of parameters or of a snapshot, its scores, and the snapshot of a net."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from .._common.validation import both_sides, check_parameters, shortened
-from ..augmentations import Composed, make_augmentation
+from ..augmentations import Composed, RandomCrop, make_augmentation
 from ..backends.compute import Compute, make_compute
 from ..backends.device import resolve_device
 from ..backends.random_numbers import DrawingFrom
@@ -19,11 +20,16 @@ from ..bayes import class_prior
 from ..bayes.priors import priors_in_order
 from ..conditioners import make_conditioner
 from ..errors import ConditionerError, GenclsError, InvalidParameterError, ModelFileError
+from ..images.codec import ImageCodec
+from ..images.views import views_of
+from ..inference.scoring import Scorer
 from ..model_files.snapshot import FITTED, Snapshot
 from ..model_files.weights import check_scores, check_weights
 from ..objectives import make_objective
+from ..pixelcnn import Execution
 from ..training.net import GenerativeNet, make_net
 from ..training.plan import Plan, Stage
+from ._automatic import resolution_of
 from ._net_parameters import check_net_params
 from ._parameters import RULES, STAGE_RULES, TRAINING_RULES
 
@@ -43,8 +49,8 @@ class BuildingMixin(BaseEstimator):
             lambda: check_parameters(type(self).__name__, self.get_params(deep=False), RULES),
             lambda: check_net_params(self.net_params, TRAINING_RULES),
             lambda: make_conditioner(self.conditioner),
-            lambda: make_objective(self.objective).check(),
-            lambda: make_augmentation(self.augmentation),
+            lambda: make_objective("likelihood" if self.objective == "auto" else self.objective).check(),
+            lambda: make_augmentation(None if self.augmentation == "auto" else self.augmentation),
             self._check_stages,
             lambda: make_compute(self.compute),
             self._device,
@@ -84,13 +90,19 @@ class BuildingMixin(BaseEstimator):
 
     @property
     def _last_stage(self) -> Stage:
-        """The last stage, which determines the model."""
-        return self.stages[-1] if self.stages else Stage(1)
+        """The last stage, which determines the model; its settings may be missing."""
+        if self.stages:
+            return self.stages[-1]
+        if self.objective == "auto" and hasattr(self, "stages_"):
+            return self.stages_[-1]
+        return Stage(1)
 
-    def _resolution(self) -> tuple[int, int] | None:
-        """Rows and columns of the images after the last stage; None if images are not resized."""
-        size = self._last_stage.resolution or self.resolution
-        return None if size is None else both_sides(size)
+    def _size(self, codec: ImageCodec, resolution: Any = None) -> tuple[int, int]:
+        """Rows and columns of the images of a stage with this resolution."""
+        size = resolution or self.resolution
+        if size == "auto":
+            return resolution_of(codec.tensor_shape_[0], *codec.native_size)
+        return codec.native_size if size is None else both_sides(size)
 
     def _symmetry(self) -> Composed:
         """The augmentations that make the density symmetric."""
@@ -99,7 +111,17 @@ class BuildingMixin(BaseEstimator):
     @property
     def _last_augmentation(self) -> Any:
         last = self._last_stage.augmentation
+        if last is None and self.augmentation == "auto":
+            last = self.stages_[-1].augmentation
         return self.augmentation if last is None else last
+
+    @property
+    def _views(self) -> Any:
+        """The views of predictions: with "auto" six crops, if training had random crops."""
+        if self.views != "auto":
+            return self.views
+        parts = make_augmentation(self._last_augmentation).parts
+        return "six-crops" if any(isinstance(part, RandomCrop) for part in parts) else None
 
     def _check_same_model(self) -> None:
         """Raise if the parameters that shape the network differ from those of the first fit."""
@@ -125,7 +147,7 @@ class BuildingMixin(BaseEstimator):
             given = getattr(self, name)
             if given is not None and given != "auto" and not np.array_equal(given, value):
                 yield name, value, given
-        size, wanted = self.codec_.tensor_shape_[1:], self._resolution() or self.codec_.native_size
+        size, wanted = self.codec_.tensor_shape_[1:], self._size(self.codec_, self._last_stage.resolution)
         if wanted != size:
             yield "resolution", size, wanted
 
@@ -173,12 +195,28 @@ class BuildingMixin(BaseEstimator):
                 "is the same at all positions."
             ) from mistake
 
+    @property
+    def _execution(self) -> Execution:
+        """Settings of the forward passes of predictions."""
+        precision, compiled = self._compute().resolve(torch.device(self.net_.device))
+        return Execution(compiled=compiled, dtype=precision.prediction)
+
+    @property
+    def _scorer(self) -> Scorer:
+        return Scorer(self.net_.averaged_model, self._prior, self._execution)
+
+    def _joint_of_views(self, images: NDArray[Any]) -> NDArray[np.float64]:
+        """Joint log-probabilities of images (N, H, W, C), averaged over their views."""
+        scorer = self._scorer
+        views = views_of(images, self._views, self.codec_.tensor_shape_[1:])
+        tables = [scorer.joint(torch.from_numpy(self.codec_.encode_images(view))) for view in views]
+        return np.mean(tables, axis=0)
+
     def _snapshot(self) -> Snapshot:
         trained = self.net_.averaged_model
-        parameters = self.get_params(deep=False) | {
+        parameters = self.get_params(deep=False) | self._settled() | {
             "conditioner": self.conditioner if isinstance(self.conditioner, str) else trained.conditioner,
             "priors": priors_in_order(self.priors, self.classes_),  # a file cannot hold a Series
-            "stages": None if self.stages is None else [vars(stage) for stage in self.stages],
         }
         return Snapshot(
             parameters=parameters,
@@ -190,6 +228,21 @@ class BuildingMixin(BaseEstimator):
             n_steps=int(self.net_.averaged_.n_averaged),
             weights=trained.state_dict(),
         )
+
+    def _settled(self) -> dict[str, Any]:
+        """The parameters that "auto" stood for in training, and the stages as dicts."""
+        codec, stages = self.codec_, self.stages
+        found = {
+            "resolution": codec.resolution,
+            "augmentation": self._last_augmentation,
+            "objective": self.stages_[-1].objective,
+            "max_epochs": sum(stage.epochs for stage in self.stages_),
+            "views": self._views,
+        }
+        if stages is None and "auto" in (self.objective, self.max_epochs):
+            stages = self.stages_
+        automatic = {name: value for name, value in found.items() if getattr(self, name) == "auto"}
+        return automatic | {"stages": None if stages is None else [vars(stage) for stage in stages]}
 
     def _restore(self, snapshot: Snapshot) -> GenerativeBayesClassifier:
         """Restore the classifier of a snapshot; its weights are checked before a net is built."""

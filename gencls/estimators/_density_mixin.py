@@ -14,9 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._common.validation import check_parameters, whole
 from ..bayes import log_marginal
 from ..inference.sampling import draw_images
-from ..inference.scoring import Scorer
 from ..metrics import bits_per_dim
-from ..pixelcnn import Execution
 from ._fitting import FittingMixin
 from ._labels import draw_labels, encode_labels_for
 from ._parameters import RULES
@@ -167,16 +165,6 @@ class DensityMixin(FittingMixin):
         else:
             codes = encode_labels_for(len(levels), y, self.classes_)
         return self._draw(codes, check_random_state(random_state), known=levels[:, :, :n_rows])
-
-    @property
-    def _execution(self) -> Execution:
-        """Settings of the forward passes of predictions."""
-        precision, compiled = self._compute().resolve(torch.device(self.net_.device))
-        return Execution(compiled=compiled, dtype=precision.prediction)
-
-    @property
-    def _scorer(self) -> Scorer:
-        return Scorer(self.net_.averaged_model, self._prior, self._execution)
 
     def _draw(
         self, codes: NDArray[np.int64], rng: np.random.RandomState, known: torch.Tensor | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -14,10 +15,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._common.validation import both_sides
 from ..augmentations import make_augmentation
 from ..backends.compute import Compute
-from ..bayes import class_prior
+from ..bayes import class_prior, fit_temperature
 from ..errors import InvalidInputError
 from ..images.codec import ImageCodec
 from ..images.layout import as_input_errors, as_numbers, check_same_order, flatten_images
@@ -31,8 +31,10 @@ from ..training.data import (
     hold_out,
     merge_duplicates,
     split_by,
+    too_few,
 )
 from ..training.plan import Plan, PlannedStage, Stage
+from ._automatic import augmentations_of, epochs_of, stages_of
 from ._building import BuildingMixin
 from ._identity import identity_of
 from ._labels import as_labels, check_classes, encode_labels, unique_classes
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["FittingMixin"]
 
 EMA_DECAY, GRADIENT_CLIP = 0.999, 5.0  # unless net_params says otherwise
+FEWEST_HELD_OUT = 20  # images from which a temperature is learned
 
 
 class FittingMixin(BuildingMixin):
@@ -78,21 +81,33 @@ class FittingMixin(BuildingMixin):
             flat, labels, weights = flat[weights > 0], labels[weights > 0], weights[weights > 0]
         if reset:
             self.classes_ = check_classes(np.unique(labels) if classes is None else unique_classes(classes))
-            codec = ImageCodec(
-                self.image_shape, self.channel_axis, self.pixel_range, self.n_levels, self._resolution()
-            )
-            self.codec_ = codec.fit(flat, shape[1:])
+            codec = ImageCodec(self.image_shape, self.channel_axis, self.pixel_range, self.n_levels)
+            codec.fit(flat, shape[1:])
+            self.codec_ = codec.at(self._size(codec, self._last_stage.resolution))
             self.n_features_in_ = shape[1]
+            self.__dict__.pop("stages_", None)
         else:
             self.codec_.check_shape(shape)
         levels = self.codec_.encode(flat, strict=True)
         return Samples(levels, encode_labels(labels, self.classes_, len(labels)), weights, self._kept(flat))
 
     def _kept(self, flat: NDArray[Any]) -> NDArray[Any] | None:
-        """The original images, if training needs them."""
+        """The original images, if training may need them."""
         size = self.codec_.tensor_shape_[1:]
-        needed = any(stage.augmentation.per_epoch_parts or stage.size != size for stage in self._stages())
+        stages = self.stages or [Stage(1)]
+        needed = (
+            any(map(self._needs_images, stages))
+            or any(self._size(self.codec_, stage.resolution) != size for stage in stages)
+            or self.views not in (None, "auto")
+        )
         return self.codec_.to_images(flat) if needed else None
+
+    def _needs_images(self, stage: Stage) -> bool:
+        """Whether the augmentation of a stage may have a hook per epoch."""
+        augmentation = self.augmentation if stage.augmentation is None else stage.augmentation
+        if isinstance(augmentation, str) and augmentation == "auto":
+            return self.codec_.native_size != self.codec_.tensor_shape_[1:]
+        return bool(make_augmentation(augmentation).per_epoch_parts)
 
     def _count_classes(self, samples: Samples, before: Any) -> None:
         """Learn the class frequencies, on top of those counted before."""
@@ -123,11 +138,22 @@ class FittingMixin(BuildingMixin):
         samples = merge_duplicates(samples)
         if X_val is not None and y_val is not None:
             return samples, self._read_held_out(X_val, y_val)
-        if not self.early_stopping and self.temperature != "auto":
+        if not self.early_stopping and not self._learns_temperature(samples.labels):
             return samples, None
         if not (resume and hasattr(self, "_split_seed")):  # a warm start holds out the same images
             self._split_seed = check_random_state(self.random_state).randint(2**31 - 1)
         return hold_out(samples, self.validation_fraction, self._split_seed, self.classes_)
+
+    def _scores_epochs(self, held_out: Samples | None, X_val: ArrayLike | None) -> bool:
+        """Whether held-out images are scored after each epoch, and not only after the last."""
+        asked = X_val is not None or "train_split" in (self.net_params or {}) or bool(self.early_stopping)
+        return held_out is not None and asked
+
+    def _learns_temperature(self, labels: NDArray[np.int64]) -> bool:
+        """Whether the temperature is learned, for which there must be enough images."""
+        if self.temperature != "auto" or self.validation_fraction * len(labels) < FEWEST_HELD_OUT:
+            return False
+        return not too_few(labels, self.validation_fraction, self.classes_)
 
     def _read_held_out(self, X_val: ArrayLike, y_val: ArrayLike) -> Samples:
         """Validate held-out images."""
@@ -140,23 +166,48 @@ class FittingMixin(BuildingMixin):
             raise InvalidInputError(f"X_val and y_val do not fit: {mistake}") from mistake
         return Samples(levels, codes, np.ones(len(codes)), self._kept(flat))
 
-    def _stages(self, given: list[Stage] | None = None, *, is_scheduled: bool = True) -> list[PlannedStage]:
-        """The stages of a training, with all settings resolved."""
-        wanted = given or self.stages or [Stage(int(self._setting("max_epochs")))]
-        return [self._settled(stage, is_scheduled=is_scheduled) for stage in wanted]
+    def _choose_stages(
+        self, train: Samples, given: list[Stage] | None = None, *, is_scheduled: bool = True
+    ) -> list[PlannedStage]:
+        """The stages of a training with all settings, which are also set as ``stages_``."""
+        shared = {
+            "lr": self._setting("lr"),
+            "objective": "likelihood" if self.objective == "auto" else self.objective,
+            "augmentation": self._shared_augmentation(train),
+            "batch_size": self._setting("batch_size"),
+        }
+        stages = given or self.stages or self._automatic_stages(len(train.labels))
+        planned = [self._planned(stage, shared, is_scheduled=is_scheduled) for stage in stages]
+        self.stages_ = [stage.as_stage() for stage in planned]
+        return planned
 
-    def _settled(self, stage: Stage, *, is_scheduled: bool) -> PlannedStage:
-        """A stage with all settings; those that it does not set are parameters of the estimator."""
-        size = stage.resolution or self.resolution
+    def _automatic_stages(self, n_images: int) -> list[Stage]:
+        """The stages of `max_epochs` epochs of `objective`, either of which may be "auto"."""
+        n_epochs = self._setting("max_epochs")
+        n_epochs = epochs_of(n_images) if n_epochs == "auto" else int(n_epochs)
+        if self.objective == "auto":
+            return stages_of(n_epochs, self._setting("lr"), prod(self.codec_.tensor_shape_))
+        return [Stage(n_epochs)]
+
+    def _shared_augmentation(self, train: Samples) -> Any:
+        """The parameter `augmentation`; "auto" is judged on the images of the first training."""
+        if self.augmentation != "auto":
+            return self.augmentation
+        if hasattr(self, "stages_"):
+            return self.stages_[-1].augmentation
+        size, native = self.codec_.tensor_shape_[1:], self.codec_.native_size
+        return augmentations_of(train.levels, train.labels, is_reduced=size != native)
+
+    def _planned(self, stage: Stage, shared: dict[str, Any], *, is_scheduled: bool) -> PlannedStage:
+        """A stage with its own settings and shared ones, checked for these images."""
+        settings = shared | {name: value for name, value in vars(stage).items() if value is not None}
         planned = PlannedStage(
             epochs=int(stage.epochs),
-            batch_size=int(stage.batch_size or self._setting("batch_size")),
-            lr=stage.lr or self._setting("lr"),
-            objective=make_objective(stage.objective or self.objective),
-            augmentation=make_augmentation(
-                self.augmentation if stage.augmentation is None else stage.augmentation
-            ),
-            size=self.codec_.native_size if size is None else both_sides(size),
+            batch_size=int(settings["batch_size"]),
+            lr=settings["lr"],
+            objective=make_objective(settings["objective"]),
+            augmentation=make_augmentation(settings["augmentation"]),
+            size=self._size(self.codec_, stage.resolution),
             is_scheduled=is_scheduled,
         )
         planned.objective.check()
@@ -165,7 +216,7 @@ class FittingMixin(BuildingMixin):
         return planned
 
     def _plan(
-        self, train: Samples, held_out: Samples | None, stages: list[PlannedStage]
+        self, train: Samples, held_out: Samples | None, stages: list[PlannedStage], *, is_scored: bool
     ) -> tuple[TrainingData, Plan]:
         """The data and the plan of a training."""
         device = torch.device(self.net_.device) if hasattr(self, "net_") else self._device()
@@ -186,9 +237,9 @@ class FittingMixin(BuildingMixin):
             scoring=Execution(compiled=compiled, dtype=precision.prediction),
             ema_decay=self._setting("ema_decay", EMA_DECAY),
             gradient_clip=self._setting("gradient_clip", GRADIENT_CLIP),
-            held_out=held_out_data,
+            held_out=held_out_data if is_scored else None,
             temperature=self.temperature,
-            monitor=None if held_out is None else self._monitored(),
+            monitor=self._monitored() if is_scored else None,
             patience=self.n_iter_no_change,
             shows_progress=bool(self.verbose),
             checkpoint_dir=Path(self.checkpoint_dir) if keeps_checkpoints else None,
@@ -198,32 +249,54 @@ class FittingMixin(BuildingMixin):
         return data, plan
 
     def _prepare(
-        self, train: Samples, held_out: Samples | None, stages: list[PlannedStage], resume: bool
+        self,
+        train: Samples,
+        held_out: Samples | None,
+        stages: list[PlannedStage],
+        *,
+        is_scored: bool = False,
+        resume: bool,
     ) -> tuple[TrainingData, Plan]:
         """Plan a training, and build and initialise the net unless it is there."""
         if resume:
-            return self._plan(train, held_out, stages)
+            return self._plan(train, held_out, stages, is_scored=is_scored)
         self.__dict__.pop("net_", None)
         self._random_state = check_random_state(self.random_state)
-        self.temperature_ = 1.0 if self.temperature == "auto" else float(self.temperature)
+        self.temperature_ = self._temperature_unlearned()
         seed = self._draw_seed()
-        data, plan = self._plan(train, held_out, stages)
+        data, plan = self._plan(train, held_out, stages, is_scored=is_scored)
         self._check_sizes(plan)
         net = self._make_net(plan.stages[0].size)
         with net_params_at_fault(self.net_params):
             self.net_ = net.initialise(data, plan, seed)
         return data, plan
 
-    def _learn(self, data: TrainingData, plan: Plan) -> GenerativeBayesClassifier:
+    def _learn(self, data: TrainingData, plan: Plan, held_out: Samples | None) -> GenerativeBayesClassifier:
         """Train the net, and set the temperature."""
         with net_params_at_fault(self.net_params):
             self.net_.learn(data, plan)
-        best = self.net_.best_row_
-        if plan.temperature != "auto":
+        if self.temperature != "auto":
             self.temperature_ = float(self.temperature)
-        elif plan.held_out is not None and best is not None and best >= 0:
-            self.temperature_ = self.net_.history[best]["valid_temperature"]
+        elif held_out is not None:
+            self.temperature_ = self._temperature_of(held_out)
         return self
+
+    def _temperature_unlearned(self) -> float:
+        """The given temperature; with "auto", that of the last objective, or 1."""
+        if self.temperature == "auto":
+            return float(getattr(self.stages_[-1].objective, "temperature", 1.0))
+        return float(self.temperature)
+
+    def _temperature_of(self, held_out: Samples) -> float:
+        """The temperature with the smallest log-loss on held-out images."""
+        best = self.net_.best_row_
+        row = self.net_.history[best] if best is not None and best >= 0 else {}
+        if "valid_temperature" in row and not self._views:
+            return float(row["valid_temperature"])
+        if self._views:
+            images = cast("NDArray[Any]", held_out.images)
+            return fit_temperature(self._joint_of_views(images), held_out.labels)
+        return fit_temperature(self._scorer.joint(torch.from_numpy(held_out.levels)), held_out.labels)
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))

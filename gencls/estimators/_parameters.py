@@ -51,8 +51,8 @@ def _are_stages(value: Any) -> bool:
 FINITE = real("a number up to 1e300", lambda value: abs(as_float(value)) <= LARGEST_VALUE)
 
 RULES: dict[str, Rule] = {
-    "resolution": optional(sides()),
-    "max_epochs": whole(1),
+    "resolution": optional(either(choice("auto"), sides())),
+    "max_epochs": either(choice("auto"), whole(1)),
     "lr": positive(),
     "n_layers": whole(1),
     "n_filters": whole(1),
@@ -65,7 +65,9 @@ RULES: dict[str, Rule] = {
     ),
     "n_levels": either(choice("auto"), whole(2, 256)),
     "temperature": either(choice("auto"), TEMPERATURE),
-    "views": optional(Rule(f"one of {', '.join(map(repr, VIEWS))}, or a list of them", _are_views)),
+    "views": optional(
+        either(choice("auto"), Rule(f"one of {', '.join(map(repr, VIEWS))}, or a list of them", _are_views))
+    ),
     "stages": optional(Rule("a non-empty list of gencls.Stage", _are_stages)),
     "batch_size": whole(1),
     "early_stopping": either(flag(), choice(*MONITORS)),

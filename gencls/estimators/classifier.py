@@ -16,7 +16,6 @@ from ..augmentations import AUGMENTATIONS, Augmentation
 from ..backends.compute import Compute, make_compute
 from ..conditioners import Conditioner, make_conditioner
 from ..errors import InvalidInputError
-from ..images.views import views_of
 from ..inference.early_exit import most_probable
 from ..objectives import Objective, make_objective
 from ..training.data import merge_duplicates
@@ -180,13 +179,13 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
     def __init__(
         self,
-        conditioner: str | type[Conditioner] | Conditioner = "mild",
+        conditioner: str | type[Conditioner] | Conditioner = "low-rank",
         *,
-        objective: str | type[Objective] | Objective = "likelihood",
-        augmentation: str | type[Augmentation] | Augmentation | Sequence[Any] | None = None,
-        resolution: int | tuple[int, int] | None = None,
-        max_epochs: int = 50,
-        lr: float = 1e-3,
+        objective: str | type[Objective] | Objective = "auto",
+        augmentation: str | type[Augmentation] | Augmentation | Sequence[Any] | None = "auto",
+        resolution: Literal["auto"] | int | tuple[int, int] | None = "auto",
+        max_epochs: Literal["auto"] | int = "auto",
+        lr: float = 3e-3,
         n_layers: int = 1,
         n_filters: int = 40,
         n_mixtures: int = 5,
@@ -196,8 +195,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         pixel_range: Literal["auto"] | tuple[float, float] = "auto",
         n_levels: Literal["auto"] | int = "auto",
         priors: ArrayLike | Mapping[Any, float] | None = None,
-        temperature: float | Literal["auto"] = 1.0,
-        views: str | Sequence[str] | None = None,
+        temperature: float | Literal["auto"] = "auto",
+        views: str | Sequence[str] | None = "auto",
         stages: Sequence[Stage] | None = None,
         batch_size: int = 32,
         early_stopping: bool | str = False,
@@ -347,8 +346,9 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
             if resume:
                 self._check_no_class_is_missing()
             train, held_out = self._split(samples, X_val, y_val, resume)
-            data, plan = self._prepare(train, held_out, self._stages(), resume)
-        return self._learn(data, plan)
+            stages, is_scored = self._choose_stages(train), self._scores_epochs(held_out, X_val)
+            data, plan = self._prepare(train, held_out, stages, is_scored=is_scored, resume=resume)
+        return self._learn(data, plan, held_out)
 
     def partial_fit(
         self,
@@ -394,9 +394,10 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
                 check_same_classes(classes, self.classes_)
             samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
             self._count_classes(samples, before=0.0 if first else self.class_count_)
-            stages = self._stages([replace(self._last_stage, epochs=1)], is_scheduled=False)
-            data, plan = self._prepare(merge_duplicates(samples), None, stages, not first)
-        return self._learn(data, plan)
+            train = merge_duplicates(samples)
+            stages = self._choose_stages(train, [replace(self._last_stage, epochs=1)], is_scheduled=False)
+            data, plan = self._prepare(train, None, stages, resume=not first)
+        return self._learn(data, plan, None)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each image; with an early exit, of those not dropped.
@@ -413,7 +414,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         """
         check_is_fitted(self)
         margin = self._compute().early_exit
-        if margin is None or self.views:
+        if margin is None or self._views:
             return super().predict(X)
         return self.classes_[most_probable(self._scorer, self._encode_images(X), margin)]
 
@@ -439,20 +440,15 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
     def _decision_table(self, X: ArrayLike) -> Floats:
         """The joint log-probabilities of all views, averaged."""
-        return self._mean_over_views(X) if self.views else self.predict_joint_log_proba(X)
+        if not self._views:
+            return self.predict_joint_log_proba(X)
+        flat = self._validate_images(X)
+        self.codec_.encode(flat)  # which warns of images on a different scale
+        return self._joint_of_views(self.codec_.to_images(flat))
 
     def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
         _, codes = self._encode_labelled(X, y, strict=True)  # before anything is scored
         return self._decision_table(X), codes
-
-    def _mean_over_views(self, X: ArrayLike) -> Floats:
-        flat = self._validate_images(X)
-        self.codec_.encode(flat)  # which warns of images on a different scale
-        images, scorer = self.codec_.to_images(flat), self._scorer
-        views = views_of(images, self.views, self.codec_.tensor_shape_[1:])
-        return np.mean(
-            [scorer.joint(torch.from_numpy(self.codec_.encode_images(view))) for view in views], axis=0
-        )
 
 
 MAKERS: dict[str, Any] = {

@@ -31,6 +31,7 @@ __all__ = [
     "hold_out",
     "merge_duplicates",
     "split_by",
+    "too_few",
 ]
 
 KEYS = 1024  # compared at once, which bounds the memory of copies
@@ -227,7 +228,7 @@ def hold_out(samples: Samples, fraction: float, seed: int, classes: NDArray[Any]
     InvalidInputError
         If there are too few images.
     """
-    if reason := _too_few(samples.labels, fraction, classes):
+    if reason := too_few(samples.labels, fraction, classes):
         raise InvalidInputError(
             f"validation_fraction={fraction:g} cannot be held out of {len(samples.labels)} different images: "
             f"{reason}. Pass X_val and y_val, more images, or early_stopping=False and a number for "
@@ -282,7 +283,7 @@ def _taken_from(samples: Samples, images: LabelledImages, part: Any) -> Any:
     return samples.take(np.asarray(part.indices))
 
 
-def _too_few(labels: NDArray[np.int64], fraction: float, classes: NDArray[Any]) -> str:
+def too_few(labels: NDArray[np.int64], fraction: float, classes: NDArray[Any]) -> str:
     """Why a share of these images cannot be held out with images of every class in both parts."""
     present, counts = np.unique(labels, return_counts=True)
     if (counts < 2).any():

@@ -97,6 +97,17 @@ class PlannedStage:
     size: tuple[int, int]
     is_scheduled: bool = True
 
+    def as_stage(self) -> Stage:
+        """The same settings as a `Stage`."""
+        return Stage(
+            self.epochs,
+            lr=self.lr,
+            objective=self.objective,
+            augmentation=list(self.augmentation.parts),
+            resolution=self.size,
+            batch_size=self.batch_size,
+        )
+
     def rate_factor(self, step: int, n_images: int) -> float:
         """The learning rate of a step, from 0, relative to its peak."""
         if not self.is_scheduled:
