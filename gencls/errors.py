@@ -161,5 +161,9 @@ class PixelScaleWarning(UserWarning):
     """The scale of the images differs, or seems to differ, from the scale in ``fit``."""
 
 
+class LongTrainingWarning(UserWarning):
+    """Training will take more than ten minutes on this machine."""
+
+
 class TrainingInterruptedWarning(UserWarning):
     """The user interrupted training; the weights learned so far are kept."""

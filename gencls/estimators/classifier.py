@@ -35,26 +35,32 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     """Classify images by Bayes' theorem with an exact generative model of each class.
 
     A class-conditional PixelCNN++ (Salimans et al. 2017; Biswas) learns p(image | class); prediction scores
-    an image under every class. The first six parameters are the first to tune.
+    an image under every class. The first six parameters are the first to tune. The defaults suit a first fit:
+    those that are ``"auto"`` depend on the number, the size and the symmetry of the images, and `stages_` holds
+    what they stood for.
 
     Parameters
     ----------
-    conditioner : str, type or Conditioner, default="mild"
+    conditioner : str, type or Conditioner, default="low-rank"
         How the network is conditioned on the class: a name of `list_conditioners`, a class, or an instance.
         Its hyper-parameters are set as ``conditioner__<name>``.
-    objective : str, type or Objective, default="likelihood"
-        The objective that training minimises: ``"likelihood"``, ``"hybrid"``, which also separates the
-        classes, a name of `list_objectives`, a class, or an instance such as ``Hybrid(weight=1.0,
-        temperature=8.0)``; hyper-parameters are set as ``objective__<name>``.
-    augmentation : None, str, type, Augmentation or list of these, default=None
+    objective : str, type or Objective, default="auto"
+        The objective that training minimises: ``"likelihood"``, the pure density; ``"hybrid"``, which also
+        separates the classes; a name of `list_objectives`, a class, or an instance such as
+        ``Hybrid(weight=1.0, temperature=8.0)``; hyper-parameters are set as ``objective__<name>``. ``"auto"``
+        is the likelihood for two thirds of the epochs, and then the hybrid objective at a third of `lr`.
+    augmentation : None, str, type, Augmentation or list of these, default="auto"
         Augmentations of the training images, in order: names of `list_augmentations`, classes or instances,
         such as ``[Flip(), RandomCrop(smallest=0.8), Shift(2)]``. With `Flip`, the density is averaged over an
-        image and its flipped copy.
-    resolution : int or tuple of int, optional
+        image and its flipped copy. ``"auto"`` is `Flip` if flips keep the class, as a linear discriminant
+        judges on the training images, and `RandomCrop` if images are reduced.
+    resolution : "auto", int, tuple of int or None, default="auto"
         Rows and columns to which larger images are reduced, antialiased: both sides, or (H, W). The density
-        is then that of the reduced image. None keeps the size of the images.
-    max_epochs : int, default=50
-    lr : float, default=1e-3
+        is then that of the reduced image. None keeps the size of the images. ``"auto"`` reduces images of
+        more than 400 values to about 200: 8×8 in colour, 14×14 in grey.
+    max_epochs : "auto" or int, default="auto"
+        Epochs of all stages. ``"auto"`` decreases with the square root of the number of images, from 60 to 3.
+    lr : float, default=3e-3
         Peak learning rate of Adam; it rises for the first 5 % of all steps and then falls to 0 on a cosine.
     n_layers : int, default=1
         Gated residual blocks per stage and stream.
@@ -79,13 +85,14 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     priors : array-like of shape (K,), dict or Series, optional
         Probabilities of the sorted classes, or by class: a dict, or a Series of pandas whose index are the
         classes, such as ``y.value_counts(normalize=True)``. By default their frequencies in `fit`.
-    temperature : float or "auto", default=1.0
+    temperature : "auto" or float, default="auto"
         Divisor of the joint log-probabilities in `predict_proba`; 1 is Bayes' theorem. ``"auto"`` learns it
-        in `fit` on held-out images, see `calibrate`. Densities and predicted classes do not depend on it.
-    views : {"flips", "six-crops"} or list of these, optional
+        in `fit` on held-out images, see `calibrate`; if fewer than 20 would be held out, it is that of the
+        last objective, or 1. Densities and predicted classes do not depend on it.
+    views : "auto", {"flips", "six-crops"}, list of these or None, default="auto"
         Views of an image over which predictions average the joint log-probability: flipped left to right; or
         the whole image, its middle and its corners. The time of prediction grows with their number. Densities
-        are always those of the image itself.
+        are always those of the image itself. ``"auto"`` is the six crops after training with `RandomCrop`.
     stages : list of Stage, optional
         Stages of training, each with its own epochs, learning rate, objective, augmentation, resolution or
         batch size; `max_epochs` is then ignored. None is a single stage.
@@ -148,11 +155,13 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         The skorch net.
     history_ : list of dict
         One row per epoch: ``train_bpd``, seconds ``dur``, and each term of the objective, such as
-        ``train_cross_entropy`` (nats, at its temperature); with held-out images also ``valid_bpd``,
+        ``train_cross_entropy`` (nats, at its temperature); with X_val or `early_stopping` also ``valid_bpd``,
         ``valid_accuracy`` and ``valid_log_loss`` (nats; at a given `temperature`, or at the best one,
         ``valid_temperature``).
     n_iter_ : int
         Epochs trained.
+    stages_ : list of Stage
+        The stages of the last training, with all settings. They can be passed as `stages`.
 
     Notes
     -----

@@ -19,6 +19,7 @@ from ..errors import InvalidParameterError
 from ..inference.scoring import Scorer
 from ..metrics import bits_per_dim
 from .data import LabelledImages
+from .forecast import as_duration, seconds_left
 from .plan import MONITORS, Plan
 
 __all__ = [
@@ -36,7 +37,7 @@ REPEATED = ("train_bpd", "train_nll")  # the same figure in different units
 
 # Training or its history needs these callbacks; the last two are skorch's.
 NEEDED_CALLBACKS = ("augmentation", "averaging", "figures", "checkpoint", "train_loss", "epoch_timer")
-OPTIONAL_CALLBACKS = ("schedule", "progress", "early_stopping", "print_log")
+OPTIONAL_CALLBACKS = ("schedule", "forecast", "progress", "early_stopping", "print_log")
 
 
 class EpochAugmentation(Callback):
@@ -161,8 +162,9 @@ class Progress(Callback):
             self.bar_.set_postfix_str(words)
         else:
             done = len(net.history) - net.rows_before_
+            left = f", {as_duration(seconds_left(net))} left" if done < net.plan_.n_epochs else ""
             seconds = net.history[-1]["dur"]
-            sys.stderr.write(f"epoch {done}/{net.plan_.n_epochs}: {words} ({seconds:.1f} s)\n")
+            sys.stderr.write(f"epoch {done}/{net.plan_.n_epochs}: {words} ({seconds:.1f} s{left})\n")
             sys.stderr.flush()
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:

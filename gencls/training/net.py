@@ -29,6 +29,7 @@ from .callbacks import (
 )
 from .checkpoints import Checkpoint, read_checkpoint, restore, write_checkpoint
 from .data import LabelledImages, TrainingData, as_is
+from .forecast import Forecast
 from .interruption import is_one_of_several
 from .plan import Plan, PlannedStage
 
@@ -77,6 +78,7 @@ class GenerativeNet(NeuralNet):
     stop_reason_ = "completed"
     stage_number_ = rows_before_ = stage_begin_ = n_finished_ = 0
     best_row_: int | None = None
+    forecast_: float | None = None  # seconds of the running training
     recorded_: tuple[str, ...] = ()
 
     @property
@@ -111,7 +113,7 @@ class GenerativeNet(NeuralNet):
         """
         state = read_checkpoint(plan, torch.device(self.device))
         self.plan_, self.data_, self.generator_ = plan, data, new_generator(plan.seed)
-        self.rows_before_ = len(self.history)
+        self.rows_before_, self.forecast_ = len(self.history), None
         try:
             self._run_stages(plan, state)
         finally:
@@ -323,6 +325,7 @@ def make_net(
         ("schedule", CosineSchedule()),
         ("averaging", WeightAveraging()),
         ("figures", Figures()),
+        ("forecast", Forecast()),
         ("progress", Progress()),
         ("early_stopping", EarlyStopping()),
     ]
