@@ -19,6 +19,7 @@ from gencls import Compute, GenerativeBayesClassifier
 from gencls.backends.device import resolve_precision
 from gencls.conditioners.late import Late
 from gencls.datasets import fetch_cpen455
+from measures import PLAIN
 
 BATCH = 16
 DROPOUT = 0.1
@@ -153,7 +154,7 @@ def ways(device: str, all_ways: bool = False) -> dict[str, dict[str, Any]]:
 def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any) -> Work:
     """The calls of a user of the estimator."""
     X, y = size.labelled(size.n_trained if kind == "train" else size.n_classes)
-    params = {"conditioner": "mild", **options, **size.network}
+    params = PLAIN | options | size.network
     clf = GenerativeBayesClassifier(
         **params, dropout=DROPOUT, batch_size=size.batch, device=device, random_state=0
     )

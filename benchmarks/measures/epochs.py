@@ -15,6 +15,7 @@ from baselines.residual_network import ResidualNetwork, train
 from experiments import Run
 from gencls import GenerativeBayesClassifier
 from gencls.metrics import frechet_inception_distance
+from measures import PLAIN
 from measures.fits import fit_to_the_end
 from records import Row
 from scores import parameter_counts
@@ -49,7 +50,7 @@ def epoch_by_epoch(
     split = splits.load(data, size)
     quality = SampleQuality(split, quality_every, features_of(features, run, split), run)
     clf = GenerativeBayesClassifier(
-        **params,
+        **(PLAIN | params),
         device=run.device,
         random_state=run.seed,
         checkpoint_dir=run.kept(""),

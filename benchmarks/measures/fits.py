@@ -9,13 +9,14 @@ import splits
 from budget import FOREVER, TimeBudget, clock
 from experiments import Run
 from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
+from measures import PLAIN
 from records import Row
 from scores import all_scores, parameter_counts
 
 
 def fit(run: Run, *, data: str, size: int = 8, **params: Any) -> Row:
     """Fit for `max_epochs`."""
-    clf = GenerativeBayesClassifier(**params, device=run.device, random_state=run.seed)
+    clf = GenerativeBayesClassifier(**(PLAIN | params), device=run.device, random_state=run.seed)
     return timed_fit(clf, splits.load(data, size), run.device)
 
 
@@ -26,7 +27,7 @@ def fit_for_a_time(
     split, budget = splits.load(data, size), TimeBudget(seconds, run.device)
     split = splits.with_flipped_copies(split) if flipped_copies else split
     clf = GenerativeBayesClassifier(
-        **params,
+        **(PLAIN | params),
         max_epochs=FOREVER,
         device=run.device,
         random_state=run.seed,

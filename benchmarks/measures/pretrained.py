@@ -13,6 +13,7 @@ import torch
 import splits
 from experiments import Run
 from gencls import GenerativeBayesClassifier, __version__
+from measures import PLAIN
 from measures.fits import timed_fit
 from measures.stages import load, model_of
 from records import Row
@@ -72,7 +73,7 @@ def of_digits(run: Run, params: dict[str, Any]) -> Trained:
     """Trained on flat images, as `load_digits(return_X_y=True)` gives them."""
     split = splits.load("digits")
     split = split._replace(X=flat(split.X), X_val=flat(split.X_val))
-    clf = GenerativeBayesClassifier(**params, device=run.device, random_state=run.seed)
+    clf = GenerativeBayesClassifier(**(PLAIN | params), device=run.device, random_state=run.seed)
     row = timed_fit(clf, split, run.device)
     return Trained(clf, split, {**DIGITS, "seed": run.seed, "fit_seconds": round(row["fit_core_seconds"])})
 

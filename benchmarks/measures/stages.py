@@ -11,6 +11,7 @@ import numpy as np
 import splits
 from experiments import Run
 from gencls import GenerativeBayesClassifier, MeanJointClassifier, Stage
+from measures import PLAIN
 from measures.fits import fit_to_the_end
 from records import Row
 from scores import class_scores, density_scores, parameter_counts
@@ -70,7 +71,7 @@ def load(data: str) -> Split:
 def begin(run: Run, after: str | None, params: dict[str, Any]) -> GenerativeBayesClassifier:
     """An untrained classifier, or the one it begins with, at its own resolution."""
     if after is None:
-        return GenerativeBayesClassifier(**params, device=run.device, random_state=run.seed)
+        return GenerativeBayesClassifier(**(PLAIN | params), device=run.device, random_state=run.seed)
     path = model_of(source_of(run, after))
     if not path.exists():
         raise FileNotFoundError(f"The model of {after} is not kept here: --only {after} --again makes it")

@@ -6,7 +6,6 @@ The experiment `defaults` of the benchmarks measures each of these rules.
 from __future__ import annotations
 
 from math import prod, sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

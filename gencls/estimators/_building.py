@@ -214,10 +214,14 @@ class BuildingMixin(BaseEstimator):
 
     def _snapshot(self) -> Snapshot:
         trained = self.net_.averaged_model
-        parameters = self.get_params(deep=False) | self._settled() | {
-            "conditioner": self.conditioner if isinstance(self.conditioner, str) else trained.conditioner,
-            "priors": priors_in_order(self.priors, self.classes_),  # a file cannot hold a Series
-        }
+        parameters = (
+            self.get_params(deep=False)
+            | self._settled()
+            | {
+                "conditioner": self.conditioner if isinstance(self.conditioner, str) else trained.conditioner,
+                "priors": priors_in_order(self.priors, self.classes_),  # a file cannot hold a Series
+            }
+        )
         return Snapshot(
             parameters=parameters,
             symmetry=list(trained.symmetry.parts),

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
@@ -36,8 +35,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
     A class-conditional PixelCNN++ (Salimans et al. 2017; Biswas) learns p(image | class); prediction scores
     an image under every class. The first six parameters are the first to tune. The defaults suit a first fit:
-    those that are ``"auto"`` depend on the number, the size and the symmetry of the images, and `stages_` holds
-    what they stood for.
+    those that are ``"auto"`` depend on the number, the size and the symmetry of the images, and `stages_`
+    holds what they stood for.
 
     Parameters
     ----------

@@ -25,11 +25,13 @@ class Forecast(Callback):
     """Say at the beginning what will be trained and how long that takes, or warn of a long training."""
 
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Say what will be trained."""
         self.n_steps_ = 0
         if net.forecast_ is None and net.plan_.shows_progress:
             _say(_in_words(net))
 
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
+        """Time the first steps."""
         if not training or net.forecast_ is not None:
             return
         self.n_steps_ += 1
@@ -65,10 +67,10 @@ def _announce(net: NeuralNet) -> None:
     if net.plan_.shows_progress:
         _say(f"Training will take {words}.")
     elif net.forecast_ > LONG:
-        channels, height, width = net.module_.image_shape
+        size = "×".join(map(str, net.module_.image_shape[1:]))
         warnings.warn(
-            f"Training will take {words}: {_in_words(net)} Reduce max_epochs or n_filters, or the size of the "
-            f"images by resolution (now {height}×{width}). With verbose=1 training shows its progress.",
+            f"Training will take {words}: {_in_words(net)} Reduce max_epochs or n_filters, or "
+            f"resolution (now {size}). With verbose=1 training shows its progress.",
             LongTrainingWarning,
             stacklevel=2,
         )
