@@ -21,6 +21,7 @@ def _paper() -> dict[str, Any]:
     return {
         "conditioner": "mild",
         "objective": "likelihood",
+        "augmentation": None,
         "resolution": 32,
         "max_epochs": 250,
         "lr": 2e-4,
@@ -29,6 +30,7 @@ def _paper() -> dict[str, Any]:
         "n_mixtures": 10,
         "dropout": 0.5,
         "batch_size": 64,
+        "temperature": 1.0,
         "net_params": {"ema_decay": 0.0},
     }
 
