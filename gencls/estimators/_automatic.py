@@ -21,6 +21,9 @@ MOST_VALUES = 400  # H · W · C of images that are not reduced
 REDUCED_VALUES = 200  # about as many as reduced images have
 SHORTEST_SIDE = 8  # of images that are reduced or flipped
 
+EPOCHS = 600  # of one grey image
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 50
+
 SMALLEST_CROP = 0.8
 HYBRID_SHARE = 1 / 3  # of the epochs
 HYBRID_RATE = 1 / 3  # learning rate relative to that of the likelihood
@@ -62,9 +65,12 @@ def augmentations_of(
     return flips + ([RandomCrop(smallest=SMALLEST_CROP)] if is_reduced else [])
 
 
-def epochs_of(n_images: int) -> int:
-    """Epochs of all stages: fewer for more images, so that the time grows more slowly than their number."""
-    return int(np.clip(round(24 * sqrt(3000 / n_images)), 3, 60))
+def epochs_of(n_images: int, channels: int) -> int:
+    """Epochs of all stages: fewer for more images, so that the time grows with the root of their number.
+
+    Colour images need more epochs than grey ones, as their channels are learned too.
+    """
+    return int(np.clip(round(EPOCHS * sqrt(channels / n_images)), FEWEST_EPOCHS, MOST_EPOCHS))
 
 
 def stages_of(n_epochs: int, lr: float, n_values: int) -> list[Stage]:

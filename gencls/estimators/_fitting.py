@@ -184,7 +184,7 @@ class FittingMixin(BuildingMixin):
     def _automatic_stages(self, n_images: int) -> list[Stage]:
         """The stages of `max_epochs` epochs of `objective`, either of which may be "auto"."""
         n_epochs = self._setting("max_epochs")
-        n_epochs = epochs_of(n_images) if n_epochs == "auto" else int(n_epochs)
+        n_epochs = epochs_of(n_images, self.codec_.tensor_shape_[0]) if n_epochs == "auto" else int(n_epochs)
         if self.objective == "auto":
             return stages_of(n_epochs, self._setting("lr"), prod(self.codec_.tensor_shape_))
         return [Stage(n_epochs)]
