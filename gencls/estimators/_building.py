@@ -92,6 +92,12 @@ class BuildingMixin(BaseEstimator):
         size = self._last_stage.resolution or self.resolution
         return None if size is None else both_sides(size)
 
+    def _largest_resolution(self) -> tuple[int, int]:
+        """The most rows and columns of all stages; some stage must have a resolution."""
+        sizes = [stage.resolution or self.resolution for stage in self.stages or [Stage(1)]]
+        rows, columns = zip(*(both_sides(size) for size in sizes if size is not None), strict=True)
+        return max(rows), max(columns)
+
     def _symmetry(self) -> Composed:
         """The augmentations that make the density symmetric."""
         return make_augmentation(self._last_augmentation).symmetric()

@@ -35,7 +35,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -51,7 +51,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -65,7 +65,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
         y : array-like of shape (N,)
             Classes that `fit` saw.
 
@@ -82,7 +82,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
         y : array-like of shape (N,), optional
 
         Returns
@@ -139,7 +139,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows; pixels below the first `n_rows` rows are ignored.
+            Images, as in `predict`; pixels below the first `n_rows` rows are ignored.
         n_rows : int
             Rows to keep, from 0 to H.
         y : class or array-like of classes, optional

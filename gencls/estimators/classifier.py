@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ from ..augmentations import AUGMENTATIONS, Augmentation
 from ..backends.compute import Compute, make_compute
 from ..conditioners import Conditioner, make_conditioner
 from ..errors import InvalidInputError
-from ..images.views import views_of
 from ..inference.early_exit import most_probable
 from ..objectives import Objective, make_objective
 from ..training.data import merge_duplicates
@@ -24,7 +23,7 @@ from ..training.plan import Stage
 from ._bayes_mixin import BayesMixin
 from ._density_mixin import DensityMixin
 from ._files_mixin import FilesMixin
-from ._labels import check_same_classes
+from ._labels import check_same_classes, encode_labels
 from .recipes import parameters_of
 
 __all__ = ["GenerativeBayesClassifier"]
@@ -53,7 +52,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         image and its flipped copy.
     resolution : int or tuple of int, optional
         Rows and columns to which larger images are reduced, antialiased: both sides, or (H, W). The density
-        is then that of the reduced image. None keeps the size of the images.
+        is then that of the reduced image. X may then have image files, and images of different sizes. None
+        keeps the size of the images.
     max_epochs : int, default=50
     lr : float, default=1e-3
         Peak learning rate of Adam; it rises for the first 5 % of all steps and then falls to 0 on a cosine.
@@ -66,10 +66,11 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     dropout : float, default=0.1
         Probability of dropping a feature in training, from 0 to below 1.
     image_shape : tuple of int, optional
-        Shape of the images in flat rows of X: (H, W), or with channels (H, W, C) or (C, H, W), depending on
-        `channel_axis`. By default a square number of features is a square grey image, and any other number a
-        single row of pixels; the number of features of a square colour image is refused. It is also needed
-        for grey images of three or four columns, which are otherwise taken for one photograph.
+        Shape of the images in flat rows of X, or at which `fit` keeps image files and images of different
+        sizes: (H, W), or with channels (H, W, C) or (C, H, W), depending on `channel_axis`. By default a
+        square number of features is a square grey image, and any other number a single row of pixels; the
+        number of features of a square colour image is refused. It is also needed for grey images of three or
+        four columns, which are otherwise taken for one photograph.
     channel_axis : {-1, 1}, default=-1
         The axis of the channels: the last, or the first after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
@@ -160,6 +161,14 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     All images must have the scale of those in `fit`. Images that clearly have a different scale, such as
     floats from 0 to 1 after bytes, raise an error in training (`fit` with `warm_start` or X_val,
     `partial_fit`, `calibrate`), and a `PixelScaleWarning` or `PixelClippingWarning` in prediction.
+
+    With `resolution`, X may also be a list or column of arrays of different sizes. It may also have image
+    files: paths, the bytes of files, or Pillow images; after `fit`, every model reads them. They are read as
+    by `ReadImages`, and converted to the channels and the pixel range of the model, from black, its lowest
+    value, to white. Each image is first reduced to the size of the images in `fit`, out of which views are
+    cut, and then to the size of the model. If `fit` reduced no images, views are cut out of the original. The
+    aspect ratio is not preserved, and images smaller than the model are refused. Files are read one by one;
+    ``joblib.parallel_config("threading", n_jobs=4)`` reads in four threads.
 
     References
     ----------
@@ -305,7 +314,10 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         ----------
         X : array-like of shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, n_features)
             Images of any real dtype, without NaN or infinity: an array or tensor, a list or column of images
-            of one size, or a frame of numbers. `gencls.ReadImages` reads image files.
+            of one size, or a frame of numbers. With `resolution`, the list may also have images of different
+            sizes, or image files: paths, bytes or Pillow images. For crops, these are kept at the size of the
+            largest of them, at most four times the resolution, or in the shape `image_shape`; files are grey
+            if all of them are, otherwise in colour.
         y : array-like of shape (N,)
             Classes, at least 2: numbers or strings.
         sample_weight : array-like of shape (N,), optional
@@ -324,6 +336,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         ------
         InvalidParameterError, InvalidInputError
             If parameters or data do not fit.
+        ImageFileError
+            If image files cannot be read; it lists all of them.
         NonFiniteLossError
             If training diverges; the estimator then has the last good weights.
         KeyboardInterrupt
@@ -404,7 +418,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -439,20 +453,18 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
 
     def _decision_table(self, X: ArrayLike) -> Floats:
         """The joint log-probabilities of all views, averaged."""
-        return self._mean_over_views(X) if self.views else self.predict_joint_log_proba(X)
+        if not self.views:
+            return self.predict_joint_log_proba(X)
+        return self._mean_joint(self._encode_views(X, self.views))
 
     def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
-        _, codes = self._encode_labelled(X, y, strict=True)  # before anything is scored
-        return self._decision_table(X), codes
+        views = list(self._encode_views(X, self.views, strict=True))
+        codes = encode_labels(y, self.classes_, len(views[0]))  # before anything is scored
+        return self._mean_joint(views), codes
 
-    def _mean_over_views(self, X: ArrayLike) -> Floats:
-        flat = self._validate_images(X)
-        self.codec_.encode(flat)  # which warns of images on a different scale
-        images, scorer = self.codec_.to_images(flat), self._scorer
-        views = views_of(images, self.views, self.codec_.tensor_shape_[1:])
-        return np.mean(
-            [scorer.joint(torch.from_numpy(self.codec_.encode_images(view))) for view in views], axis=0
-        )
+    def _mean_joint(self, views: Iterable[torch.Tensor]) -> Floats:
+        scorer = self._scorer
+        return np.mean([scorer.joint(levels) for levels in views], axis=0)
 
 
 MAKERS: dict[str, Any] = {
