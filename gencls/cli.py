@@ -22,17 +22,15 @@ from ._common.ordering import natural_key
 from ._common.validation import shortened
 from ._common.whole_file import whole_file
 from .conditioners import list_conditioners
-from .errors import GenclsError, InvalidInputError
+from .errors import GenclsError, ImageFileError, InvalidInputError
 from .estimators.classifier import GenerativeBayesClassifier
 from .estimators.pretrained import list_pretrained, load_pretrained, model_card
 from .images.codec import ImageCodec
-from .images.reading import read_images, unreadable
 from .model_files.reading import read_card
 from .plotting.sample_grid import SampleGridDisplay
 
 __all__ = ["main"]
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow mode by number of channels
 PICTURES = (".pdf", ".png", ".svg")
 MOST_SAMPLES = 1000  # of each class, in one picture
 LONGEST_TEXT, MOST_ENTRIES = 1000, 50  # characters of a value, and entries of a card, that `info` prints
@@ -266,8 +264,8 @@ def _print_card(card: Mapping[str, Any]) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     clf = _load(options)
-    images, paths = _read(clf, list(_expanded(options.images)), options.on_error)
-    for path, row in zip(paths, clf.predict_proba(images), strict=True):
+    probabilities, paths = _probabilities(clf, list(_expanded(options.images)), options.on_error)
+    for path, row in zip(paths, probabilities, strict=True):
         _print(path, clf.classes_[row.argmax()], f"{row.max():.4f}")
 
 
@@ -318,22 +316,17 @@ def _card(options: argparse.Namespace) -> dict[str, Any]:
     return (model_card if options.model in list_pretrained() else read_card)(options.model)
 
 
-def _read(
+def _probabilities(
     clf: GenerativeBayesClassifier, paths: Sequence[str], on_error: str
-) -> tuple[NDArray[np.float64], list[str]]:
-    """Image files in the size, the channels and the range of X in `fit`, and the paths that were read."""
-    codec = clf.codec_
-    channels = codec.tensor_shape_[0]
-    if channels not in MODES:
-        raise InvalidInputError(f"Image files cannot be read for a model of images with {channels} channels.")
-    images, skipped = read_images(paths, size=codec.native_size, mode=MODES[channels])
-    if skipped and on_error == "raise":
-        raise unreadable(skipped, len(paths))
-    for mistake in skipped:
-        _report("skipped", mistake.message)
-    values = np.interp(images, (0, 255), (codec.low_, codec.high_))
-    if values.ndim == 4 and codec.channel_axis == 1:
-        values = np.moveaxis(values, -1, 1)
-    left_out = {mistake.position for mistake in skipped}
-    kept = [path for position, path in enumerate(paths) if position not in left_out]
-    return values.reshape(-1, *codec.image_shape_), kept
+) -> tuple[NDArray[np.float64], Sequence[str]]:
+    """Class probabilities of image files, and the paths that were read."""
+    try:
+        return clf.predict_proba(paths), paths
+    except ImageFileError as error:
+        if on_error == "raise" or len(error.positions) == len(paths):
+            raise
+        mistakes = dict(zip(error.positions, error.messages, strict=True))
+    for message in mistakes.values():
+        _report("skipped", message)
+    kept = [path for position, path in enumerate(paths) if position not in mistakes]
+    return clf.predict_proba(kept), kept

@@ -25,6 +25,7 @@ from torch.utils.data import TensorDataset
 
 from gencls import (
     GenerativeBayesClassifier,
+    ImageFileError,
     InvalidInputError,
     InvalidParameterError,
     PixelClippingWarning,
@@ -367,9 +368,11 @@ def test_values_outside_the_range_of_fit_are_clipped_with_a_warning(fitted):
 
 def test_what_is_no_image_is_sent_to_the_reader(fitted):
     X, y = shades()
-    for call in (fitted.predict, lambda X: quick().fit(X, y), lambda X: fitted.complete(X, 1)):
-        with pytest.raises(InvalidInputError, match="ReadImages"):
+    for call in (fitted.predict, lambda X: fitted.complete(X, 1)):
+        with pytest.raises(ImageFileError, match=r"'a\.png' cannot be read"):
             call(["a.png"] * 36)
+    with pytest.raises(InvalidInputError, match="ReadImages"):
+        quick().fit(["a.png"] * 36, y)
     with pytest.raises(InvalidInputError, match="ReadImages"):
         quick().fit([np.zeros((4, 5)), np.zeros((5, 4))], [0, 1])
     with pytest.raises(InvalidInputError, match="pair"):

@@ -75,14 +75,17 @@ def test_the_module_is_a_command():
     assert set(list_conditioners() + list_pretrained()) <= set(printed.replace(",", " ").split())
 
 
-def test_image_files_have_the_original_size_if_the_model_has_a_resolution(tmp_path):
+def test_images_of_any_size_are_reduced_and_views_are_used(run, tmp_path):
     X = np.random.RandomState(0).randint(256, size=(8, 6, 6), dtype=np.uint8)
-    clf = GenerativeBayesClassifier(resolution=3, n_filters=2, n_mixtures=1, max_epochs=1, random_state=0)
-    clf.fit(X, np.tile([0, 1], 4))
-    Image.fromarray(X[0]).save(tmp_path / "first.png")
-    images, paths = cli._read(clf, [str(tmp_path / "first.png")], "raise")
-    assert len(paths) == 1
-    np.testing.assert_array_equal(images[0], X[0])
+    clf = GenerativeBayesClassifier(
+        resolution=3, views="six-crops", n_filters=2, n_mixtures=1, max_epochs=1, random_state=0
+    )
+    clf.fit(X, np.tile([0, 1], 4)).save(tmp_path / "model")
+    larger = np.random.RandomState(1).randint(256, size=(2, 9, 20), dtype=np.uint8)
+    paths = [tmp_path / f"{position}.png" for position in range(2)]
+    for path, image in zip(paths, larger, strict=True):
+        Image.fromarray(image).save(path)
+    assert_predicts(run("predict", tmp_path / "model", *paths), paths, clf, larger)
 
 
 def test_info(run, colours):

@@ -122,7 +122,9 @@ def test_images_that_do_not_fit(fitted, unseen):
     X, y = unseen
     clf = by(fitted, "flips")
     with pytest.raises(InvalidInputError, match=r"\(10, 10, 3\) as in fit"):
-        clf.predict(X[:, :9])
+        clf.predict(X[..., :2])
+    with pytest.raises(InvalidInputError, match=r"4 rows and 10 columns.*5×5"):
+        clf.predict(X[:, :4])
     with pytest.raises(InvalidInputError, match="'dog'"):
         clf.calibrate(X[:2], ["ant", "dog"])
     with pytest.raises(InvalidInputError, match="scale"):

@@ -102,11 +102,11 @@ def test_larger_than_the_images_is_an_error(resolution):
         quick(resolution=resolution).fit(X, y)
 
 
-def test_images_of_a_different_size_than_in_fit_are_refused():
+def test_images_smaller_than_the_model_are_refused():
     X, y = photographs()
     clf = quick(resolution=4).fit(X, y)
-    with pytest.raises(InvalidInputError, match=r"\(8, 8, 3\) as in fit"):
-        clf.predict(photographs(size=(4, 4))[0])
+    with pytest.raises(InvalidInputError, match=r"X\[0\] has 4 rows and 3 columns.*4×4"):
+        clf.predict(photographs(size=(4, 3))[0])
 
 
 def test_a_changed_resolution_is_refused_in_a_warm_start():

@@ -14,7 +14,8 @@ from sklearn.utils import Bunch
 
 from .._common.validation import Rule, shortened
 from ..errors import SkippedFilesWarning
-from ..images.reading import ImageMistake, ReadImages, read_images, summary_of, unreadable
+from ..images.collecting import ImageMistake, summary_of, unreadable
+from ..images.reading import ReadImages, read_images
 
 __all__ = ["PATH", "home_expanded", "loaded"]
 

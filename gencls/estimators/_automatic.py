@@ -15,10 +15,11 @@ from ..augmentations import Augmentation, Flip, RandomCrop
 from ..objectives import Hybrid, Likelihood
 from ..training.plan import Stage
 
-__all__ = ["augmentations_of", "epochs_of", "resolution_of", "stages_of"]
+__all__ = ["LARGEST_SIZE", "augmentations_of", "epochs_of", "resolution_of", "stages_of"]
 
 MOST_VALUES = 400  # H · W · C of images that are not reduced
 REDUCED_VALUES = 200  # about as many as reduced images have
+LARGEST_SIZE = (16, 16)  # of square images that are reduced
 SHORTEST_SIDE = 8  # of images that are reduced or flipped
 
 EPOCHS = 600  # of one grey image

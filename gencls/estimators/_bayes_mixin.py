@@ -40,7 +40,7 @@ class BayesMixin(ClassifierMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -56,7 +56,7 @@ class BayesMixin(ClassifierMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class BayesMixin(ClassifierMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -87,7 +87,7 @@ class BayesMixin(ClassifierMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
         y : array-like of shape (N,)
             Their classes.
         sample_weight : array-like of shape (N,), optional
@@ -116,7 +116,7 @@ class BayesMixin(ClassifierMixin):
         Parameters
         ----------
         X : array-like
-            A few hundred images that the model was not trained on, shaped as in `fit` or as flat rows.
+            A few hundred images that the model was not trained on, as in `predict`.
         y : array-like of shape (N,)
             Their classes.
 

@@ -21,7 +21,6 @@ from ..bayes.priors import priors_in_order
 from ..conditioners import make_conditioner
 from ..errors import ConditionerError, GenclsError, InvalidParameterError, ModelFileError
 from ..images.codec import ImageCodec
-from ..images.views import views_of
 from ..inference.scoring import Scorer
 from ..model_files.snapshot import FITTED, Snapshot
 from ..model_files.weights import check_scores, check_weights
@@ -29,7 +28,7 @@ from ..objectives import make_objective
 from ..pixelcnn import Execution
 from ..training.net import GenerativeNet, make_net
 from ..training.plan import Plan, Stage
-from ._automatic import resolution_of
+from ._automatic import LARGEST_SIZE, resolution_of
 from ._net_parameters import check_net_params
 from ._parameters import RULES, STAGE_RULES, TRAINING_RULES
 
@@ -103,6 +102,20 @@ class BuildingMixin(BaseEstimator):
         if size == "auto":
             return resolution_of(codec.tensor_shape_[0], *codec.native_size)
         return codec.native_size if size is None else both_sides(size)
+
+    def _resizes(self, codec: ImageCodec | None) -> bool:
+        """Whether images of any size are accepted: before a fit, or by a fitted codec."""
+        size = self._last_stage.resolution or self.resolution
+        if size == "auto":
+            return codec is None or codec.resolution is not None
+        return size is not None
+
+    def _largest_resolution(self) -> tuple[int, int]:
+        """The most rows and columns of all stages; some stage must have a resolution."""
+        sizes = [stage.resolution or self.resolution for stage in self.stages or [Stage(1)]]
+        known = [LARGEST_SIZE if size == "auto" else both_sides(size) for size in sizes if size is not None]
+        rows, columns = zip(*known, strict=True)
+        return max(rows), max(columns)
 
     def _symmetry(self) -> Composed:
         """The augmentations that make the density symmetric."""
@@ -205,12 +218,10 @@ class BuildingMixin(BaseEstimator):
     def _scorer(self) -> Scorer:
         return Scorer(self.net_.averaged_model, self._prior, self._execution)
 
-    def _joint_of_views(self, images: NDArray[Any]) -> NDArray[np.float64]:
-        """Joint log-probabilities of images (N, H, W, C), averaged over their views."""
+    def _mean_joint(self, views: Iterable[torch.Tensor]) -> NDArray[np.float64]:
+        """Joint log-probabilities (N, K), averaged over views, each of which is levels (N, C, H, W)."""
         scorer = self._scorer
-        views = views_of(images, self._views, self.codec_.tensor_shape_[1:])
-        tables = [scorer.joint(torch.from_numpy(self.codec_.encode_images(view))) for view in views]
-        return np.mean(tables, axis=0)
+        return np.mean([scorer.joint(levels) for levels in views], axis=0)
 
     def _snapshot(self) -> Snapshot:
         trained = self.net_.averaged_model

@@ -33,7 +33,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -49,7 +49,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -63,7 +63,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
         y : array-like of shape (N,)
             Classes that `fit` saw.
 
@@ -80,7 +80,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
         y : array-like of shape (N,), optional
 
         Returns
@@ -137,7 +137,7 @@ class DensityMixin(FittingMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows; pixels below the first `n_rows` rows are ignored.
+            Images, as in `predict`; pixels below the first `n_rows` rows are ignored.
         n_rows : int
             Rows to keep, from 0 to H.
         y : class or array-like of classes, optional

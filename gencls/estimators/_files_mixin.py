@@ -61,7 +61,7 @@ class FilesMixin(BuildingMixin):
         check_parameters("resized", {"size": size}, {"size": sides()})
         self._check_same_model()
         snapshot, height_width = self._snapshot(), both_sides(size)
-        reduces = self._resolution() is not None
+        reduces = self._resizes(self.codec_)
         other = clone(self)
         other.stages, other.resolution = None, height_width if reduces else None
         other.augmentation = self._last_augmentation

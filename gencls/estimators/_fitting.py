@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,14 +14,16 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from ..augmentations import make_augmentation
 from ..backends.compute import Compute
 from ..bayes import class_prior, fit_temperature
 from ..errors import InvalidInputError
 from ..images.codec import ImageCodec
+from ..images.inputs import SeparateImages, levels_of_views, separate, stack, stack_for_fit
 from ..images.layout import as_input_errors, as_numbers, check_same_order, flatten_images
+from ..images.views import views_of
 from ..objectives import make_objective
 from ..pixelcnn import Execution
 from ..training.checkpoints import read_checkpoint
@@ -74,7 +77,7 @@ class FittingMixin(BuildingMixin):
         """Validate training data; with `reset`, learn the classes and the codec from it."""
         check_same_order(X, y, "X and y")
         check_same_order(y, sample_weight, "y and sample_weight")
-        rows, shape = flatten_images(X)
+        rows, shape = flatten_images(self._of_one_size(X, y, reset=reset))
         flat, labels = self._validate(rows, as_labels(y), reset=reset)
         weights = check_sample_weight(sample_weight, len(labels))
         if not weights.all():
@@ -159,7 +162,7 @@ class FittingMixin(BuildingMixin):
         """Validate held-out images."""
         try:
             check_same_order(X_val, y_val, "X and y")
-            flat = self._validate_images(X_val)
+            flat = self._validate_images(self._of_one_size(X_val, y_val, reset=False))
             levels = self.codec_.encode(flat, strict=True)
             codes = encode_labels(y_val, self.classes_, len(levels))
         except InvalidInputError as mistake:
@@ -293,10 +296,13 @@ class FittingMixin(BuildingMixin):
         row = self.net_.history[best] if best is not None and best >= 0 else {}
         if "valid_temperature" in row and not self._views:
             return float(row["valid_temperature"])
+        views = [held_out.levels]
         if self._views:
-            images = cast("NDArray[Any]", held_out.images)
-            return fit_temperature(self._joint_of_views(images), held_out.labels)
-        return fit_temperature(self._scorer.joint(torch.from_numpy(held_out.levels)), held_out.labels)
+            images = views_of(
+                cast("NDArray[Any]", held_out.images), self._views, self.codec_.tensor_shape_[1:]
+            )
+            views = list(map(self.codec_.encode_images, images))
+        return fit_temperature(self._mean_joint(map(torch.from_numpy, views)), held_out.labels)
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))
@@ -307,18 +313,48 @@ class FittingMixin(BuildingMixin):
             return self.early_stopping
         return "bits_per_dim" if self.early_stopping else None
 
-    def _encode_images(self, X: ArrayLike, *, strict: bool = False) -> torch.Tensor:
-        """Levels (N, C, H, W)."""
-        levels = self.codec_.encode(self._validate_images(X), strict=strict)
-        return torch.from_numpy(np.require(levels, requirements="W"))  # torch warns of read-only ones
+    def _of_one_size(self, X: ArrayLike, y: ArrayLike, *, reset: bool) -> ArrayLike:
+        """An array of image files, or of images of other sizes; any other X as it is."""
+        codec = None if reset else self.codec_
+        images = self._separate(X, codec)
+        if images is None:
+            return X
+        with as_input_errors():
+            check_consistent_length(images.items, y)  # before anything is read
+        if codec is not None:
+            return stack(images, codec)
+        return stack_for_fit(images, self._largest_resolution(), self.image_shape, self.channel_axis)
 
-    def _encode_labelled(
-        self, X: ArrayLike, y: ArrayLike, *, strict: bool = False
-    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    def _separate(self, X: ArrayLike, codec: ImageCodec | None) -> SeparateImages | None:
+        """Images to be read or resized one by one, if X has any and the parameters allow it."""
+        images = separate(X, codec)
+        if images is None or self._resizes(codec):
+            return images
+        return images if images.are_files and codec is not None else None
+
+    def _encode_views(
+        self, X: ArrayLike, views: str | Sequence[str] | None = None, *, strict: bool = False
+    ) -> Iterator[torch.Tensor]:
+        """Levels (N, C, H, W) of each view of the images, first those of the whole images."""
+        images, codec = self._separate(X, self.codec_), self.codec_
+        if images is not None:
+            yield from map(torch.from_numpy, levels_of_views(images, codec, views, strict=strict))
+            return
+        flat = self._validate_images(X)
+        levels = codec.encode(flat, strict=strict)
+        yield torch.from_numpy(np.require(levels, requirements="W"))  # torch warns of read-only ones
+        for view in islice(views_of(codec.to_images(flat), views, codec.tensor_shape_[1:]), 1, None):
+            yield torch.from_numpy(codec.encode_images(view))
+
+    def _encode_images(self, X: ArrayLike) -> torch.Tensor:
+        """Levels (N, C, H, W)."""
+        return next(self._encode_views(X))
+
+    def _encode_labelled(self, X: ArrayLike, y: ArrayLike) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """Levels and positions of the classes, before anything is scored."""
         check_is_fitted(self)
         check_same_order(X, y, "X and y")
-        levels = self._encode_images(X, strict=strict)
+        levels = self._encode_images(X)
         return levels, encode_labels(y, self.classes_, len(levels))
 
     def _validate_images(self, X: ArrayLike) -> NDArray[Any]:

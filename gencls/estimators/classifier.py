@@ -22,7 +22,7 @@ from ..training.plan import Stage
 from ._bayes_mixin import BayesMixin
 from ._density_mixin import DensityMixin
 from ._files_mixin import FilesMixin
-from ._labels import check_same_classes
+from ._labels import check_same_classes, encode_labels
 from .recipes import parameters_of
 
 __all__ = ["GenerativeBayesClassifier"]
@@ -55,8 +55,9 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         judges on the training images, and `RandomCrop` if images are reduced.
     resolution : "auto", int, tuple of int or None, default="auto"
         Rows and columns to which larger images are reduced, antialiased: both sides, or (H, W). The density
-        is then that of the reduced image. None keeps the size of the images. ``"auto"`` reduces images of
-        more than 400 values to about 200: 8×8 in colour, 14×14 in grey.
+        is then that of the reduced image. X may then have image files, and images of different sizes. None
+        keeps the size of the images. ``"auto"`` reduces images of more than 400 values to about 200: 8×8 in
+        colour, 14×14 in grey.
     max_epochs : "auto" or int, default="auto"
         Epochs of all stages. ``"auto"`` decreases with the square root of the number of images, from 50 to 3.
     lr : float, default=3e-3
@@ -70,10 +71,11 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     dropout : float, default=0.1
         Probability of dropping a feature in training, from 0 to below 1.
     image_shape : tuple of int, optional
-        Shape of the images in flat rows of X: (H, W), or with channels (H, W, C) or (C, H, W), depending on
-        `channel_axis`. By default a square number of features is a square grey image, and any other number a
-        single row of pixels; the number of features of a square colour image is refused. It is also needed
-        for grey images of three or four columns, which are otherwise taken for one photograph.
+        Shape of the images in flat rows of X, or at which `fit` keeps image files and images of different
+        sizes: (H, W), or with channels (H, W, C) or (C, H, W), depending on `channel_axis`. By default a
+        square number of features is a square grey image, and any other number a single row of pixels; the
+        number of features of a square colour image is refused. It is also needed for grey images of three or
+        four columns, which are otherwise taken for one photograph.
     channel_axis : {-1, 1}, default=-1
         The axis of the channels: the last, or the first after the samples.
     pixel_range : "auto" or tuple of float, default="auto"
@@ -167,6 +169,14 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     All images must have the scale of those in `fit`. Images that clearly have a different scale, such as
     floats from 0 to 1 after bytes, raise an error in training (`fit` with `warm_start` or X_val,
     `partial_fit`, `calibrate`), and a `PixelScaleWarning` or `PixelClippingWarning` in prediction.
+
+    With `resolution`, X may also be a list or column of arrays of different sizes. It may also have image
+    files: paths, the bytes of files, or Pillow images; after `fit`, every model reads them. They are read as
+    by `ReadImages`, and converted to the channels and the pixel range of the model, from black, its lowest
+    value, to white. Each image is first reduced to the size of the images in `fit`, out of which views are
+    cut, and then to the size of the model. If `fit` reduced no images, views are cut out of the original. The
+    aspect ratio is not preserved, and images smaller than the model are refused. Files are read one by one;
+    ``joblib.parallel_config("threading", n_jobs=4)`` reads in four threads.
 
     References
     ----------
@@ -312,7 +322,10 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         ----------
         X : array-like of shape (N, H, W), (N, H, W, C), (N, C, H, W) or (N, n_features)
             Images of any real dtype, without NaN or infinity: an array or tensor, a list or column of images
-            of one size, or a frame of numbers. `gencls.ReadImages` reads image files.
+            of one size, or a frame of numbers. With `resolution`, the list may also have images of different
+            sizes, or image files: paths, bytes or Pillow images. For crops, these are kept at the size of the
+            largest of them, at most four times the resolution, or in the shape `image_shape`; files are grey
+            if all of them are, otherwise in colour.
         y : array-like of shape (N,)
             Classes, at least 2: numbers or strings.
         sample_weight : array-like of shape (N,), optional
@@ -331,6 +344,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         ------
         InvalidParameterError, InvalidInputError
             If parameters or data do not fit.
+        ImageFileError
+            If image files cannot be read; it lists all of them.
         NonFiniteLossError
             If training diverges; the estimator then has the last good weights.
         KeyboardInterrupt
@@ -413,7 +428,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         Parameters
         ----------
         X : array-like
-            Images, shaped as in `fit` or as flat rows.
+            Images, shaped as in `fit` or as flat rows; or image files, or images of other sizes.
 
         Returns
         -------
@@ -450,13 +465,12 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         """The joint log-probabilities of all views, averaged."""
         if not self._views:
             return self.predict_joint_log_proba(X)
-        flat = self._validate_images(X)
-        self.codec_.encode(flat)  # which warns of images on a different scale
-        return self._joint_of_views(self.codec_.to_images(flat))
+        return self._mean_joint(self._encode_views(X, self._views))
 
     def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
-        _, codes = self._encode_labelled(X, y, strict=True)  # before anything is scored
-        return self._decision_table(X), codes
+        views = list(self._encode_views(X, self._views, strict=True))
+        codes = encode_labels(y, self.classes_, len(views[0]))  # before anything is scored
+        return self._mean_joint(views), codes
 
 
 MAKERS: dict[str, Any] = {

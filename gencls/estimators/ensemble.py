@@ -103,6 +103,7 @@ class MeanJointClassifier(BayesMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like
+            Images that all members accept; each member reads image files by itself.
 
         Returns
         -------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InvalidInputError, PixelClippingWarning, PixelScaleWarning
 from .pixel_scale import all_whole, find_slip, is_dark, parts
 from .resizing import resize_images
-from .shapes import check_shape, image_shape_of, tensor_shape_of
+from .shapes import Layout, check_shape, image_shape_of, tensor_shape_of
 
 __all__ = ["LARGEST_VALUE", "ImageCodec"]
 
@@ -128,27 +128,27 @@ class ImageCodec:
             Otherwise, if the scale differs from `fit`, or all values are within 1/255 of the range and not
             all equal.
         """
-        slip = find_slip(flat, self.low_, self.high_, whole=self._holds_whole_numbers)
-        if slip and strict:
-            raise InvalidInputError(f"{slip}. {SAME_SCALE}")
-        images = self.to_images(flat)
-        levels, n_outside = self._quantise(resize_images(images, self.tensor_shape_[1:]))
-        if n_outside:
-            self._warn_of_clipping(n_outside, levels.size, slip)
-        elif slip or is_dark(flat, self.low_, self.high_):
-            doubt = f"X has only values within 1/255 of the range from {self.low_:g} to {self.high_:g} of fit"
-            warnings.warn(f"{slip or doubt}. {SAME_SCALE}", PixelScaleWarning, stacklevel=2)
-        return np.ascontiguousarray(np.moveaxis(levels, -1, 1))
+        return self.encode_checked(self.to_images(flat), strict=strict)
 
     def to_images(self, flat: NDArray[Any]) -> NDArray[Any]:
         """Fold rows (N, n_features) to images (N, H, W, C)."""
-        images = flat.reshape(-1, *self.image_shape_)
-        if len(self.image_shape_) == 2:
-            return images[..., None]
-        return images if self._channels_last else np.moveaxis(images, 1, -1)
+        return self.layout.channels_last(flat.reshape(-1, *self.image_shape_))
+
+    def encode_checked(self, images: NDArray[Any], *, strict: bool = False) -> NDArray[np.uint8]:
+        """Quantise images (N, H, W, C) of any size to levels, with the errors and warnings of `encode`."""
+        slip = find_slip(images, self.low_, self.high_, whole=self._holds_whole_numbers)
+        if slip and strict:
+            raise InvalidInputError(f"{slip}. {SAME_SCALE}")
+        levels, n_outside = self._quantise(resize_images(images, self.tensor_shape_[1:]))
+        if n_outside:
+            self._warn_of_clipping(n_outside, levels.size, slip)
+        elif slip or is_dark(images, self.low_, self.high_):
+            doubt = f"X has only values within 1/255 of the range from {self.low_:g} to {self.high_:g} of fit"
+            warnings.warn(f"{slip or doubt}. {SAME_SCALE}", PixelScaleWarning, stacklevel=3)
+        return np.ascontiguousarray(np.moveaxis(levels, -1, 1))
 
     def encode_images(self, images: NDArray[Any]) -> NDArray[np.uint8]:
-        """Quantise unflattened images of any size; values outside the range are clipped.
+        """Quantise images of any size; values outside the range are clipped.
 
         Parameters
         ----------
@@ -178,9 +178,12 @@ class ImageCodec:
         if self._channels_last:
             levels = np.moveaxis(levels, 1, -1)
         values = self._level_values()[levels]
-        if not np.issubdtype(self.dtype_, np.floating):
-            values = np.rint(values)
-        return values.astype(self.dtype_).reshape(-1, *self.resized(*self.tensor_shape_[1:]).sample_shape_)
+        return values.reshape(-1, *self.resized(*self.tensor_shape_[1:]).sample_shape_)
+
+    def from_bytes(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        """Convert bytes, 0 for black and 255 for white, to the dtype, the range and the levels of `fit`."""
+        nearest = np.rint(np.arange(256) / 255 * (self.n_levels_ - 1)).astype(np.intp)
+        return self._level_values()[nearest][pixels]
 
     @property
     def settled_(self) -> dict[str, Any]:
@@ -191,6 +194,11 @@ class ImageCodec:
             "pixel_range": (self.low_, self.high_),
             "n_levels": self.n_levels_,
         }
+
+    @property
+    def layout(self) -> Layout:
+        """The axes and the number of channels of the images in X."""
+        return Layout.of(self.image_shape_, self.channel_axis)
 
     @property
     def native_size(self) -> tuple[int, int]:
@@ -257,15 +265,22 @@ class ImageCodec:
         ------
         InvalidInputError
         """
-        check_shape(shape, self.image_shape_)
+        advice = ""
+        if self.layout.fits(shape[1:]) and self.resolution is None:
+            advice = f" To resize images of any size, set resolution={self.tensor_shape_[1:]}."
+        elif len(shape) == 3 and self.layout.fits(shape):
+            advice = " Put a single image into a list: [X]."
+        check_shape(shape, self.image_shape_, advice)
 
-    def _level_values(self) -> NDArray[np.float64]:
-        """Return the value of each level, (L,); the first and the last are exactly the pixel range."""
+    def _level_values(self) -> NDArray[Any]:
+        """Return the value of each level, (L,), in the dtype of `fit`; first and last are the pixel range."""
         share = np.arange(self.n_levels_)
         last = self.n_levels_ - 1
         values = ((last - share) * self.low_ + share * self.high_) / last
         values[0], values[-1] = self.low_, self.high_
-        return values
+        if not np.issubdtype(self.dtype_, np.floating):
+            values = np.rint(values)
+        return values.astype(self.dtype_)
 
     @property
     def _channels_last(self) -> bool:
@@ -333,7 +348,7 @@ class ImageCodec:
             f"{n_outside} of {n_values} values of X are outside the fitted range from {self.low_:g} to "
             f"{self.high_:g}, and were clipped. {advice}",
             PixelClippingWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
     def _shares(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,13 +16,25 @@ from scipy.sparse import issparse
 from .._common.validation import shortened
 from ..errors import GenclsError, InvalidInputError
 
-__all__ = ["as_input_errors", "as_numbers", "as_numpy", "check_same_order", "flatten_images", "is_unread"]
+__all__ = [
+    "as_input_errors",
+    "as_numbers",
+    "as_numpy",
+    "check_is_collection",
+    "check_same_order",
+    "flatten_images",
+    "holds_objects",
+    "is_unread",
+    "named",
+    "select_column",
+]
 
 LONGEST_ERROR = 600  # characters of an error of another package in a message
 RULE = "X must be an array (N, H, W), (N, H, W, C) or (N, n_features), or a list or column of images"
 READ = (
-    "Use ReadImages for image files and Pillow images: X = ReadImages(size=32).transform(X), or as the first "
-    "step of make_pipeline(ReadImages(size=32), GenerativeBayesClassifier())."
+    "A classifier with the parameter resolution reads image files and Pillow images. Otherwise use "
+    "ReadImages: X = ReadImages(size=32).transform(X), or as the first step of "
+    "make_pipeline(ReadImages(size=32), GenerativeBayesClassifier())."
 )
 FILES = (str, bytes, os.PathLike)
 
@@ -46,8 +58,8 @@ def flatten_images(X: Any) -> tuple[Any, tuple[int, ...]]:
     InvalidInputError
         If X has a different type or shape. The values of the rows are not checked.
     """
-    _check_is_collection(X)
-    images = _select_column(X)
+    check_is_collection(X)
+    images = select_column(X)
     if not _is_frame(images):
         images = as_numbers(_as_array(images))
     shape = tuple(map(int, images.shape))
@@ -82,7 +94,7 @@ def as_numpy(values: Any, name: str = "X") -> NDArray[Any]:
         return np.asarray(values)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise InvalidInputError(
-            f"{name} must be convertible to a NumPy array, got {_named(values)} ({_short(error)})."
+            f"{name} must be convertible to a NumPy array, got {named(values)} ({_short(error)})."
         ) from error
 
 
@@ -116,12 +128,12 @@ def check_same_order(first: Any, second: Any, names: str) -> None:
         )
 
 
-def _check_is_collection(X: Any) -> None:
+def check_is_collection(X: Any) -> None:
     """Raise if X is not a collection of images."""
     if issparse(X):
         raise InvalidInputError(f"X must be dense, got a sparse {type(X).__name__}. Use X.toarray().")
     if is_unread(X):
-        raise InvalidInputError(f"{RULE}, got {_named(X)}. {READ} Put a single image into a list: [X].")
+        raise InvalidInputError(f"{RULE}, got {named(X)}. Put a single image into a list: [X]. {READ}")
     if isinstance(X, Mapping):
         raise InvalidInputError(
             f"{RULE}, got a {type(X).__name__} with the keys {shortened(list(X))}. Pass the images in it."
@@ -129,12 +141,12 @@ def _check_is_collection(X: Any) -> None:
     indexed = hasattr(X, "__getitem__") and hasattr(X, "__len__")
     if not (indexed or hasattr(X, "__array__") or np.isscalar(X)):
         advice = " Convert it to a list." if hasattr(X, "__iter__") else ""
-        raise InvalidInputError(f"{RULE}, got {_named(X)}.{advice}")
+        raise InvalidInputError(f"{RULE}, got {named(X)}.{advice}")
 
 
-def _select_column(X: Any) -> Any:
+def select_column(X: Any) -> Any:
     """Return the only column of a table if it is not numeric; return other X unchanged."""
-    if _holds_objects(X) and X.size and X.shape[1:] == (1,) and _may_be_image(X[0, 0]):
+    if holds_objects(X) and X.size and X.shape[1:] == (1,) and _may_be_image(X[0, 0]):
         return X[:, 0]
     if not _is_frame(X) or all(dtype.kind in "biufc" for dtype in X.dtypes):
         return X
@@ -145,7 +157,7 @@ def _select_column(X: Any) -> Any:
         if _may_be_image(first):
             raise InvalidInputError(
                 f"X must be a DataFrame of numbers, or one column of images, but the column "
-                f"{shortened(name)} of {X.shape[1]} has {_named(first)}. Select the column of images, "
+                f"{shortened(name)} of {X.shape[1]} has {named(first)}. Select the column of images, "
                 f"X[{shortened(name)}], or convert all columns to numbers."
             )
     return X
@@ -153,7 +165,7 @@ def _select_column(X: Any) -> Any:
 
 def _as_array(X: Any) -> NDArray[Any]:
     """Convert X to an array, and stack a sequence of images."""
-    if isinstance(X, torch.Tensor | np.ndarray) and not (X.ndim == 1 and _holds_objects(X)):
+    if isinstance(X, torch.Tensor | np.ndarray) and not (X.ndim == 1 and holds_objects(X)):
         return as_numpy(X)
     if getattr(X, "ndim", 1) != 1 or not hasattr(X, "__len__") or not len(X):
         return as_numpy(X)
@@ -179,14 +191,14 @@ def _stack(items: Sequence[Any]) -> NDArray[Any]:
         images.append(as_numpy(image, f"X[{position}]"))
         if images[0].ndim and not images[-1].ndim:
             raise InvalidInputError(
-                f"X must have only images, but X[{position}] is {_named(item)}. Remove it."
+                f"X must have only images, but X[{position}] is {named(item)}. Remove it."
             )
     for position, image in enumerate(images):
         if image.shape != images[0].shape:
             raise InvalidInputError(
                 f"All images of X must have the same shape, but X[0] has the shape {images[0].shape} and "
-                f"X[{position}] the shape {image.shape}. Resize them by ReadImages(size=32).transform(X), or "
-                "use ReadImages as the first step of a pipeline."
+                f"X[{position}] the shape {image.shape}. A classifier with the parameter resolution resizes "
+                "them. Otherwise use ReadImages(size=32).transform(X)."
             )
     return np.stack(images)
 
@@ -195,7 +207,7 @@ def _check_item(item: Any, position: int) -> None:
     """Raise if an element of a sequence is not an image."""
     name = f"X[{position}]"
     if is_unread(item):
-        raise InvalidInputError(f"X must have pixel values, but {name} is {_named(item)}. {READ}")
+        raise InvalidInputError(f"X must have pixel values, but {name} is {named(item)}. {READ}")
     if isinstance(item, Mapping):
         raise InvalidInputError(
             f"X must have only images, but {name} is a {type(item).__name__} with the keys "
@@ -203,7 +215,7 @@ def _check_item(item: Any, position: int) -> None:
         )
     if isinstance(item, tuple | list) and len(item) > 1 and _is_pair(*item[:2]):
         raise InvalidInputError(
-            f"X must have only images, but {name} is a pair of {_named(item[0])} and {_named(item[1])}, such "
+            f"X must have only images, but {name} is a pair of {named(item[0])} and {named(item[1])}, such "
             "as an image and its label. Separate them: images, labels = zip(*X)."
         )
     if item is None:
@@ -277,7 +289,8 @@ def _is_number(words: str | bytes) -> bool:
     return True
 
 
-def _holds_objects(X: Any) -> bool:
+def holds_objects(X: Any) -> bool:
+    """Return whether X is an array of objects or text."""
     return isinstance(X, np.ndarray) and X.dtype.kind in "OSTU"
 
 
@@ -285,7 +298,7 @@ def _may_be_image(value: Any) -> bool:
     return is_unread(value) or isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
-def _named(value: Any) -> str:
+def named(value: Any) -> str:
     """Describe a value for a message: its repr if it is a scalar or path, else its type and shape."""
     if isinstance(value, FILES) or np.isscalar(value) or value is None:
         return shortened(value)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from .._common.validation import (
     Rule,
@@ -26,26 +23,16 @@ from .._common.validation import (
     sides,
     whole,
 )
-from ..errors import GenclsError, ImageFileError
-from .decoding import (
-    MODES,
-    Decoded,
-    ImageSource,
-    Reading,
-    Remark,
-    read_source,
-    some_of,
-    source_name,
-)
+from .collecting import ImageMistake, in_one_array, read_all, unreadable
+from .decoding import MODES, ImageSource, Reading, read_source, source_name
 from .listing import listed
 from .resizing import FILTERS
 from .stateless import StatelessTransformer
 
-__all__ = ["ImageMistake", "ReadImages", "read_image", "read_images"]
+__all__ = ["ReadImages", "read_image", "read_images"]
 
 MAX_PIXELS = 64_000_000
 IMAGES = "must be a list of paths or images, or an array (N, H, W) or (N, H, W, C)."
-LONGEST_LINE = 350  # characters per mistake in a list of mistakes
 
 
 def read_image(
@@ -121,14 +108,6 @@ def read_image(
     return pixels
 
 
-class ImageMistake(NamedTuple):
-    """An unreadable image: its position, its source as passed, and an error message."""
-
-    position: int
-    source: Any
-    message: str
-
-
 def read_images(
     sources: Iterable[ImageSource],
     *,
@@ -180,10 +159,10 @@ def read_images(
     values = {"size": size, "mode": mode, "resample": resample, "max_pixels": max_pixels, "n_jobs": n_jobs}
     reading = _check_reading("read_images", values | {"verbose": verbose, "value_range": value_range})
     given = listed(sources, "sources", f"sources of read_images {IMAGES}")
-    decoded, mistakes = _read_all(given, reading, "sources", n_jobs=n_jobs, verbose=verbose)
+    decoded, mistakes = read_all(given, reading, "sources", n_jobs=n_jobs, verbose=verbose)
     if not decoded:
         raise unreadable(mistakes, len(given))
-    return _in_one_array(decoded, given, "sources"), mistakes
+    return in_one_array(decoded, given, "sources"), mistakes
 
 
 class ReadImages(StatelessTransformer):
@@ -270,10 +249,10 @@ class ReadImages(StatelessTransformer):
         """
         reading = self._check()
         given = listed(X, "X", f"X of ReadImages {IMAGES}")
-        decoded, mistakes = _read_all(given, reading, "X", n_jobs=self.n_jobs, verbose=self.verbose)
+        decoded, mistakes = read_all(given, reading, "X", n_jobs=self.n_jobs, verbose=self.verbose)
         if mistakes:
             raise unreadable(mistakes, len(given))
-        return _in_one_array(decoded, given, "X")
+        return in_one_array(decoded, given, "X")
 
     def _check(self) -> Reading:
         return _check_reading("ReadImages", self.get_params())
@@ -317,84 +296,3 @@ def _check_reading(owner: str, values: Mapping[str, Any]) -> Reading:
         max_pixels=int(values["max_pixels"]),
         value_range=None if value_range is None else (float(value_range[0]), float(value_range[1])),
     )
-
-
-# Many images
-
-
-def _read_all(
-    sources: Sequence[ImageSource], reading: Reading, name: str, *, n_jobs: int | None, verbose: int
-) -> tuple[dict[int, Decoded], list[ImageMistake]]:
-    """Return the decoded images by position, and a list of unreadable images."""
-    shown = tqdm(sources, desc="Reading images", unit=" images", disable=not verbose)
-    read = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_read_or_mistake)(source, reading, name, index) for index, source in enumerate(shown)
-    )
-    good = {index: result for index, result in enumerate(read) if isinstance(result, Decoded)}
-    return good, [result for result in read if isinstance(result, ImageMistake)]
-
-
-def _read_or_mistake(source: ImageSource, reading: Reading, name: str, index: int) -> Decoded | ImageMistake:
-    try:
-        return read_source(source, reading, f"{name}[{index}]")
-    except GenclsError as error:
-        return ImageMistake(index, source, str(error))
-
-
-def _in_one_array(
-    decoded: Mapping[int, Decoded], sources: Sequence[ImageSource], name: str
-) -> NDArray[np.uint8]:
-    """Stack images of one size, and warn once per category of remarks."""
-    names = {index: source_name(sources[index], f"{name}[{index}]") for index in decoded}
-    _check_one_size({index: image.pixels.shape for index, image in decoded.items()}, sources, names)
-    _warn([(names[index], image.remark) for index, image in decoded.items() if image.remark], len(sources))
-    return np.stack([image.pixels for image in decoded.values()])
-
-
-def _check_one_size(
-    shapes: Mapping[int, tuple[int, ...]], sources: Sequence[ImageSource], names: Mapping[int, str]
-) -> None:
-    """Raise if some images differ from the most frequent size."""
-    usual = Counter(shapes.values()).most_common(1)[0][0]
-    others = [index for index, shape in shapes.items() if shape != usual]
-    if not others:
-        return
-    first = next(index for index, shape in shapes.items() if shape == usual)
-    (height, width), (other_height, other_width) = usual[:2], shapes[others[0]][:2]
-    message = (
-        f"With size=None, all images must have the same size, but {len(others)} of {len(shapes)} differ from "
-        f"most: {names[first]} is {height} pixels high and {width} wide, and {names[others[0]]} is "
-        f"{other_height} high and {other_width} wide. Set size to resize all images, such as size=32."
-    )
-    messages = [f"{names[index]} has the shape {shapes[index]}, but most have {usual}." for index in others]
-    raise ImageFileError(message, others, [sources[index] for index in others], messages)
-
-
-def _warn(remarks: Sequence[tuple[str, Remark]], n_images: int) -> None:
-    for category, number in Counter(remark.category for _, remark in remarks).items():
-        name, first = next((name, remark) for name, remark in remarks if remark.category is category)
-        words = f"{number} of {n_images} images, the first of them {name}: {first.words}"
-        warnings.warn(words, category, stacklevel=4)
-
-
-def unreadable(mistakes: Sequence[ImageMistake], n_images: int) -> ImageFileError:
-    """Return the error for unreadable images."""
-    messages = [mistake.message for mistake in mistakes]
-    return ImageFileError(
-        messages[0] if len(mistakes) == 1 else summary_of(mistakes, n_images),
-        [mistake.position for mistake in mistakes],
-        [mistake.source for mistake in mistakes],
-        messages,
-    )
-
-
-def summary_of(mistakes: Sequence[ImageMistake], n_images: int) -> str:
-    """Return the number of unreadable images, and the messages of the first of them."""
-    lines = [_cut(mistake.message) for mistake in mistakes]
-    return f"{len(mistakes)} of the {n_images} images cannot be read:\n{some_of(lines)}"
-
-
-def _cut(line: str) -> str:
-    """Shorten the middle of a message, which starts with the path and ends with advice."""
-    half = LONGEST_LINE // 2
-    return line if len(line) <= LONGEST_LINE else f"{line[:half]}…{line[-half:]}"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from math import isqrt, prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import AmbiguousShapeWarning, InvalidInputError
 
-__all__ = ["check_shape", "fold_shape", "image_shape_of", "tensor_shape_of"]
+__all__ = ["Layout", "check_shape", "fold_shape", "image_shape_of", "tensor_shape_of"]
 
 MAX_CHANNELS = 4
 LARGE_STRIP = 64  # features above which images of one row are improbable
@@ -80,6 +84,37 @@ def tensor_shape_of(image_shape: tuple[int, ...], channel_axis: int) -> tuple[in
     return channels, height, width
 
 
+class Layout(NamedTuple):
+    """Axes and channels of images of any size: (H, W), (H, W, C) or (C, H, W)."""
+
+    n_axes: int
+    n_channels: int
+    channel_axis: int
+
+    @classmethod
+    def of(cls, image_shape: tuple[int, ...], channel_axis: int) -> Layout:
+        """The layout of an image of this shape, which must have 1 to 4 channels."""
+        return cls(len(image_shape), tensor_shape_of(image_shape, channel_axis)[0], channel_axis)
+
+    def __str__(self) -> str:
+        if self.n_axes == 2:
+            return "(H, W)"
+        return f"(H, W, {self.n_channels})" if self.channel_axis == -1 else f"({self.n_channels}, H, W)"
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Return whether an image of this shape has the same axes and number of channels."""
+        channels = 1 if len(shape) == 2 else shape[-1 if self.channel_axis == -1 else 0]
+        return len(shape) == self.n_axes and channels == self.n_channels
+
+    def channels_last(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Images (N, H, W, C) of images (N, ...) in this layout."""
+        return images[..., None] if self.n_axes == 2 else np.moveaxis(images, self.channel_axis, -1)
+
+    def from_channels_last(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Images (N, ...) in this layout of images (N, H, W, C)."""
+        return images[..., 0] if self.n_axes == 2 else np.moveaxis(images, -1, self.channel_axis)
+
+
 def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
     """Return the default shape of a flat row: a grey square if possible, else one row of pixels.
 
@@ -115,7 +150,7 @@ def fold_shape(n_features: int, channel_axis: int = -1) -> tuple[int, int]:
     return 1, n_features
 
 
-def check_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
+def check_shape(shape: tuple[int, ...], image_shape: tuple[int, ...], advice: str = "") -> None:
     """Raise if X has neither images of a shape nor flat rows of that shape.
 
     Parameters
@@ -123,6 +158,8 @@ def check_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
     shape : tuple of int
         The shape of X, (N, ...).
     image_shape : tuple of int
+    advice : str, default=""
+        For an X that cannot be converted to images of the shape.
 
     Raises
     ------
@@ -131,7 +168,7 @@ def check_shape(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> None:
     n_features = prod(image_shape)
     if shape[1:] in {image_shape, (n_features,)}:
         return
-    advice = _way_to_fit(shape, image_shape)
+    advice = _way_to_fit(shape, image_shape) or advice
     if len(shape) == 2:
         raise InvalidInputError(
             f"X has {shape[1]} features, but GenerativeBayesClassifier is expecting {n_features} "
