@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import clone
@@ -61,10 +62,13 @@ class FilesMixin(BuildingMixin):
         check_parameters("resized", {"size": size}, {"size": sides()})
         self._check_same_model()
         snapshot, height_width = self._snapshot(), both_sides(size)
-        reduces = self._resolution() is not None
+        given = self._last_stage.resolution or self.resolution
+        reduces = self.codec_.resolution is not None or given not in (None, "auto")
         other = clone(self)
         other.stages, other.resolution = None, height_width if reduces else None
         other.augmentation = self._last_augmentation
+        if hasattr(self, "stages_"):
+            other.stages_ = [replace(stage, resolution=height_width) for stage in self.stages_]
         codec = self.codec_.at(height_width) if reduces else self.codec_.resized(*height_width)
         other.image_shape = codec.image_shape if self.image_shape is None else codec.image_shape_
         other.codec_ = codec
