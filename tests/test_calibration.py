@@ -7,6 +7,7 @@ from copy import copy, deepcopy
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
+from small import PLAIN
 
 from gencls import GenerativeBayesClassifier, InvalidInputError
 from gencls.bayes import fit_temperature, log_posterior
@@ -33,7 +34,7 @@ def quick(**parameters):
         "batch_size": 16,
         "lr": 0.01,
     }
-    return GenerativeBayesClassifier(random_state=0, **(defaults | parameters))
+    return GenerativeBayesClassifier(random_state=0, **(PLAIN | defaults | parameters))
 
 
 HELD_OUT = shades(45, seed=1)
