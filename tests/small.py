@@ -9,7 +9,17 @@ import numpy as np
 
 from gencls import GenerativeBayesClassifier
 
-SMALL: dict[str, Any] = {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 8}
+# One stage of likelihood on the images as they are, for tests of anything but the defaults.
+PLAIN: dict[str, Any] = {
+    "conditioner": "mild",
+    "objective": "likelihood",
+    "augmentation": None,
+    "resolution": None,
+    "views": None,
+    "temperature": 1.0,
+    "lr": 1e-3,
+}
+SMALL = PLAIN | {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 8}
 QUICK = SMALL | {"max_epochs": 1}
 NAMES = np.array(["ant", "bee", "cat"])
 

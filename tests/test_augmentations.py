@@ -11,6 +11,7 @@ from helpers import make_model
 from scipy.stats import kstest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from small import PLAIN
 
 from gencls import (
     AugmentationError,
@@ -64,7 +65,7 @@ def quick(**parameters):
         "max_epochs": 1,
         "compute": "plain",
     }
-    return GenerativeBayesClassifier(**(options | {"random_state": 0} | parameters))
+    return GenerativeBayesClassifier(**(PLAIN | options | {"random_state": 0} | parameters))
 
 
 # Names

@@ -7,8 +7,9 @@ from copy import copy, deepcopy
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
+from small import PLAIN
 
-from gencls import GenerativeBayesClassifier, InvalidInputError
+from gencls import GenerativeBayesClassifier, Hybrid, InvalidInputError
 from gencls.bayes import fit_temperature, log_posterior
 from gencls.inference import Scorer
 
@@ -33,7 +34,7 @@ def quick(**parameters):
         "batch_size": 16,
         "lr": 0.01,
     }
-    return GenerativeBayesClassifier(random_state=0, **(defaults | parameters))
+    return GenerativeBayesClassifier(random_state=0, **(PLAIN | defaults | parameters))
 
 
 HELD_OUT = shades(45, seed=1)
@@ -117,12 +118,29 @@ def test_it_is_learned_on_given_images(learned, plain, unseen):
 
 
 def test_without_images_some_are_held_out_of_training():
-    clf = quick(temperature="auto", validation_fraction=0.3).fit(*shades())
-    stopped = quick(early_stopping=True, validation_fraction=0.3).fit(*shades())
+    X, y = shades(70)
+    clf = quick(temperature="auto", validation_fraction=0.3).fit(X, y)
     assert clf.temperature_ != 1
-    assert clf.history_[0]["valid_bpd"] == stopped.history_[0]["valid_bpd"]  # the same ones
+    assert "valid_bpd" not in clf.history_[0]  # they are scored once, after training
+    scored = quick(temperature="auto", validation_fraction=0.3, early_stopping=True).fit(X, y)
+    assert scored.temperature_ == pytest.approx(clf.temperature_, rel=1e-6)  # of the same ones
+    assert clf.temperature_ == pytest.approx(scored.history_[-1]["valid_temperature"], rel=1e-6)
+    np.testing.assert_array_equal(clf.predict_joint_log_proba(X), scored.predict_joint_log_proba(X))
+
+
+def test_with_too_few_images_to_hold_out_the_temperature_is_that_of_the_objective():
+    X, y = shades(66)
+    for n_images, fraction in ((9, 0.1), (66, 0.3)):  # of the latter, 19 could be held out
+        images, labels, parameters = X[:n_images], y[:n_images], {"validation_fraction": fraction}
+        clf = quick(temperature="auto", **parameters).fit(images, labels)
+        assert clf.temperature_ == 1
+        np.testing.assert_array_equal(
+            clf.predict_joint_log_proba(X), quick().fit(images, labels).predict_joint_log_proba(X)
+        )
+        hybrid = quick(temperature="auto", objective=Hybrid(temperature=3.0), **parameters)
+        assert hybrid.fit(images, labels).temperature_ == 3
     with pytest.raises(InvalidInputError, match=r"^validation_fraction=0\.1 .*X_val and y_val.*temperature"):
-        quick(temperature="auto").fit(*shades(9))
+        quick(temperature="auto", early_stopping=True).fit(*shades(9))
 
 
 def test_the_log_loss_of_the_history_is_that_of_the_predictions(learned):

@@ -24,7 +24,6 @@ from small import photographs, quick, shades
 
 from gencls import (
     Flip,
-    GenerativeBayesClassifier,
     Hybrid,
     InvalidParameterError,
     Likelihood,
@@ -469,7 +468,7 @@ def test_the_same_levels_of_different_pixel_values_are_different_data(tmp_path):
 
 def test_a_search_over_checkpoints_of_one_folder_is_refused(tmp_path):
     X, y = shades()
-    first = GenerativeBayesClassifier(n_filters=2, max_epochs=1, random_state=0, checkpoint_dir=tmp_path)
+    first = quick(checkpoint_dir=tmp_path)
     first.fit(X, y)
     with pytest.raises(InvalidParameterError, match=r"\['images'\] differ"):
         clone(first).fit(X[:30], y[:30])

@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from small import PLAIN
 
 from gencls import GenerativeBayesClassifier, cli, list_conditioners, list_pretrained, load_pretrained
 from gencls.cli import main
+
+TINY = PLAIN | {"n_filters": 2, "n_mixtures": 1, "max_epochs": 1}
 
 
 @pytest.fixture
@@ -55,12 +58,12 @@ def colours(tmp_path_factory):
     X += np.random.RandomState(0).randint(-20, 20, X.shape)
     y = np.repeat(["red", "green", "blue"], 6)
     clf = GenerativeBayesClassifier(
+        **PLAIN | {"lr": 0.01},
         channel_axis=1,
         pixel_range=(-10, 245),
         n_filters=4,
         n_mixtures=1,
         max_epochs=5,
-        lr=0.01,
         random_state=0,
     )
     clf.fit(X, y).save(folder / "model", card={"made by": "a test"})
@@ -77,9 +80,7 @@ def test_the_module_is_a_command():
 
 def test_images_of_any_size_are_reduced_and_views_are_used(run, tmp_path):
     X = np.random.RandomState(0).randint(256, size=(8, 6, 6), dtype=np.uint8)
-    clf = GenerativeBayesClassifier(
-        resolution=3, views="six-crops", n_filters=2, n_mixtures=1, max_epochs=1, random_state=0
-    )
+    clf = GenerativeBayesClassifier(**TINY | {"resolution": 3, "views": "six-crops"}, random_state=0)
     clf.fit(X, np.tile([0, 1], 4)).save(tmp_path / "model")
     larger = np.random.RandomState(1).randint(256, size=(2, 9, 20), dtype=np.uint8)
     paths = [tmp_path / f"{position}.png" for position in range(2)]
@@ -141,9 +142,7 @@ def test_predict_reads_grey_images_of_few_levels(run, tmp_path):
 
 def test_a_model_that_reduces_images(run, colours, tmp_path):
     X = np.random.RandomState(0).randint(256, size=(6, 8, 12, 3)).astype(np.uint8)
-    clf = GenerativeBayesClassifier(
-        n_filters=2, n_mixtures=1, max_epochs=1, resolution=(2, 3), random_state=0
-    )
+    clf = GenerativeBayesClassifier(**TINY | {"resolution": (2, 3)}, random_state=0)
     clf.fit(X, [0, 1] * 3).save(tmp_path / "model")
     paths = [tmp_path / f"{i}.png" for i in range(len(X))]
     for path, image in zip(paths, X, strict=True):
@@ -224,7 +223,7 @@ def scripts(tmp_path_factory):
     """A model file with class names in several scripts, one of them with an escape sequence."""
     path = tmp_path_factory.mktemp("scripts") / "model"
     X = np.arange(6 * 4).reshape(6, 2, 2) % 4
-    clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1)
+    clf = GenerativeBayesClassifier(**TINY)
     clf.fit(X, np.array(["猫", "собака", "eel\x1b[2J"]).repeat(2)).save(path)
     return path
 
@@ -354,7 +353,7 @@ def test_the_home_of_the_user(run, fails, colours, monkeypatch):
 
 def test_names_of_classes_are_no_formulas(run, tmp_path):
     pytest.importorskip("matplotlib")
-    clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1)
+    clf = GenerativeBayesClassifier(**TINY)
     clf.fit(np.arange(16).reshape(4, 2, 2) % 4, ["$\\frac{$", "$5", "$\\frac{$", "$5"]).save(
         tmp_path / "model"
     )
@@ -407,6 +406,6 @@ def test_a_read_only_folder_is_reported_before_sampling(fails, tmp_path, monkeyp
 
 def test_models_of_two_channels_do_not_read_image_files(fails, colours, tmp_path):
     X = np.arange(4 * 4 * 2).reshape(4, 2, 2, 2)
-    clf = GenerativeBayesClassifier(n_filters=2, n_mixtures=1, max_epochs=1).fit(X, [0, 1, 0, 1])
+    clf = GenerativeBayesClassifier(**TINY).fit(X, [0, 1, 0, 1])
     clf.save(tmp_path / "model")
     assert "images with 2 channels" in fails("predict", tmp_path / "model", colours / "red.png")

@@ -14,6 +14,7 @@ from helpers import REPRESENTATIVE, make_levels, make_model
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from small import PLAIN
 
 from gencls import Compute, GenerativeBayesClassifier, InvalidParameterError
 from gencls.bayes import joint_log_prob
@@ -146,7 +147,7 @@ def quick(**parameters):
         "random_state": 0,
         "device": "cpu",
     }
-    return GenerativeBayesClassifier(**(small | parameters))
+    return GenerativeBayesClassifier(**(PLAIN | small | parameters))
 
 
 def with_margin(clf, margin):

@@ -15,6 +15,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from small import PLAIN
 
 from gencls import GenerativeBayesClassifier, InvalidInputError, InvalidParameterError, MeanJointClassifier
 from gencls.bayes import fit_temperature, log_posterior
@@ -37,7 +38,7 @@ def member(seed=None, **params):
         "batch_size": 8,
         "device": "cpu",
     }
-    return GenerativeBayesClassifier(**(options | {"random_state": seed} | params))
+    return GenerativeBayesClassifier(**(PLAIN | options | {"random_state": seed} | params))
 
 
 def test_a_soft_vote_is_the_mean_of_the_posteriors():

@@ -135,7 +135,7 @@ def test_settings_of_training_may_change_after_a_warm_start(capsys, plans):
 
 @pytest.mark.parametrize("random_state", [None, 0, np.random.RandomState(0)], ids=str)
 def test_a_warm_start_holds_out_the_same_images_again(random_state, monkeypatch):
-    X, y = shades()
+    X, y = shades(70)
     held_out: list[Any] = []
 
     def watched(*args):
@@ -379,13 +379,19 @@ def test_early_stopping_keeps_the_best_weights_for_predictions():
     assert clf.bits_per_dim(X_val, y_val) == pytest.approx(best)
 
 
-@pytest.mark.parametrize("parameters", [{"early_stopping": True}, {"temperature": "auto"}], ids=str)
-def test_a_class_of_one_image_is_named_where_images_are_held_out(parameters):
+def test_a_class_of_one_image_is_named_where_images_are_held_out():
     X, y = shades()
     labels = NAMES[y].astype(object)
     labels[4] = "zebra"
     with pytest.raises(InvalidInputError, match=r"^validation_fraction=0.1 .*'zebra'"):
-        quick(**parameters).fit(X, labels)
+        quick(early_stopping=True).fit(X, labels)
+
+
+def test_with_a_class_of_one_image_no_temperature_is_learned():
+    X, y = shades(70)
+    labels = NAMES[y].astype(object)
+    labels[4] = "zebra"
+    assert quick(temperature="auto", validation_fraction=0.3).fit(X, labels).temperature_ == 1
 
 
 def test_progress_is_shown_on_request(capsys):

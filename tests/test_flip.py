@@ -9,6 +9,7 @@ import pytest
 import torch
 from helpers import all_images, disturb, make_levels, make_model
 from scipy.stats import chisquare
+from small import PLAIN
 
 from gencls import Flip, GenerativeBayesClassifier, InvalidParameterError, Shift, Stage
 from gencls.inference import Scorer, draw_images
@@ -143,7 +144,8 @@ def quick(**parameters):
         "batch_size": 8,
         "lr": 0.01,
     }
-    return GenerativeBayesClassifier(**(defaults | {"compute": "plain", "random_state": 0} | parameters))
+    defaults |= {"compute": "plain", "random_state": 0}
+    return GenerativeBayesClassifier(**(PLAIN | defaults | parameters))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,9 @@ def test_the_plan_is_announced_before_training(capsys):
     stages = [Stage(1), Stage(2, objective=Hybrid())]
     quick(verbose=1, stages=stages, resolution=4, augmentation="flip").fit(X, y)
     first, second, *rows = capsys.readouterr().err.splitlines()
-    assert first.startswith("40 images with 3 channels of 3 classes, 1 epoch of Likelihood at 4×4 with Flip, ")
+    assert first.startswith(
+        "40 images with 3 channels of 3 classes, 1 epoch of Likelihood at 4×4 with Flip, "
+    )
     assert "then 2 epochs of Hybrid at 4×4" in first
     assert first.endswith("15 steps.")
     assert second.startswith("Training will take about ")

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
+from small import PLAIN
 
 from gencls import (
     GenerativeBayesClassifier,
@@ -53,7 +54,7 @@ def make(**params):
         "random_state": 0,
     }
     several = {"max_epochs": 5, "net_params": {"callbacks": [CtrlC()]}}
-    return GenerativeBayesClassifier(**small | several | params)
+    return GenerativeBayesClassifier(**PLAIN | small | several | params)
 
 
 SEVERAL = {

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from small import PLAIN
 
 from gencls import (
     GenerativeBayesClassifier,
@@ -40,7 +41,7 @@ def member(seed, **parameters):
         "compute": "plain",
         "device": "cpu",
     }
-    return GenerativeBayesClassifier(random_state=seed, **(small | parameters))
+    return GenerativeBayesClassifier(random_state=seed, **(PLAIN | small | parameters))
 
 
 @pytest.fixture(scope="module")

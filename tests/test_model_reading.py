@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small import PLAIN
 
 from gencls import Flip, GenerativeBayesClassifier, Hybrid, ModelFileError, PluginError, RandomCrop, Stage
 from gencls.conditioners.low_rank import LowRank
@@ -37,7 +38,7 @@ def shades(n=24, n_classes=3, size=(3, 3)):
 
 def quick(conditioner="mild", **parameters):
     small = {"n_filters": 4, "n_mixtures": 1, "batch_size": 12, "max_epochs": 1, "random_state": 0}
-    return GenerativeBayesClassifier(conditioner, **(small | parameters))
+    return GenerativeBayesClassifier(**(PLAIN | small | {"conditioner": conditioner} | parameters))
 
 
 @pytest.fixture(scope="module")

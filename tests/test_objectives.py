@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
+from small import PLAIN
 
 from gencls import GenerativeBayesClassifier, InvalidParameterError, ObjectiveError, Stage
 from gencls.bayes import joint_log_prob, log_marginal, log_posterior
@@ -69,7 +70,7 @@ def shades(n=36, seed=0, n_classes=3):
 
 
 def quick(**parameters):
-    return GenerativeBayesClassifier(**(OPTIONS | parameters))
+    return GenerativeBayesClassifier(**(PLAIN | OPTIONS | parameters))
 
 
 def same_predictions(one, other, X):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import clone
-from small import quick, same_predictions, shades
+from small import PLAIN, quick, same_predictions, shades
 
 from gencls import (
     CompilationWarning,
@@ -105,7 +105,7 @@ def test_without_a_compiler_only_an_instance_warns(compute, monkeypatch):
     assert same_predictions(clf, quick(compute="plain", device="cpu").fit(X, y), X)
 
 
-SCALARS: dict[str, Any] = {
+SCALARS: dict[str, Any] = PLAIN | {
     "conditioner": np.str_("mild"),
     "n_filters": np.int64(2),
     "n_mixtures": np.int16(1),

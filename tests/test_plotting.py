@@ -23,6 +23,7 @@ from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from small import PLAIN
 
 from gencls import GenerativeBayesClassifier, neg_bits_per_dim_scorer
 from gencls.errors import InvalidInputError, InvalidParameterError, MissingPackageError
@@ -155,7 +156,8 @@ def test_flat_images_fold_to_squares_or_strips():
 def test_samples_of_a_reduced_model_are_drawn_at_its_resolution(shape, options, drawn_shape):
     X = np.random.RandomState(0).randint(256, size=(12, *shape), dtype=np.uint8)
     small: dict[str, Any] = {"n_filters": 2, "n_mixtures": 1, "max_epochs": 1, "random_state": 0}
-    clf = GenerativeBayesClassifier(resolution=(3, 4), **small, **options).fit(X, np.arange(12) % 2)
+    clf = GenerativeBayesClassifier(**PLAIN | small | options | {"resolution": (3, 4)})
+    clf.fit(X, np.arange(12) % 2)
     assert clf.codec_.drawn_shape_ == drawn_shape
     display = SampleGridDisplay.from_estimator(clf, n_per_class=3, random_state=0)
     assert drawn(display).shape[:2] == (2 * (3 + 1), 3 * (4 + 1))

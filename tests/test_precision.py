@@ -13,6 +13,7 @@ import torch
 from helpers import make_labels, make_levels, make_model
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from small import PLAIN as LIKELIHOOD
 
 from gencls import CompilationWarning, Compute, GenerativeBayesClassifier, InvalidParameterError, Modulation
 from gencls.backends import compilation, device, native
@@ -47,9 +48,8 @@ def plainly(**settings):
 def fit(data, **params):
     X, _, y, _ = data
     settings = {"n_filters": 8, "n_mixtures": 2, "max_epochs": 2, "lr": 5e-3, "random_state": 0}
-    return GenerativeBayesClassifier("film", **settings | {"device": "cpu", "compute": "plain"} | params).fit(
-        X, y
-    )
+    settings |= {"conditioner": "film", "device": "cpu", "compute": "plain"}
+    return GenerativeBayesClassifier(**LIKELIHOOD | settings | params).fit(X, y)
 
 
 @pytest.mark.parametrize("there", [True, False])

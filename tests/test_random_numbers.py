@@ -14,6 +14,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
+from small import PLAIN
 from torch import nn
 
 from gencls import Compute, Flip, GenerativeBayesClassifier, Hybrid, RandomCrop, Shift
@@ -64,7 +65,7 @@ def make(**params):
         "lr": 0.01,
     }
     small |= {"device": "cpu", "compute": "plain", "random_state": 0}
-    return GenerativeBayesClassifier(**small | params)
+    return GenerativeBayesClassifier(**PLAIN | small | params)
 
 
 def drawn(seed, draw):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import all_images
 from sklearn.base import clone
+from small import PLAIN
 
 from gencls import (
     ConditionalPixelCNN,
@@ -35,9 +36,8 @@ def shades(n=24, size=(3, 3), n_levels=3):
 
 def quick(conditioner="mild", **parameters):
     small: dict[str, Any] = {"n_filters": 4, "n_mixtures": 1, "batch_size": 12, "max_epochs": 2, "lr": 0.01}
-    return GenerativeBayesClassifier(
-        conditioner, **(small | {"random_state": 0, "compute": "plain"} | parameters)
-    )
+    small |= {"conditioner": conditioner, "random_state": 0, "compute": "plain"}
+    return GenerativeBayesClassifier(**(PLAIN | small | parameters))
 
 
 @pytest.fixture(scope="module")

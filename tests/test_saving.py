@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from small import PLAIN
 from torch import nn
 
 from gencls import (
@@ -54,7 +55,7 @@ def shades(n=24, n_classes=3, size=(3, 3)):
 
 def quick(conditioner="mild", **parameters):
     small = {"n_filters": 4, "n_mixtures": 1, "batch_size": 12, "max_epochs": 1, "random_state": 0}
-    return GenerativeBayesClassifier(conditioner, **(small | parameters))
+    return GenerativeBayesClassifier(**(PLAIN | small | {"conditioner": conditioner} | parameters))
 
 
 @pytest.fixture(scope="module")
@@ -380,7 +381,7 @@ TRAINED |= {
 
 
 def assert_left_out(loaded):
-    assert (loaded.objective, [type(each) for each in loaded.augmentation]) == ("likelihood", [Flip])
+    assert (loaded.objective, [type(each) for each in loaded.augmentation]) == ("auto", [Flip])
     assert repr(loaded.stages) == repr([Stage(1, augmentation=[]), Stage(1, augmentation=["flip"])])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
+from small import PLAIN
 
 from gencls import GenerativeBayesClassifier, InvalidParameterError, Shift, Stage
 
@@ -49,7 +50,7 @@ def quick(**parameters):
         "max_epochs": 1,
         "compute": "plain",
     }
-    return GenerativeBayesClassifier(**(options | {"random_state": 0} | parameters))
+    return GenerativeBayesClassifier(**(PLAIN | options | {"random_state": 0} | parameters))
 
 
 # Levels

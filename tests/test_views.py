@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small import PLAIN
 
 from gencls import GenerativeBayesClassifier
 from gencls.images import six_crops
@@ -31,7 +32,7 @@ def fitted():
         "compute": "plain",
         "random_state": 0,
     }
-    return GenerativeBayesClassifier(resolution=8, **options).fit(X, y)
+    return GenerativeBayesClassifier(**PLAIN | options | {"resolution": 8}).fit(X, y)
 
 
 def test_without_views_images_are_their_only_view():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from small import quick
 
 from gencls import ConditionalPixelCNN, GenerativeBayesClassifier, InvalidParameterError, list_conditioners
 from gencls.conditioners import get_conditioner
@@ -58,7 +59,7 @@ def test_training_starts_with_the_unconditioned_network(name):
 @pytest.mark.parametrize("name", ZOO)
 def test_it_trains_and_classifies(name):
     X, y = load_digits(n_class=3, return_X_y=True)
-    clf = GenerativeBayesClassifier(name, n_filters=4, n_mixtures=1, max_epochs=1, random_state=0)
+    clf = quick(conditioner=name)
     clf.fit(X[:60], y[:60])
     probabilities = clf.predict_proba(X[60:70])
     assert probabilities.shape == (10, 3)
@@ -168,7 +169,7 @@ def test_hyper_parameters_keep_the_contract(conditioner):
 )
 def test_wrong_hyper_parameters_are_refused(conditioner, words):
     with pytest.raises(InvalidParameterError, match=words):
-        GenerativeBayesClassifier(conditioner, n_filters=4).fit(np.eye(8).reshape(4, 4, 4), [0, 1, 0, 1])
+        quick(conditioner=conditioner).fit(np.eye(8).reshape(4, 4, 4), [0, 1, 0, 1])
 
 
 def test_hyper_parameters_are_reached_through_the_estimator():
@@ -178,7 +179,7 @@ def test_hyper_parameters_are_reached_through_the_estimator():
 
 def test_the_unconditional_classifier_returns_the_priors():
     X, y = load_digits(n_class=2, return_X_y=True)
-    clf = GenerativeBayesClassifier("unconditional", n_filters=4, priors=[0.3, 0.7], max_epochs=1)
+    clf = quick(conditioner="unconditional", priors=[0.3, 0.7])
     np.testing.assert_allclose(clf.fit(X[:40], y[:40]).predict_proba(X[:2]), [[0.3, 0.7], [0.3, 0.7]])
 
 

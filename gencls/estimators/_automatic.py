@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from ..augmentations import Augmentation, Flip, RandomCrop
-from ..objectives import Hybrid, Likelihood
+from ..objectives import Hybrid, Likelihood, Objective
 from ..training.plan import Stage
 
-__all__ = ["LARGEST_SIZE", "augmentations_of", "epochs_of", "resolution_of", "stages_of"]
+__all__ = ["LARGEST_SIZE", "augmentations_of", "epochs_of", "resolution_of", "stage_of", "stages_of"]
 
 MOST_VALUES = 400  # H · W · C of images that are not reduced
 REDUCED_VALUES = 200  # about as many as reduced images have
@@ -88,8 +88,13 @@ def stages_of(n_epochs: int, lr: float, n_values: int) -> list[Stage]:
     """
     n_hybrid = round(HYBRID_SHARE * n_epochs)
     hybrid = Hybrid(weight=1.0, temperature=max(4.0, n_values / 96), n_contrasted=MOST_CONTRASTED)
-    stages = [Stage(n_epochs - n_hybrid, lr=lr, objective=Likelihood())]
-    return stages + ([Stage(n_hybrid, lr=lr * HYBRID_RATE, objective=hybrid)] if n_hybrid else [])
+    stages = [stage_of(n_epochs - n_hybrid, lr, Likelihood())]
+    return stages + ([stage_of(n_hybrid, lr, hybrid)] if n_hybrid else [])
+
+
+def stage_of(n_epochs: int, lr: float, objective: Objective) -> Stage:
+    """A stage with an objective of `stages_of`, whose learning rate is relative to that of the likelihood."""
+    return Stage(n_epochs, lr=lr * HYBRID_RATE if isinstance(objective, Hybrid) else lr, objective=objective)
 
 
 def _flips_keep_classes(levels: NDArray[np.uint8], labels: NDArray[np.int64]) -> bool:

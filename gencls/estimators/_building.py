@@ -90,11 +90,7 @@ class BuildingMixin(BaseEstimator):
     @property
     def _last_stage(self) -> Stage:
         """The last stage, which determines the model; its settings may be missing."""
-        if self.stages:
-            return self.stages[-1]
-        if self.objective == "auto" and hasattr(self, "stages_"):
-            return self.stages_[-1]
-        return Stage(1)
+        return self.stages[-1] if self.stages else Stage(1)
 
     def _size(self, codec: ImageCodec, resolution: Any = None) -> tuple[int, int]:
         """Rows and columns of the images of a stage with this resolution."""
@@ -250,12 +246,13 @@ class BuildingMixin(BaseEstimator):
         found = {
             "resolution": codec.resolution,
             "augmentation": self._last_augmentation,
-            "objective": self.stages_[-1].objective,
-            "max_epochs": sum(stage.epochs for stage in self.stages_),
             "views": self._views,
         }
-        if stages is None and "auto" in (self.objective, self.max_epochs):
-            stages = self.stages_
+        if hasattr(self, "stages_"):  # which a file does not hold
+            epochs = sum(stage.epochs for stage in self.stages_)
+            found |= {"objective": self.stages_[-1].objective, "max_epochs": epochs}
+            if stages is None and "auto" in (self.objective, self.max_epochs):
+                stages = self.stages_
         automatic = {name: value for name, value in found.items() if getattr(self, name) == "auto"}
         return automatic | {"stages": None if stages is None else [vars(stage) for stage in stages]}
 
@@ -296,9 +293,10 @@ class BuildingMixin(BaseEstimator):
 
 
 def parameters_of(snapshot: Snapshot) -> dict[str, Any]:
-    """The parameters of the constructor; some may be missing."""
+    """The parameters of the constructor; some may be missing, but none that the model would depend on."""
+    given = {"augmentation": None, "resolution": snapshot.codec.resolution, "views": None}
     stages = [Stage(**each) for each in snapshot.parameters.get("stages", ())]
-    return snapshot.parameters | ({"stages": stages} if stages else {})
+    return given | snapshot.parameters | ({"stages": stages} if stages else {})
 
 
 def _listed(changes: Iterable[tuple[str, Any, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import clone
@@ -65,6 +66,8 @@ class FilesMixin(BuildingMixin):
         other = clone(self)
         other.stages, other.resolution = None, height_width if reduces else None
         other.augmentation = self._last_augmentation
+        if hasattr(self, "stages_"):
+            other.stages_ = [replace(stage, resolution=height_width) for stage in self.stages_]
         codec = self.codec_.at(height_width) if reduces else self.codec_.resized(*height_width)
         other.image_shape = codec.image_shape if self.image_shape is None else codec.image_shape_
         other.codec_ = codec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -37,7 +38,7 @@ from ..training.data import (
     too_few,
 )
 from ..training.plan import Plan, PlannedStage, Stage
-from ._automatic import augmentations_of, epochs_of, stages_of
+from ._automatic import augmentations_of, epochs_of, stage_of, stages_of
 from ._building import BuildingMixin
 from ._identity import identity_of
 from ._labels import as_labels, check_classes, encode_labels, unique_classes
@@ -191,6 +192,14 @@ class FittingMixin(BuildingMixin):
         if self.objective == "auto":
             return stages_of(n_epochs, self._setting("lr"), prod(self.codec_.tensor_shape_))
         return [Stage(n_epochs)]
+
+    def _further_stage(self) -> Stage:
+        """A further epoch of the last stage; with the objective "auto" of the last one trained."""
+        if self.objective == "auto" and self.stages is None and hasattr(self, "stages_"):
+            return stage_of(
+                1, self._setting("lr"), make_objective(self.stages_[-1].objective or "likelihood")
+            )
+        return replace(self._last_stage, epochs=1)
 
     def _shared_augmentation(self, train: Samples) -> Any:
         """The parameter `augmentation`; "auto" is judged on the images of the first training."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -418,7 +417,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
             samples = self._read_samples(X, y, sample_weight, classes=classes, reset=first)
             self._count_classes(samples, before=0.0 if first else self.class_count_)
             train = merge_duplicates(samples)
-            stages = self._choose_stages(train, [replace(self._last_stage, epochs=1)], is_scheduled=False)
+            stages = self._choose_stages(train, [self._further_stage()], is_scheduled=False)
             data, plan = self._prepare(train, None, stages, resume=not first)
         return self._learn(data, plan, None)
 
