@@ -106,7 +106,8 @@ def _flips_keep_classes(levels: NDArray[np.uint8], labels: NDArray[np.int64]) ->
         return False
     order = np.random.RandomState(0).permutation(len(labels))[:LARGEST_SAMPLE]
     learned, others = np.array_split(order, 2)
-    if len(np.unique(labels[learned])) < 2:
+    learned = learned[np.bincount(labels[learned])[labels[learned]] > 1]  # a covariance needs two images
+    if not len(others) or len(np.unique(labels[learned])) < 2:
         return False
     discriminant = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     discriminant.fit(_rows(levels[learned]), labels[learned])
