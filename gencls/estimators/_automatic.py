@@ -93,12 +93,13 @@ def stage_of(n_epochs: int, lr: float, objective: Objective) -> Stage:
 def _flips_keep_classes(levels: NDArray[np.uint8], labels: NDArray[np.int64]) -> bool:
     """Whether a linear discriminant recognises flipped images nearly as well as the images themselves.
 
-    It learns one half of the images and classifies the other.
+    It learns one half of the images, without classes of a single image, and classifies the other.
     """
     if min(levels.shape[2:]) < SHORTEST_SIDE:
         return False
     order = np.random.RandomState(0).permutation(len(labels))[:LARGEST_SAMPLE]
     learned, others = np.array_split(order, 2)
+    learned = learned[np.bincount(labels[learned])[labels[learned]] > 1]
     if len(np.unique(labels[learned])) < 2:
         return False
     discriminant = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")

@@ -193,9 +193,8 @@ class FittingMixin(BuildingMixin):
     def _further_stage(self) -> Stage:
         """A further epoch of the last stage; with the objective "auto" of the last one trained."""
         if self.objective == "auto" and self.stages is None and hasattr(self, "stages_"):
-            return stage_of(
-                1, self._setting("lr"), make_objective(self.stages_[-1].objective or "likelihood")
-            )
+            objective = make_objective(self.stages_[-1].objective or "likelihood")
+            return stage_of(1, self._setting("lr"), objective)
         return replace(self._last_stage, epochs=1)
 
     def _shared_augmentation(self, train: Samples) -> Any:
