@@ -137,7 +137,7 @@ def test_with_too_few_images_to_hold_out_the_temperature_is_that_of_the_objectiv
         np.testing.assert_array_equal(
             clf.predict_joint_log_proba(X), quick().fit(images, labels).predict_joint_log_proba(X)
         )
-        hybrid = quick(temperature="auto", objective=Hybrid(temperature=3.0), **parameters)
+        hybrid = quick(temperature="auto", objective=Hybrid(temperature=3.0), lr=1e-3, **parameters)
         assert hybrid.fit(images, labels).temperature_ == 3
     with pytest.raises(InvalidInputError, match=r"^validation_fraction=0\.1 .*X_val and y_val.*temperature"):
         quick(temperature="auto", early_stopping=True).fit(*shades(9))

@@ -13,6 +13,7 @@ PLAIN: dict[str, Any] = {
     "augmentation": None,
     "resolution": None,
     "lr": 1e-3,
+    "batch_size": 32,
     "temperature": 1.0,
     "views": None,
 }

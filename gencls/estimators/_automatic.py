@@ -15,7 +15,15 @@ from ..augmentations import Augmentation, Flip, RandomCrop
 from ..objectives import Hybrid, Likelihood, Objective
 from ..training.plan import Stage
 
-__all__ = ["LARGEST_SIZE", "augmentations_of", "epochs_of", "resolution_of", "stage_of", "stages_of"]
+__all__ = [
+    "LARGEST_SIZE",
+    "augmentations_of",
+    "batch_size_of",
+    "epochs_of",
+    "resolution_of",
+    "stage_of",
+    "stages_of",
+]
 
 MOST_VALUES = 400  # H · W · C of images that are not reduced
 REDUCED_VALUES = 200  # about as many as reduced images have
@@ -24,6 +32,7 @@ SHORTEST_SIDE = 8  # of images that are reduced or flipped
 
 EPOCHS = 600  # of one grey image
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 50
+FEW, SMALL_BATCH, BATCH = 1000, 16, 32  # few images need small batches, for more steps
 
 SMALLEST_CROP = 0.8
 HYBRID_SHARE = 1 / 3  # of the epochs
@@ -74,6 +83,11 @@ def epochs_of(n_images: int, channels: int) -> int:
     return int(np.clip(round(EPOCHS * sqrt(channels / n_images)), FEWEST_EPOCHS, MOST_EPOCHS))
 
 
+def batch_size_of(n_images: int) -> int:
+    """Images in a training step."""
+    return SMALL_BATCH if n_images < FEW else BATCH
+
+
 def stages_of(n_epochs: int, lr: float, n_values: int) -> list[Stage]:
     """Training by likelihood, then by the hybrid objective.
 
@@ -100,7 +114,7 @@ def stage_of(n_epochs: int, lr: float, objective: Objective) -> Stage:
 def _flips_keep_classes(levels: NDArray[np.uint8], labels: NDArray[np.int64]) -> bool:
     """Whether a linear discriminant recognises flipped images nearly as well as the images themselves.
 
-    It learns one half of the images and classifies the other.
+    It learns one half of the images, without classes of a single image, and classifies the other.
     """
     if min(levels.shape[2:]) < SHORTEST_SIDE:
         return False

@@ -250,7 +250,8 @@ class BuildingMixin(BaseEstimator):
         }
         if hasattr(self, "stages_"):  # which a file does not hold
             epochs = sum(stage.epochs for stage in self.stages_)
-            found |= {"objective": self.stages_[-1].objective, "max_epochs": epochs}
+            last = self.stages_[-1]
+            found |= {"objective": last.objective, "max_epochs": epochs, "batch_size": last.batch_size}
             if stages is None and "auto" in (self.objective, self.max_epochs):
                 stages = self.stages_
         automatic = {name: value for name, value in found.items() if getattr(self, name) == "auto"}

@@ -38,7 +38,7 @@ from ..training.data import (
     too_few,
 )
 from ..training.plan import Plan, PlannedStage, Stage
-from ._automatic import augmentations_of, epochs_of, stage_of, stages_of
+from ._automatic import augmentations_of, batch_size_of, epochs_of, stage_of, stages_of
 from ._building import BuildingMixin
 from ._identity import identity_of
 from ._labels import as_labels, check_classes, encode_labels, unique_classes
@@ -178,12 +178,16 @@ class FittingMixin(BuildingMixin):
             "lr": self._setting("lr"),
             "objective": "likelihood" if self.objective == "auto" else self.objective,
             "augmentation": self._shared_augmentation(train),
-            "batch_size": self._setting("batch_size"),
+            "batch_size": self._batch_size(len(train.labels)),
         }
         stages = given or self.stages or self._automatic_stages(len(train.labels))
         planned = [self._planned(stage, shared, is_scheduled=is_scheduled) for stage in stages]
         self.stages_ = [stage.as_stage() for stage in planned]
         return planned
+
+    def _batch_size(self, n_images: int) -> int:
+        size = self._setting("batch_size")
+        return batch_size_of(n_images) if size == "auto" else int(size)
 
     def _automatic_stages(self, n_images: int) -> list[Stage]:
         """The stages of `max_epochs` epochs of `objective`, either of which may be "auto"."""
@@ -196,7 +200,8 @@ class FittingMixin(BuildingMixin):
     def _further_stage(self) -> Stage:
         """A further epoch of the last stage; with the objective "auto" of the last one trained."""
         if self.objective == "auto" and self.stages is None and hasattr(self, "stages_"):
-            return stage_of(1, self._setting("lr"), self.stages_[-1].objective)
+            objective = make_objective(self.stages_[-1].objective or "likelihood")
+            return stage_of(1, self._setting("lr"), objective)
         return replace(self._last_stage, epochs=1)
 
     def _shared_augmentation(self, train: Samples) -> Any:

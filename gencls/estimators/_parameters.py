@@ -69,7 +69,7 @@ RULES: dict[str, Rule] = {
         either(choice("auto"), Rule(f"one of {', '.join(map(repr, VIEWS))}, or a list of them", _are_views))
     ),
     "stages": optional(Rule("a non-empty list of gencls.Stage", _are_stages)),
-    "batch_size": whole(1),
+    "batch_size": either(choice("auto"), whole(1)),
     "early_stopping": either(flag(), choice(*MONITORS)),
     "validation_fraction": real("a number above 0 and below 1", lambda value: 0 < value < 1),
     "n_iter_no_change": whole(1),
