@@ -34,7 +34,7 @@ def fit_for_a_time(
         net_params=budget.net_params,
     )
     row = timed_fit(clf, split, run.device, budget)
-    return row | {"epochs_trained": budget.steps_ * clf.stages_[0].batch_size / len(split.X)}
+    return row | {"epochs_trained": budget.steps_ * clf.get_params()["batch_size"] / len(split.X)}
 
 
 def timed_fit(
