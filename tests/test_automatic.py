@@ -55,7 +55,7 @@ def augmentations(levels, labels, *, is_reduced=False):
 @pytest.fixture(scope="module")
 def reduced():
     """Images of 16×16 in colour, in which flips keep the class, their classes, and a classifier of them."""
-    X, y = photographs(60, 2, size=(16, 16))
+    X, y = photographs(24, 2, size=(16, 16))
     return X, y, default().fit(X, y)
 
 
@@ -282,8 +282,8 @@ def test_few_images_have_the_temperature_of_the_hybrid_objective(reduced):
 
 
 @pytest.mark.parametrize("augmentation", [None, "random-crop"])
-def test_the_temperature_is_learned_on_the_views_of_held_out_images(augmentation, reduced, monkeypatch):
-    X, y, _ = reduced
+def test_the_temperature_is_learned_on_the_views_of_held_out_images(augmentation, monkeypatch):
+    X, y = photographs(60, 2, size=(16, 16))
     parts = []
 
     def watched(*args):
@@ -311,9 +311,9 @@ def test_the_temperature_is_learned_on_the_views_of_held_out_images(augmentation
 def test_six_crops_are_of_classifiers_that_learned_crops(reduced):
     X, _, clf = reduced
     six, none = (clone_of(clf).set_params(views=views) for views in ("six-crops", None))
-    np.testing.assert_array_equal(clf.predict_proba(X), six.predict_proba(X))
-    assert not np.array_equal(clf.predict_proba(X), none.predict_proba(X))
-    assert same_predictions(clf, none, X)  # densities are of the images themselves
+    np.testing.assert_array_equal(clf.predict_proba(X[:4]), six.predict_proba(X[:4]))
+    assert not np.array_equal(clf.predict_proba(X[:4]), none.predict_proba(X[:4]))
+    assert same_predictions(clf, none, X[:4])  # densities are of the images themselves
 
 
 def clone_of(clf):
@@ -365,8 +365,8 @@ def test_a_file_holds_what_auto_stood_for(reduced, tmp_path):
     X, y, clf = reduced
     clf.save(tmp_path / "first")
     loaded = GenerativeBayesClassifier.load(tmp_path / "first", device="cpu")
-    assert same_predictions(clf, loaded, X)
-    np.testing.assert_array_equal(clf.predict_proba(X), loaded.predict_proba(X))
+    assert same_predictions(clf, loaded, X[:4])
+    np.testing.assert_array_equal(clf.predict_proba(X[:4]), loaded.predict_proba(X[:4]))
     found = loaded.get_params(deep=False)
     assert "auto" not in {found[name] for name in ("resolution", "max_epochs", "views", "conditioner")}
     assert (loaded.resolution, loaded.views, loaded.max_epochs) == ((8, 8), "six-crops", 3)
@@ -374,7 +374,7 @@ def test_a_file_holds_what_auto_stood_for(reduced, tmp_path):
     assert isinstance(loaded.objective, Hybrid)
     loaded.save(tmp_path / "second")
     again = GenerativeBayesClassifier.load(tmp_path / "second", device="cpu")
-    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    np.testing.assert_array_equal(again.predict_proba(X[:4]), clf.predict_proba(X[:4]))
     assert repr(again.partial_fit(X, y).stages_[-1].objective) == repr(clf.stages_[-1].objective)
 
 
@@ -384,23 +384,23 @@ def test_a_file_without_automatic_settings(tmp_path):
     clf.save(tmp_path / "model")
     loaded = GenerativeBayesClassifier.load(tmp_path / "model", device="cpu")
     assert (loaded.augmentation, loaded.resolution, loaded.views) == (None, None, None)
-    np.testing.assert_array_equal(clf.predict_proba(X), loaded.predict_proba(X))
+    np.testing.assert_array_equal(clf.predict_proba(X[:4]), loaded.predict_proba(X[:4]))
 
 
 def test_resized(reduced, tmp_path):
     X, y, clf = reduced
     larger = clf.resized(10)
     assert (larger.resolution, larger.temperature_) == ((10, 10), clf.temperature_)
-    assert larger.predict_proba(X).shape == (60, 2)
+    assert larger.predict_proba(X[:4]).shape == (4, 2)
     assert {stage.resolution for stage in larger.stages_} == {(10, 10)}
     assert larger._views == "six-crops"
     larger.save(tmp_path / "model")
     loaded = GenerativeBayesClassifier.load(tmp_path / "model", device="cpu")
-    np.testing.assert_array_equal(larger.predict_proba(X), loaded.predict_proba(X))
+    np.testing.assert_array_equal(larger.predict_proba(X[:4]), loaded.predict_proba(X[:4]))
     assert names([larger.partial_fit(X, y).stages_[-1].objective]) == [Hybrid]
     same = larger.resized(8)
-    np.testing.assert_allclose(clf.resized(8).predict_proba(X), clf.predict_proba(X))
+    np.testing.assert_allclose(clf.resized(8).predict_proba(X[:4]), clf.predict_proba(X[:4]))
     assert same.codec_.tensor_shape_ == (3, 8, 8)
     small = default(max_epochs=1).fit(X[:, ::2, ::2], y).resized(10)  # images that were not reduced
     assert small.resolution is None
-    assert small.predict_proba(X[:, :10, :10]).shape == (60, 2)
+    assert small.predict_proba(X[:4, :10, :10]).shape == (4, 2)
