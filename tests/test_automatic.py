@@ -219,7 +219,7 @@ def test_no_parameter_changes_in_fit(reduced):
 
 
 def test_the_epochs_depend_on_the_number_of_images(monkeypatch):
-    monkeypatch.setattr(fitting, "epochs_of", lambda n_images: n_images // 10)
+    monkeypatch.setattr(fitting, "epochs_of", lambda n_images, channels: n_images // 10)
     X, y = shades(48)
     assert default(max_epochs="auto").fit(X, y).n_iter_ == 4
     # Images that are held out, or the same again, are not counted.
