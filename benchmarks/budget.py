@@ -30,7 +30,7 @@ class TimeBudget(Callback):
     @property
     def net_params(self) -> dict[str, Any]:
         """Parameters of an estimator that train it for this time."""
-        return {"callbacks__schedule": None, "callbacks": [("budget", self)]}
+        return {"callbacks__schedule": None, "callbacks__forecast": None, "callbacks": [("budget", self)]}
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the clock."""

@@ -154,10 +154,8 @@ def ways(device: str, all_ways: bool = False) -> dict[str, dict[str, Any]]:
 def gencls_work(size: Size, kind: str, number: str, device: str, **options: Any) -> Work:
     """The calls of a user of the estimator."""
     X, y = size.labelled(size.n_trained if kind == "train" else size.n_classes)
-    params = PLAIN | options | size.network
-    clf = GenerativeBayesClassifier(
-        **params, dropout=DROPOUT, batch_size=size.batch, device=device, random_state=0
-    )
+    params = PLAIN | {"dropout": DROPOUT, "batch_size": size.batch} | options | size.network
+    clf = GenerativeBayesClassifier(**params, device=device, random_state=0)
     clf.partial_fit(X, y, classes=np.arange(size.n_classes))
     images = size.labelled(size.n_scored)[0]
 

@@ -18,6 +18,7 @@ PLAIN: dict[str, Any] = {
     "views": None,
     "temperature": 1.0,
     "lr": 1e-3,
+    "batch_size": 32,
 }
 SMALL = PLAIN | {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 8}
 QUICK = SMALL | {"max_epochs": 1}

@@ -168,7 +168,7 @@ def test_a_training_is_recorded_epoch_by_epoch(by_epoch, photographs):
     assert ["fid" in row for row in rows] == [False, True, True]  # every second epoch, and the last
     assert rows[2]["bits_per_dim"] < rows[0]["bits_per_dim"]
     assert 0 < line["figures"]["fid_of_training_images"] < rows[2]["fid"]
-    clf = GenerativeBayesClassifier(**PLAIN, max_epochs=3, device="cpu", random_state=0)
+    clf = GenerativeBayesClassifier(**(measures.PLAIN | PLAIN), max_epochs=3, device="cpu", random_state=0)
     clf.fit(photographs.X, photographs.y)
     bits = clf.bits_per_dim(photographs.X_val, photographs.y_val)
     assert rows[2]["bits_per_dim"] == pytest.approx(bits)

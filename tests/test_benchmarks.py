@@ -28,7 +28,7 @@ import tables
 from experiments import DOCS, RESULTS, Run
 from gencls import GenerativeBayesClassifier, TrainingInterruptedWarning
 from gencls.model_files import read_card
-from measures import early_exit, fits, floors, sharing
+from measures import PLAIN, early_exit, fits, floors, sharing
 from records import append, as_json, read
 
 EXPERIMENTS = experiments.names()
@@ -280,7 +280,7 @@ def few_digits(monkeypatch):
 def test_a_fit_is_that_of_the_estimator():
     row = fits.fit(Run("figure_1", "tiny", seed=3), **DIGITS, max_epochs=1)
     split = splits.load("digits")
-    clf = GenerativeBayesClassifier(**TINY_MODEL, max_epochs=1, device="cpu", random_state=3)
+    clf = GenerativeBayesClassifier(**(PLAIN | TINY_MODEL), max_epochs=1, device="cpu", random_state=3)
     clf.fit(split.X, split.y)
     assert row["bits_per_dim"] == pytest.approx(clf.bits_per_dim(split.X_val, split.y_val))
     assert row["accuracy"] == clf.score(split.X_val, split.y_val)

@@ -131,13 +131,13 @@ def test_without_images_some_are_held_out_of_training():
 def test_with_too_few_images_to_hold_out_the_temperature_is_that_of_the_objective():
     X, y = shades(66)
     for n_images, fraction in ((9, 0.1), (66, 0.3)):  # of the latter, 19 could be held out
-        images, labels, parameters = X[:n_images], y[:n_images], {"validation_fraction": fraction}
+        images, labels, parameters = X[:n_images], y[:n_images], {"validation_fraction": fraction, "lr": 1e-3}
         clf = quick(temperature="auto", **parameters).fit(images, labels)
         assert clf.temperature_ == 1
         np.testing.assert_array_equal(
-            clf.predict_joint_log_proba(X), quick().fit(images, labels).predict_joint_log_proba(X)
+            clf.predict_joint_log_proba(X), quick(lr=1e-3).fit(images, labels).predict_joint_log_proba(X)
         )
-        hybrid = quick(temperature="auto", objective=Hybrid(temperature=3.0), lr=1e-3, **parameters)
+        hybrid = quick(temperature="auto", objective=Hybrid(temperature=3.0), **parameters)
         assert hybrid.fit(images, labels).temperature_ == 3
     with pytest.raises(InvalidInputError, match=r"^validation_fraction=0\.1 .*X_val and y_val.*temperature"):
         quick(temperature="auto", early_stopping=True).fit(*shades(9))

@@ -103,7 +103,8 @@ def _total(net: NeuralNet) -> float:
 
 def _cost(stage: PlannedStage, plan: Plan) -> float:
     """Positions that a stage scores for each image."""
-    n_scored = len(stage.objective.candidates(torch.zeros(1, dtype=torch.int64), len(plan.prior)))
+    label, generator = torch.zeros(1, dtype=torch.int64), torch.Generator()  # torch's own is not used
+    n_scored = len(stage.objective.candidates(label, len(plan.prior), generator))
     return stage.epochs * n_scored * math.prod(stage.size)
 
 
