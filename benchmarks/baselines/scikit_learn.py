@@ -33,9 +33,11 @@ MODELS = {
 SMALLEST = 1e-6  # probability: forests and neighbours return 0 without votes
 
 
-def scikit_learn(run: Run, *, data: str, model: str, size: int = 8) -> Row:
+def scikit_learn(
+    run: Run, *, data: str, model: str, size: int | None = None, n_train: int | None = None
+) -> Row:
     """Fit and score one classifier on standardised pixels."""
-    split = splits.load(data, size)
+    split = splits.load(data, size, n_train, run.seed)
     X, X_val = (flat(images) for images in (split.X, split.X_val))
     clf = make_pipeline(StandardScaler(), MODELS[model](run.seed))
     start = time.process_time()
