@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.naive_bayes import GaussianNB
 
 import scores
 import splits
@@ -93,6 +94,21 @@ def test_classifiers_of_scikit_learn_are_measured(photographs, model):
     assert row["accuracy"] == 1
     assert 0 <= row["log_loss"] < 0.1
     assert row["n_held_out"] == 24
+
+
+def test_all_pixels_have_one_scale(photographs, monkeypatch):
+    seen = []
+
+    class Watched(GaussianNB):
+        def fit(self, X, y):
+            seen.append(X)
+            return super().fit(X, y)
+
+    monkeypatch.setitem(scikit_learn.MODELS, "watched", lambda seed: Watched())
+    scikit_learn.scikit_learn(Run("scikit_learn", "watched", seed=0), data="cpen455", model="watched")
+    slope, offset = np.polyfit(scikit_learn.flat(photographs.X).ravel(), seen[0].ravel(), 1)
+    np.testing.assert_allclose(seen[0], slope * scikit_learn.flat(photographs.X) + offset, atol=1e-9)
+    assert (seen[0].mean(), seen[0].std()) == pytest.approx((0, 1), abs=1e-9)
 
 
 def test_all_classifiers_of_scikit_learn_can_be_made():
