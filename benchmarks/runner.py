@@ -8,7 +8,7 @@
 Each finished run is a line in benchmarks/results/NAME.jsonl, with its settings, figures, times, processor and
 versions. A run that has a line is skipped, so that the command resumes after an interruption. A run that
 fails is reported, and repeated the next time. CPEN455 is read from the folder that the environment variable
-GENCLS_CPEN455 names, or downloaded.
+GENCLS_CPEN455 names, or downloaded; MNIST and CIFAR-10 from those that GENCLS_MNIST and GENCLS_CIFAR10 name.
 """
 
 from __future__ import annotations

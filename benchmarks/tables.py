@@ -105,8 +105,21 @@ def grouped(records: Iterable[Row], keys: Sequence[str]) -> dict[tuple[Any, ...]
     return found
 
 
+class Page:
+    """What is written as Markdown."""
+
+    def markdown(self, records: list[Row]) -> str:
+        """The text."""
+        raise NotImplementedError
+
+    def write(self, records: list[Row], path: Path) -> None:
+        """Write the text into a file of its own."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.markdown(records), encoding="utf-8")
+
+
 @dataclass(frozen=True)
-class Table:
+class Table(Page):
     """A table in Markdown, with a sentence above it.
 
     Parameters
@@ -135,11 +148,6 @@ class Table:
     rows: Callable[[list[Row]], Iterable[Row]] = unchanged
     titles: Mapping[str, str] = field(default_factory=dict)
 
-    def write(self, records: list[Row], path: Path) -> None:
-        """Write the table, or leave it unchanged if nothing has been measured."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.markdown(records), encoding="utf-8")
-
     def markdown(self, records: list[Row]) -> str:
         """The table of all sections."""
         rows = list(self.rows(records))
@@ -166,17 +174,100 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True)
+class CrossTable(Page):
+    """One figure, with a row for each value of a key and a column for each value of another.
+
+    Parameters
+    ----------
+    down, across : str
+        The keys of the records that name rows and columns.
+    figure : str
+        The key of the figure; `COLUMNS` has its format.
+    title : str
+        The title of the first column.
+    rows : callable
+        Turns the records of runs into those of cells.
+    best : callable or None
+        `max` or `min`: the best mean of each column is bold.
+    with_error : bool
+        Whether cells have the standard error.
+    below : callable
+        Turns the records of cells into a text below the table.
+    """
+
+    down: str
+    across: str
+    figure: str
+    title: str = ""
+    rows: Callable[[list[Row]], Iterable[Row]] = unchanged
+    best: Callable[[Iterable[float]], float] | None = None
+    with_error: bool = True
+    below: Callable[[list[Row]], str] = lambda rows: ""
+
+    def markdown(self, records: list[Row]) -> str:
+        """The table, and the text below it."""
+        rows = list(self.rows(records))
+        cells = grouped(rows, [self.down, self.across])
+        names, columns = (list(dict.fromkeys(row[key] for row in rows)) for key in (self.down, self.across))
+        lines = [
+            in_line([self.title, *columns]),
+            "|---|" + "---:|" * len(columns),
+            *(in_line([name, *(self.cell(cells, name, column) for column in columns)]) for name in names),
+        ]
+        return "\n".join(lines) + "\n" + self.below(rows)
+
+    def cell(self, cells: Mapping[tuple[Any, ...], list[Row]], name: str, column: str) -> str:
+        """One cell, bold if it is the best of its column."""
+        if (name, column) not in cells:
+            return ""
+        text = shown(cells[name, column], self.figure, with_error=self.with_error)
+        rivals = [summary(cells[pair], self.figure).mean for pair in cells if pair[1] == column]
+        is_best = self.best and summary(cells[name, column], self.figure).mean == self.best(rivals)
+        return f"**{text}**" if is_best else text
+
+
+@dataclass(frozen=True)
+class Inserted(Page):
+    """A page between two marks in a text that is written by hand.
+
+    The marks are the HTML comments ``<!-- mark -->`` and ``<!-- end of mark -->``.
+    """
+
+    page: Page
+    mark: str
+
+    def markdown(self, records: list[Row]) -> str:
+        """The text with its marks."""
+        return f"<!-- {self.mark} -->\n\n{self.page.markdown(records)}\n<!-- end of {self.mark} -->"
+
+    def write(self, records: list[Row], path: Path) -> None:
+        """Replace what is between the marks.
+
+        Raises
+        ------
+        ValueError
+            If the text does not have both marks.
+        """
+        text = path.read_text(encoding="utf-8")
+        start, end = f"<!-- {self.mark} -->", f"<!-- end of {self.mark} -->"
+        if not 0 <= text.find(start) < text.find(end):
+            raise ValueError(f"{path} must have the marks {start} and {end}, in this order.")
+        before, after = text.partition(start)[0], text.partition(end)[2]
+        path.write_text(before + self.markdown(records) + after, encoding="utf-8")
+
+
 def in_line(cells: Iterable[str]) -> str:
     """A line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
-def shown(group: list[Row], key: str) -> str:
+def shown(group: list[Row], key: str, *, with_error: bool = True) -> str:
     """A figure of one row, empty if it was not measured."""
     if key == "runs":
         return str(len(group))
     if any(record.get(key) is None for record in group):
         return ""
     column, (mean, error) = column_of(key), summary(group, key)
-    with_error = column.with_error and not math.isnan(error)
+    with_error = with_error and column.with_error and not math.isnan(error)
     return f"{mean:{column.style}}" + (f" ± {error:{column.style}}" if with_error else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.naive_bayes import GaussianNB
 
 import scores
 import splits
@@ -47,6 +48,22 @@ def test_crops_and_flips_only_move_and_flip():
     assert torch.equal(restored, (columns[0] + (restored[:, 8:9] - 8)).clamp(0, 15))
 
 
+def test_digits_are_not_flipped():
+    augment = residual_network.CropAndFlip(flipped=0.0).train()
+    ramp = torch.arange(8.0).repeat(100, 1, 8, 1)
+    assert (augment(ramp).diff(dim=3) >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_the_residual_network_takes_grey_images_of_any_range(dtype):
+    X = np.arange(6).repeat(16).reshape(6, 4, 4).astype(dtype)
+    net = residual_network.train(splits.Split(X, np.arange(6) % 2, X, np.arange(6) % 2), epochs=1)
+    scale = net.module_.features[0]
+    lowest, highest = (scale(torch.tensor(value).view(1, 1, 1, 1)).item() for value in (X.min(), X.max()))
+    assert (lowest, highest) == pytest.approx((-1, 1 if dtype == np.float64 else 5 / 127.5 - 1))
+    assert net.predict_proba(residual_network.channels_first(X)).shape == (6, 2)
+
+
 def test_the_residual_network_learns(photographs):
     run = Run("residual_network", "4×4", seed=0)
     row = residual_network.residual_network(run, data="cpen455", size=4, epochs=6)
@@ -77,6 +94,21 @@ def test_classifiers_of_scikit_learn_are_measured(photographs, model):
     assert row["accuracy"] == 1
     assert 0 <= row["log_loss"] < 0.1
     assert row["n_held_out"] == 24
+
+
+def test_all_pixels_have_one_scale(photographs, monkeypatch):
+    seen = []
+
+    class Watched(GaussianNB):
+        def fit(self, X, y):
+            seen.append(X)
+            return super().fit(X, y)
+
+    monkeypatch.setitem(scikit_learn.MODELS, "watched", lambda seed: Watched())
+    scikit_learn.scikit_learn(Run("scikit_learn", "watched", seed=0), data="cpen455", model="watched")
+    slope, offset = np.polyfit(scikit_learn.flat(photographs.X).ravel(), seen[0].ravel(), 1)
+    np.testing.assert_allclose(seen[0], slope * scikit_learn.flat(photographs.X) + offset, atol=1e-9)
+    assert (seen[0].mean(), seen[0].std()) == pytest.approx((0, 1), abs=1e-9)
 
 
 def test_all_classifiers_of_scikit_learn_can_be_made():

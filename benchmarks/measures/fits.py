@@ -14,14 +14,20 @@ from records import Row
 from scores import all_scores, parameter_counts
 
 
-def fit(run: Run, *, data: str, size: int = 8, **params: Any) -> Row:
+def fit(run: Run, *, data: str, size: int | None = None, **params: Any) -> Row:
     """Fit for `max_epochs`."""
     clf = GenerativeBayesClassifier(**(PLAIN | params), device=run.device, random_state=run.seed)
     return timed_fit(clf, splits.load(data, size), run.device)
 
 
 def fit_for_a_time(
-    run: Run, *, data: str, seconds: float, size: int = 8, flipped_copies: bool = False, **params: Any
+    run: Run,
+    *,
+    data: str,
+    seconds: float,
+    size: int | None = None,
+    flipped_copies: bool = False,
+    **params: Any,
 ) -> Row:
     """Fit for a number of core-seconds, or on a GPU for wall-clock seconds."""
     split, budget = splits.load(data, size), TimeBudget(seconds, run.device)

@@ -15,7 +15,7 @@ from experiments import Run
 from gencls import GenerativeBayesClassifier, __version__
 from measures import PLAIN
 from measures.fits import timed_fit
-from measures.stages import load, model_of
+from measures.stages import model_of
 from records import Row
 from splits import Split
 
@@ -87,7 +87,7 @@ def of_classifiers(run: Run, cell: str, *, of_seed: int, of_seeds: str) -> Train
     """One of the best classifiers, with a temperature learned on the validation images."""
     source = Run("classifiers", cell, of_seed, run.device, run.results)
     clf = GenerativeBayesClassifier.load(model_of(source), run.device)
-    split, (height, _) = load("cpen455"), clf.codec_.tensor_shape_[1:]
+    split, (height, _) = splits.load("cpen455"), clf.codec_.tensor_shape_[1:]
     clf.calibrate(split.X_val, split.y_val)
     last = source.line()["figures"]["stages"][-1]
     card = {

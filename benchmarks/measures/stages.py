@@ -17,8 +17,6 @@ from records import Row
 from scores import class_scores, density_scores, parameter_counts
 from splits import Split
 
-ORIGINAL_SIZE = 64  # rows and columns of the photographs, from which crops are cut
-
 
 def in_stages(
     run: Run,
@@ -43,7 +41,7 @@ def in_stages(
     **params
         Parameters of the estimator.
     """
-    split = load(data)
+    split = splits.load(data)
     clf, rows, spent = begin(run, after, params), [], core_seconds(run, after)
     for number, stage in enumerate(stages):
         start = time.process_time()
@@ -61,11 +59,6 @@ def in_stages(
         "n_held_out": len(split.y_val),
         **parameter_counts(clf),
     }
-
-
-def load(data: str) -> Split:
-    """The images in their own size."""
-    return splits.load(data, 8 if data == "digits" else ORIGINAL_SIZE)
 
 
 def begin(run: Run, after: str | None, params: dict[str, Any]) -> GenerativeBayesClassifier:
@@ -125,7 +118,7 @@ def together(run: Run, *, experiment: str, members: Sequence[str], seeds: int, d
         command = f"python benchmarks/runner.py {experiment} --only {absent[0].cell} --seeds {seeds}"
         raise FileNotFoundError(f"{len(absent)} of {len(runs)} models are not kept here: {command}")
     models = [GenerativeBayesClassifier.load(model_of(member), run.device) for member in runs]
-    split = load(data)
+    split = splits.load(data)
     row: Row = {}
     for views in (None, "six-crops"):
         clf = MeanJointClassifier.from_fitted([model.set_params(views=views) for model in models])
