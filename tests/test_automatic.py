@@ -124,6 +124,7 @@ def test_the_stages_share_the_epochs(n_epochs, n_values):
         assert isinstance(stage.objective, Hybrid)
         assert 4 <= stage.objective.temperature <= max(4, n_values / 96)
         assert 1 <= stage.epochs <= first.epochs
+        assert stage.lr is not None
         assert stage.lr < 0.01
     assert len(rest) == (n_epochs > 1)
 
@@ -284,7 +285,7 @@ def test_few_images_have_the_temperature_of_the_hybrid_objective(reduced):
 @pytest.mark.parametrize("augmentation", [None, "random-crop"])
 def test_the_temperature_is_learned_on_the_views_of_held_out_images(augmentation, monkeypatch):
     X, y = photographs(60, 2, size=(16, 16))
-    parts = []
+    parts: list[Any] = []
 
     def watched(*args):
         parts.extend(hold_out(*args))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +49,13 @@ def plainly(**settings):
 
 def fit(data, **params):
     X, _, y, _ = data
-    settings = {"n_filters": 8, "n_mixtures": 2, "max_epochs": 2, "lr": 5e-3, "random_state": 0}
+    settings: dict[str, Any] = {
+        "n_filters": 8,
+        "n_mixtures": 2,
+        "max_epochs": 2,
+        "lr": 5e-3,
+        "random_state": 0,
+    }
     settings |= {"conditioner": "film", "device": "cpu", "compute": "plain"}
     return GenerativeBayesClassifier(**LIKELIHOOD | settings | params).fit(X, y)
 
