@@ -1,7 +1,4 @@
-"""What "auto" stands for: the settings of a first fit, by the number, the size and the symmetry of images.
-
-The experiment `defaults` of the benchmarks measures each of these rules.
-"""
+"""What "auto" stands for: the settings of a first fit, by the number, the size and the symmetry of images."""
 
 from __future__ import annotations
 
