@@ -381,8 +381,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     ) -> GenerativeBayesClassifier:
         """Train for one further epoch on these images, at a constant learning rate.
 
-        With `stages`, the settings are those of the last one; with the objective ``"auto"`` the first calls
-        are likelihood, and those after a `fit` have the objective of its last stage. There are no checkpoints.
+        With `stages`, the settings are those of the last one. With the objective ``"auto"``, the first calls
+        use the likelihood, and those after a `fit` the objective of its last stage. There are no checkpoints.
 
         Parameters
         ----------
