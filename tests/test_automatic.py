@@ -22,6 +22,7 @@ from gencls import (
     Stage,
 )
 from gencls.bayes import fit_temperature
+from gencls.estimators import _automatic as automatic
 from gencls.estimators import _fitting as fitting
 from gencls.estimators._automatic import augmentations_of, batch_size_of, epochs_of, resolution_of, stages_of
 from gencls.training.data import hold_out
@@ -198,7 +199,7 @@ def test_the_stages_are_complete_and_those_that_were_trained(reduced, plans):
     assert [stage.epochs for stage in again.stages_] == [2, 1]
     assert [names([stage.objective]) for stage in again.stages_] == [[Likelihood], [Hybrid]]
     for stage in again.stages_:
-        assert None not in vars(stage).values()
+        assert [name for name, value in vars(stage).items() if value is None] == ["n_images"]
     assert clf.n_iter_ == 3
     assert same_predictions(clf, again, X)
 
@@ -227,6 +228,20 @@ def test_the_epochs_depend_on_the_number_of_images(monkeypatch):
     held_out = default(max_epochs="auto", validation_fraction=0.5).fit(X, y)
     assert held_out.n_iter_ == 2
     assert default(max_epochs="auto").fit(np.tile(X, (2, 1, 1)), np.tile(y, 2)).n_iter_ == 4
+
+
+@pytest.mark.parametrize("objective", ["auto", "likelihood"])
+def test_an_epoch_has_a_limited_number_of_images(objective, monkeypatch):
+    monkeypatch.setattr(automatic, "MOST_IMAGES", 20)
+    monkeypatch.setattr(fitting, "epochs_of", lambda n_images, channels: 3)
+    X, y = shades(60)
+    clf = default(max_epochs="auto", objective=objective, batch_size=4).fit(X, y)
+    assert {stage.n_images for stage in clf.stages_} == {20}
+    assert int(clf.net_.averaged_.n_averaged) == 3 * 20 / 4
+    again = clone(clf).set_params(stages=clf.stages_).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X[:3]), clf.predict_proba(X[:3]))
+    given = default(max_epochs=1, objective=objective).fit(X, y)
+    assert {stage.n_images for stage in given.stages_} == {None}
 
 
 @pytest.mark.parametrize(
@@ -337,20 +352,31 @@ def test_a_weight_of_2_is_an_image_given_twice():
 
 
 @pytest.mark.parametrize("first", ["fit", "partial_fit"])
-def test_training_continues_with_the_symmetry_of_the_first_images(first, reduced):
+def test_training_continues_with_the_symmetry_of_the_first_images(first, reduced, plans):
     X, y, _ = reduced
     clf = default(warm_start=True, max_epochs=2)
     clf = clf.fit(X, y) if first == "fit" else clf.partial_fit(X, y, classes=[0, 1])
     noise = np.random.RandomState(0).randint(256, size=X.shape).astype(np.uint8)
     for train in (clf.partial_fit, clf.fit):
         train(noise, y)
-        assert names(clf.stages_[-1].augmentation) == [Flip, RandomCrop]
+        assert names(plans[-1].stages[-1].augmentation.parts) == [Flip, RandomCrop]
         assert names(clf.net_.module_.symmetry.parts) == [Flip]
-    one_more = default(max_epochs=2).fit(X, y).set_params(lr=6e-3).partial_fit(X, y)
-    (stage,) = one_more.stages_
+
+
+def test_a_further_epoch_is_one_of_the_last_stage(plans, tmp_path):
+    X, y = photographs(20, 2)
+    clf = default(max_epochs=3).fit(X, y)
+    before = repr(clf.stages_)
+    clf.set_params(lr=6e-3).partial_fit(X, y)
+    (stage,) = plans[-1].stages
     assert isinstance(stage.objective, Hybrid)
     assert stage.lr == 2e-3
-    assert one_more.n_iter_ == 3
+    assert clf.n_iter_ == 4
+    assert repr(clf.stages_) == before
+    clf.save(tmp_path / "model")
+    loaded = GenerativeBayesClassifier.load(tmp_path / "model")
+    assert loaded.max_epochs == 3
+    assert repr(loaded.stages) == before
 
 
 def test_a_resolution_that_is_set_after_training_is_refused(reduced):
@@ -362,7 +388,7 @@ def test_a_resolution_that_is_set_after_training_is_refused(reduced):
         clone_of(clf).set_params(augmentation=None).partial_fit(X, y)
 
 
-def test_a_file_holds_what_auto_stood_for(reduced, tmp_path):
+def test_a_file_holds_what_auto_stood_for(reduced, plans, tmp_path):
     X, y, clf = reduced
     clf.save(tmp_path / "first")
     loaded = GenerativeBayesClassifier.load(tmp_path / "first", device="cpu")
@@ -376,7 +402,8 @@ def test_a_file_holds_what_auto_stood_for(reduced, tmp_path):
     loaded.save(tmp_path / "second")
     again = GenerativeBayesClassifier.load(tmp_path / "second", device="cpu")
     np.testing.assert_array_equal(again.predict_proba(X[:4]), clf.predict_proba(X[:4]))
-    assert repr(again.partial_fit(X, y).stages_[-1].objective) == repr(clf.stages_[-1].objective)
+    again.partial_fit(X, y)
+    assert repr(plans[-1].stages[-1].objective) == repr(clf.stages_[-1].objective)
 
 
 def test_a_file_without_automatic_settings(tmp_path):
@@ -388,7 +415,7 @@ def test_a_file_without_automatic_settings(tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(X[:4]), loaded.predict_proba(X[:4]))
 
 
-def test_resized(reduced, tmp_path):
+def test_resized(reduced, plans, tmp_path):
     X, y, clf = reduced
     larger = clf.resized(10)
     assert (larger.resolution, larger.temperature_) == ((10, 10), clf.temperature_)
@@ -398,7 +425,8 @@ def test_resized(reduced, tmp_path):
     larger.save(tmp_path / "model")
     loaded = GenerativeBayesClassifier.load(tmp_path / "model", device="cpu")
     np.testing.assert_array_equal(larger.predict_proba(X[:4]), loaded.predict_proba(X[:4]))
-    assert names([larger.partial_fit(X, y).stages_[-1].objective]) == [Hybrid]
+    larger.partial_fit(X, y)
+    assert names([plans[-1].stages[-1].objective]) == [Hybrid]
     same = larger.resized(8)
     np.testing.assert_allclose(clf.resized(8).predict_proba(X[:4]), clf.predict_proba(X[:4]))
     assert same.codec_.tensor_shape_ == (3, 8, 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -61,17 +62,19 @@ def test_a_training_of_few_steps_is_not_forecast(monkeypatch):
         quick().fit(X, y)  # two steps
 
 
-def test_the_time_left_counts_scored_classes_and_pixels():
+def test_the_time_left_counts_scored_classes_pixels_and_images():
     def stage(epochs, objective, size):
         return PlannedStage(epochs, 8, 1e-3, objective, make_augmentation(None), size)
 
-    stages = (stage(4, Likelihood(), (8, 8)), stage(2, Hybrid(n_contrasted=3), (8, 16)))
+    stages = (stage(4, Likelihood(), (8, 8)), replace(stage(2, Hybrid(n_contrasted=3), (8, 16)), n_images=50))
     net = SimpleNamespace(
         history=[{"dur": 9.0}, {"dur": 2.0}, {"dur": 4.0}],
+        data_=range(100),
         stage_begin_=1,
+        n_finished_=3,
         stage_=stages[0],
         stage_number_=0,
         plan_=SimpleNamespace(stages=stages, prior=[0.25] * 4),
     )
-    # Two epochs of three seconds are left, and two of which each costs six times as much.
-    assert seconds_left(net) == pytest.approx(3 * (2 + 2 * 3 * 2))
+    # Two epochs of three seconds are left, and two with half of the images and four times the cost of each.
+    assert seconds_left(net) == pytest.approx(3 * (2 + 2 * 4 / 2))

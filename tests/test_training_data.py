@@ -205,8 +205,9 @@ def make_images(n=12, size=(4, 6), seed=0):
     return codec, Samples(levels, np.arange(n) % 3, np.ones(n), images)
 
 
-def make_stage(augmentation, size):
-    return PlannedStage(1, 4, 0.1, Likelihood(), make_augmentation(augmentation), size)
+def make_stage(augmentation, size, n_images=None):
+    augmentation = make_augmentation(augmentation)
+    return PlannedStage(1, 4, 0.1, Likelihood(), augmentation, size, n_images=n_images)
 
 
 def test_samples_are_had_at_any_size():
@@ -225,13 +226,29 @@ def test_crops_follow_the_random_state_and_have_the_size_of_the_stage():
     codec, samples = make_images()
     data = TrainingData(samples, codec, torch.device("cpu"))
     stage = make_stage(["flip", RandomCrop(smallest=0.5)], (2, 3))
-    first, again, other = (data.varied(stage, np.random.RandomState(seed)) for seed in (0, 0, 1))
+    first, again, other = (data.drawn(stage, np.random.RandomState(seed)).levels for seed in (0, 0, 1))
     assert first.shape == (12, 3, 2, 3)
     assert first.dtype == torch.uint8
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    whole = data.varied(make_stage(RandomCrop(smallest=1), (2, 3)), np.random.RandomState(0))
-    np.testing.assert_array_equal(whole.numpy(), samples.levels)
+    whole = data.drawn(make_stage(RandomCrop(smallest=1), (2, 3)), np.random.RandomState(0))
+    np.testing.assert_array_equal(whole.levels.numpy(), samples.levels)
+
+
+@pytest.mark.parametrize("augmentation", [None, RandomCrop(smallest=1)])
+def test_an_epoch_of_some_images_draws_different_ones(augmentation):
+    codec, samples = make_images()
+    data = TrainingData(samples, codec, torch.device("cpu"))
+    stage = make_stage(augmentation, (2, 3), n_images=5)
+    known = {levels.tobytes(): label for levels, label in zip(samples.levels, samples.labels, strict=True)}
+    seen = set()
+    for seed in range(20):
+        drawn = data.drawn(stage, np.random.RandomState(seed))
+        found = [levels.tobytes() for levels in drawn.levels.numpy()]
+        assert len(set(found)) == 5
+        assert [known[each] for each in found] == drawn.labels.tolist()
+        seen.update(found)
+    assert seen == known.keys()
 
 
 def test_images_follow_the_samples():

@@ -17,6 +17,7 @@ __all__ = [
     "augmentations_of",
     "batch_size_of",
     "epochs_of",
+    "images_of",
     "resolution_of",
     "stage_of",
     "stages_of",
@@ -28,6 +29,7 @@ LARGEST_SIZE = (16, 16)  # of square images that are reduced
 SHORTEST_SIDE = 8  # of images that are reduced or flipped
 
 EPOCHS = 600  # of one grey image
+MOST_IMAGES = 60_000  # in an epoch
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 50
 FEW, SMALL_BATCH, BATCH = 1000, 16, 32  # few images need small batches, for more steps
 
@@ -78,6 +80,11 @@ def epochs_of(n_images: int, channels: int) -> int:
     Colour images need more epochs than grey ones, as their channels are learned too.
     """
     return int(np.clip(round(EPOCHS * sqrt(channels / n_images)), FEWEST_EPOCHS, MOST_EPOCHS))
+
+
+def images_of(n_images: int) -> int | None:
+    """Images in an epoch, which limits the time for any number of images; None is all."""
+    return MOST_IMAGES if n_images > MOST_IMAGES else None
 
 
 def batch_size_of(n_images: int) -> int:

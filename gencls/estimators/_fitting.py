@@ -38,7 +38,7 @@ from ..training.data import (
     too_few,
 )
 from ..training.plan import Plan, PlannedStage, Stage
-from ._automatic import augmentations_of, batch_size_of, epochs_of, stage_of, stages_of
+from ._automatic import augmentations_of, batch_size_of, epochs_of, images_of, stage_of, stages_of
 from ._building import BuildingMixin
 from ._identity import identity_of
 from ._labels import as_labels, check_classes, encode_labels, unique_classes
@@ -173,7 +173,10 @@ class FittingMixin(BuildingMixin):
     def _choose_stages(
         self, train: Samples, given: list[Stage] | None = None, *, is_scheduled: bool = True
     ) -> list[PlannedStage]:
-        """The stages of a training with all settings, which are also set as ``stages_``."""
+        """The stages of a training with all settings.
+
+        They are also set as ``stages_``, except those of `partial_fit` after any other training.
+        """
         shared = {
             "lr": self._setting("lr"),
             "objective": "likelihood" if self.objective == "auto" else self.objective,
@@ -182,7 +185,8 @@ class FittingMixin(BuildingMixin):
         }
         stages = given or self.stages or self._automatic_stages(len(train.labels))
         planned = [self._planned(stage, shared, is_scheduled=is_scheduled) for stage in stages]
-        self.stages_ = [stage.as_stage() for stage in planned]
+        if is_scheduled or not hasattr(self, "stages_"):
+            self.stages_ = [stage.as_stage() for stage in planned]
         return planned
 
     def _batch_size(self, n_images: int) -> int:
@@ -191,11 +195,13 @@ class FittingMixin(BuildingMixin):
 
     def _automatic_stages(self, n_images: int) -> list[Stage]:
         """The stages of `max_epochs` epochs of `objective`, either of which may be "auto"."""
-        n_epochs = self._setting("max_epochs")
-        n_epochs = epochs_of(n_images, self.codec_.tensor_shape_[0]) if n_epochs == "auto" else int(n_epochs)
+        n_epochs, n_drawn = self._setting("max_epochs"), None
+        if n_epochs == "auto":
+            n_epochs, n_drawn = epochs_of(n_images, self.codec_.tensor_shape_[0]), images_of(n_images)
+        stages = [Stage(int(n_epochs))]
         if self.objective == "auto":
-            return stages_of(n_epochs, self._setting("lr"), prod(self.codec_.tensor_shape_))
-        return [Stage(n_epochs)]
+            stages = stages_of(int(n_epochs), self._setting("lr"), prod(self.codec_.tensor_shape_))
+        return [replace(stage, n_images=n_drawn) for stage in stages]
 
     def _further_stage(self) -> Stage:
         """A further epoch of the last stage; with the objective "auto" of the last one trained."""
@@ -224,6 +230,7 @@ class FittingMixin(BuildingMixin):
             augmentation=make_augmentation(settings["augmentation"]),
             size=self._size(self.codec_, stage.resolution),
             is_scheduled=is_scheduled,
+            n_images=stage.n_images,
         )
         planned.objective.check()
         planned.augmentation.check((self.codec_.tensor_shape_[0], *planned.size))

@@ -94,4 +94,5 @@ STAGE_RULES: dict[str, Rule] = {
     "lr": optional(positive()),
     "resolution": optional(sides()),
     "batch_size": optional(whole(1)),
+    "n_images": optional(whole(1)),
 }

@@ -161,7 +161,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     n_iter_ : int
         Epochs trained.
     stages_ : list of Stage
-        The stages of the last training, with all settings. They can be passed as `stages`.
+        The stages of the last `fit`, or else of the first `partial_fit`, with all settings; a valid value of
+        `stages`.
 
     Notes
     -----

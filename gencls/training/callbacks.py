@@ -41,12 +41,13 @@ OPTIONAL_CALLBACKS = ("schedule", "forecast", "progress", "early_stopping", "pri
 
 
 class EpochAugmentation(Callback):
-    """Apply augmentations with a hook per epoch, at the beginning of each epoch."""
+    """Draw the images of an epoch at its beginning, if its stage learns some of them, or varies them."""
 
     def on_epoch_begin(self, net: NeuralNet, dataset_train: Any = None, **kwargs: Any) -> None:
-        if net.stage_.augmentation.per_epoch_parts:
+        stage, n_images = net.stage_, len(net.data_)
+        if stage.augmentation.per_epoch_parts or stage.images_per_epoch(n_images) < n_images:
             random_state = np.random.RandomState(draw_key(net.generator_))
-            dataset_train.levels = net.data_.varied(net.stage_, random_state)
+            vars(dataset_train).update(vars(net.data_.drawn(stage, random_state)))
 
 
 class WeightAveraging(Callback):
@@ -151,7 +152,7 @@ class Progress(Callback):
 
     def on_batch_end(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         if training and self.bar_ is not None:
-            part = len(batch[0]["labels"]) / len(net.data_)
+            part = len(batch[0]["labels"]) / net.stage_.images_per_epoch(len(net.data_))
             self.bar_.update(min(part, self.bar_.total - self.bar_.n))  # rounding would exceed the total
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:

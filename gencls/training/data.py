@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, NamedTuple, cast
 
@@ -111,10 +111,17 @@ class TrainingData:
         """All samples as images of H rows and W columns."""
         return self.samples._replace(levels=self._levels(size)).to_torch(self.device)
 
-    def varied(self, stage: PlannedStage, random_state: np.random.RandomState) -> Tensor:
-        """Levels (N, C, H, W) of the images for one epoch of a stage."""
-        images = stage.augmentation.per_epoch(self._images, stage.size, random_state)
-        return torch.from_numpy(self.codec.at(stage.size).encode_images(images)).to(self.device)
+    def drawn(self, stage: PlannedStage, random_state: np.random.RandomState) -> LabelledImages:
+        """The images for one epoch of a stage: all or some, and varied if its augmentation does that."""
+        data, n_images = self, stage.images_per_epoch(len(self))
+        if n_images < len(self):
+            chosen = np.sort(random_state.permutation(len(self))[:n_images])
+            data = replace(self, samples=self.samples.take(chosen))
+        if not stage.augmentation.per_epoch_parts:
+            return data.at(stage.size)
+        images = stage.augmentation.per_epoch(data._images, stage.size, random_state)
+        levels = self.codec.at(stage.size).encode_images(images)
+        return data.samples._replace(levels=levels).to_torch(self.device)
 
     def digest(self) -> str:
         """A checksum of the samples."""

@@ -13,7 +13,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 
 from ..errors import LongTrainingWarning
-from .plan import Plan, PlannedStage
+from .plan import PlannedStage
 
 __all__ = ["Forecast", "as_duration", "seconds_left"]
 
@@ -39,8 +39,8 @@ class Forecast(Callback):
             self.start_ = time.perf_counter()
         elif self.n_steps_ == SKIPPED + TIMED:
             seconds = (time.perf_counter() - self.start_) / TIMED
-            n_steps = _n_steps(net.stage_, len(net.data_))
-            net.forecast_ = seconds * n_steps * _total(net) / _cost(net.stage_, net.plan_)
+            n_steps = net.stage_.n_steps(len(net.data_))
+            net.forecast_ = seconds * n_steps * _stages_left(net)
             _announce(net)
 
 
@@ -48,9 +48,7 @@ def seconds_left(net: NeuralNet) -> float:
     """The time that the epochs left will take, from the duration of those of the current stage."""
     rows = net.history[net.stage_begin_ :]
     rate = sum(row["dur"] for row in rows) / len(rows)
-    stage, later = net.stage_, net.plan_.stages[net.stage_number_ + 1 :]
-    ahead = sum(_cost(each, net.plan_) for each in later) / _cost(stage, net.plan_) * stage.epochs
-    return float(rate * (stage.epochs - len(rows) + ahead))
+    return float(rate * net.stage_.epochs * _stages_left(net))
 
 
 def as_duration(seconds: float) -> str:
@@ -81,7 +79,7 @@ def _in_words(net: NeuralNet) -> str:
     plan, n_images = net.plan_, len(net.data_)
     channels = net.module_.image_shape[0]
     stages = ", then ".join(_stage_in_words(stage) for stage in plan.stages)
-    n_steps = sum(_n_steps(stage, n_images) for stage in plan.stages)
+    n_steps = sum(stage.n_steps(n_images) for stage in plan.stages)
     return (
         f"{n_images:,} images with {channels} channel{'s' * (channels > 1)} of {len(plan.prior)} classes, "
         f"{stages}; {n_steps:,} steps."
@@ -97,19 +95,19 @@ def _stage_in_words(stage: PlannedStage) -> str:
     )
 
 
-def _total(net: NeuralNet) -> float:
-    return sum(_cost(stage, net.plan_) for stage in net.plan_.stages)
+def _stages_left(net: NeuralNet) -> float:
+    """How many times the current stage would take as long as the epochs that are left."""
+    stage, later = net.stage_, net.plan_.stages[net.stage_number_ + 1 :]
+    ahead = sum(_cost(net, each) for each in later) / _cost(net, stage)
+    return 1 - (net.n_finished_ - net.stage_begin_) / stage.epochs + ahead
 
 
-def _cost(stage: PlannedStage, plan: Plan) -> float:
-    """Positions that a stage scores for each image."""
+def _cost(net: NeuralNet, stage: PlannedStage) -> float:
+    """Positions that a stage learns; those of a further class cost half, as classes share layers."""
     label, generator = torch.zeros(1, dtype=torch.int64), torch.Generator()  # torch's own is not used
-    n_scored = len(stage.objective.candidates(label, len(plan.prior), generator))
-    return stage.epochs * n_scored * math.prod(stage.size)
-
-
-def _n_steps(stage: PlannedStage, n_images: int) -> int:
-    return math.ceil(n_images / stage.batch_size) * stage.epochs
+    n_scored = len(stage.objective.candidates(label, len(net.plan_.prior), generator))
+    n_images = stage.images_per_epoch(len(net.data_))
+    return stage.epochs * n_images * (1 + n_scored) / 2 * math.prod(stage.size)
 
 
 def _say(words: str) -> None:

@@ -48,6 +48,8 @@ class Stage:
         from that of the stage before it begins with the averaged weights and a fresh optimizer.
     batch_size : int, optional
         Images in a training step.
+    n_images : int, optional
+        Images in an epoch: if there are more, each epoch draws this number of them. None is all images.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class Stage:
     )
     resolution: int | tuple[int, int] | None = field(default=None, kw_only=True)
     batch_size: int | None = field(default=None, kw_only=True)
+    n_images: int | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         settings = [f"{name}={value!r}" for name, value in vars(self).items() if value is not None]
@@ -87,6 +90,8 @@ class PlannedStage:
     is_scheduled : bool
         Whether the learning rate rises for the first 5 % of all steps and then falls to 0 on a cosine
         (Loshchilov and Hutter 2017); else it is constant.
+    n_images : int, optional
+        Images drawn for each epoch; None is all.
     """
 
     epochs: int
@@ -96,6 +101,7 @@ class PlannedStage:
     augmentation: Composed
     size: tuple[int, int]
     is_scheduled: bool = True
+    n_images: int | None = None
 
     def as_stage(self) -> Stage:
         """The same settings as a `Stage`."""
@@ -106,13 +112,22 @@ class PlannedStage:
             augmentation=list(self.augmentation.parts),
             resolution=self.size,
             batch_size=self.batch_size,
+            n_images=self.n_images,
         )
 
+    def images_per_epoch(self, n_images: int) -> int:
+        """Images that an epoch learns, of this number."""
+        return n_images if self.n_images is None else min(self.n_images, n_images)
+
+    def n_steps(self, n_images: int) -> int:
+        """Steps of all epochs with this number of images."""
+        return math.ceil(self.images_per_epoch(n_images) / self.batch_size) * self.epochs
+
     def rate_factor(self, step: int, n_images: int) -> float:
-        """The learning rate of a step, from 0, relative to its peak."""
+        """The learning rate of a step, from 0, relative to its peak, with this number of images."""
         if not self.is_scheduled:
             return 1.0
-        n_steps = math.ceil(n_images / self.batch_size) * self.epochs
+        n_steps = self.n_steps(n_images)
         warmup = max(1, int(WARMUP * n_steps))
         if step < warmup:
             return (step + 1) / warmup
