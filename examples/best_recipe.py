@@ -9,7 +9,6 @@ import argparse
 from typing import Any
 
 from gencls import Flip, GenerativeBayesClassifier, Hybrid, MeanJointClassifier, RandomCrop, Stage
-from gencls.conditioners.low_rank import LowRank
 from gencls.datasets import fetch_cpen455
 
 CROPS = [Flip(), RandomCrop(smallest=0.8)]
@@ -27,10 +26,7 @@ def main(path: str | None = None, n_seeds: int = 3, **overrides: Any) -> float:
     """Fit, and return the accuracy on the validation photographs."""
     train, test = (fetch_cpen455(subset=subset, size=64, path=path) for subset in ("train", "validation"))
     params = PARAMS | {"views": "six-crops", "verbose": 1} | overrides
-    seeds = [
-        GenerativeBayesClassifier(LowRank(first_stage=3), **params, random_state=seed)
-        for seed in range(n_seeds)
-    ]
+    seeds = [GenerativeBayesClassifier("low-rank", **params, random_state=seed) for seed in range(n_seeds)]
     clf = MeanJointClassifier(seeds).fit(train.data, train.target).calibrate(test.data, test.target)
     accuracy = clf.score(test.data, test.target)
     print(f"accuracy {accuracy:.3f}")

@@ -90,6 +90,7 @@ def test_the_page_describes_them_all_with_their_numbers_of_parameters():
         "d": 16,
         "m": 4,
         "r": 2,
+        "u": 3 * n_layers + 2,
     }
     for name, formula in rows:
         counted = model(name, (1, height, width), n_classes, n_layers).conditioner.parameters()
@@ -134,7 +135,7 @@ def test_late_touches_the_last_blocks_of_both_streams(n_blocks, blocks):
 def test_low_rank_begins_at_its_first_stage(first_stage):
     found = touched(LowRank(first_stage=first_stage))
     assert {site.stage for site in found} == set(range(first_stage, 6))
-    assert set(found) <= set(touched("low-rank"))
+    assert set(found) <= set(touched(LowRank(first_stage=0)))
 
 
 @pytest.mark.parametrize("name", ["template", "spatial", "spatial-film"])

@@ -11,6 +11,7 @@ from experiments import Experiment
 from experiments.classifiers import CROPS, PARAMS
 from gencls import Hybrid, Stage
 from gencls.augmentations import Augmentation
+from gencls.conditioners.low_rank import LowRank
 from measures.stages import in_stages
 from tables import OF_CLASSES, Table, parts
 
@@ -40,7 +41,7 @@ EXPERIMENT = Experiment(
     measure=in_stages,
     cells={
         "all together": with_all(),
-        "`low-rank` in all stages": with_all(conditioner="low-rank"),
+        "`low-rank` in all stages": with_all(conditioner=LowRank(first_stage=0)),
         "`mild`": with_all(conditioner="mild"),
         "no flips": with_all(augmentation=None, stages=hybrid(augmentation=CROPS[1:])),
         "no crops": with_all(stages=hybrid(augmentation=None)),

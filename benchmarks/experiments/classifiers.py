@@ -16,7 +16,7 @@ from records import Row
 from tables import OF_CLASSES, Table, part_of
 
 PARAMS: dict[str, Any] = {
-    "conditioner": LowRank(first_stage=3),
+    "conditioner": LowRank(),
     "n_filters": 40,
     "dropout": 0.1,
     "augmentation": Flip(),

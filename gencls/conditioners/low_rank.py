@@ -19,7 +19,7 @@ class LowRank(Conditioner):
     ----------
     rank : int, default=2
         Columns of L and rows of R, at least 1.
-    first_stage : int, default=0
+    first_stage : int, default=3
         The first of the network's six stages that depends on the class, from 0 (all stages) to 5 (only the
         last stage). Earlier stages are computed once for all classes; with 3 these are the stages on the way
         down, a third of the network.
@@ -31,7 +31,7 @@ class LowRank(Conditioner):
     each class, trained jointly with the network.
     """
 
-    def __init__(self, rank: int = 2, first_stage: int = 0):
+    def __init__(self, rank: int = 2, first_stage: int = 3):
         super().__init__()
         self.rank = rank
         self.first_stage = first_stage

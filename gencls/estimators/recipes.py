@@ -8,7 +8,6 @@ from typing import Any
 
 from .._common.validation import shortened
 from ..augmentations import Augmentation, Flip, RandomCrop
-from ..conditioners import get_conditioner
 from ..errors import InvalidParameterError
 from ..objectives import Hybrid
 from ..training.plan import Stage
@@ -59,9 +58,8 @@ def _photographs_24() -> dict[str, Any]:
 
 def _of_photographs(resolution: int, *stages: Stage) -> dict[str, Any]:
     """The parameters that the recipes of photographs share."""
-    low_rank: Any = get_conditioner("low-rank")
     return {
-        "conditioner": low_rank(first_stage=3),
+        "conditioner": "low-rank",
         "augmentation": Flip(),
         "resolution": resolution,
         "views": "six-crops",
