@@ -36,6 +36,7 @@ COLUMNS = {
     "fit_core_seconds": Column("fit, core-seconds", ".1f", with_error=False),
     "score_core_seconds": Column("score, core-seconds", ".1f", with_error=False),
     "fit_core_minutes": Column("core-minutes", ".0f", with_error=False),
+    "cost": Column("cost, u", ".1f", with_error=False),
     "changed": Column("changed", ".1%"),
     "milliseconds": Column("ms an image", ".1f"),
     "times_faster": Column("times as fast", ".2f"),

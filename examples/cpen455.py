@@ -3,7 +3,7 @@
 In minutes on a CPU; without --path the photographs are downloaded once. The best results take hours:
 
     python examples/cpen455.py --path <folder with train.csv>
-    python examples/cpen455.py --recipe photographs-24
+    python examples/cpen455.py --recipe photographs-best
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gencls import GenerativeBayesClassifier, list_recipes
 from gencls.datasets import fetch_cpen455
 
 
-def main(path: str | None = None, recipe: str = "photographs", **overrides: Any) -> dict[str, float]:
+def main(path: str | None = None, recipe: str = "photographs-fast", **overrides: Any) -> dict[str, float]:
     """Fit on the training photographs, and print the figures of the validation photographs."""
     train, validation = (
         fetch_cpen455(subset=subset, size=64, path=path) for subset in ("train", "validation")
@@ -46,5 +46,5 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--path", help="folder with train.csv, validation.csv and the photographs")
-    parser.add_argument("--recipe", default="photographs", choices=list_recipes())
+    parser.add_argument("--recipe", default="photographs-fast", choices=list_recipes())
     main(**vars(parser.parse_args()))

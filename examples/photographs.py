@@ -18,7 +18,7 @@ from gencls.datasets import load_image_folder
 
 
 def main(
-    folder: str, output: Path, recipe: str = "photographs", **overrides: Any
+    folder: str, output: Path, recipe: str = "photographs-fast", **overrides: Any
 ) -> GenerativeBayesClassifier:
     """Fit on three quarters of the photographs, report on the rest, and save the model."""
     photographs = load_image_folder(folder, size=64, on_error="skip")

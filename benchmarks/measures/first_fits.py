@@ -30,6 +30,11 @@ def defaults(run: Run, *, data: str, n_train: int | None = None, **params: Any) 
     """Fit gencls on the images as given, with its defaults unless a test has parameters of its own."""
     split = splits.load(data, n_train=n_train, seed=run.seed)
     clf = GenerativeBayesClassifier(**params, device=run.device, random_state=run.seed)
+    return as_a_user(run, clf, split)
+
+
+def as_a_user(run: Run, clf: GenerativeBayesClassifier, split: splits.Split) -> Row:
+    """Fit a classifier, and score its predictions as they are."""
     start = clock(run.device)
     fit_to_the_end(clf, split)
     fitted = clock(run.device)

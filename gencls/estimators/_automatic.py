@@ -31,7 +31,7 @@ SHORTEST_SIDE = 8  # of images that are reduced or flipped
 EPOCHS = 600  # of one grey image
 MOST_IMAGES = 60_000  # in an epoch
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 50
-FEW, SMALL_BATCH, BATCH = 1000, 16, 32  # few images need small batches, for more steps
+FEW, SMALL_BATCH, BATCH = 5000, 16, 32  # few images need small batches, for more steps
 
 SMALLEST_CROP = 0.8
 HYBRID_SHARE = 1 / 3  # of the epochs

@@ -97,7 +97,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         Stages of training, each with its own epochs, learning rate, objective, augmentation, resolution or
         batch size; `max_epochs` is then ignored. None is a single stage.
     batch_size : "auto" or int, default="auto"
-        Images in a training step. ``"auto"`` is 16 for fewer than 1,000 images, else 32.
+        Images in a training step. ``"auto"`` is 16 for fewer than 5,000 images, else 32.
     early_stopping : bool or {"bits_per_dim", "log_loss", "accuracy"}, default=False
         Stop a stage when this figure of held-out images no longer improves, and restore the best weights.
         True is ``"bits_per_dim"``. The held-out images are a share `validation_fraction`, unless X_val and

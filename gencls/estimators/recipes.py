@@ -34,7 +34,21 @@ def _paper() -> dict[str, Any]:
     }
 
 
-def _photographs() -> dict[str, Any]:
+def _digits() -> dict[str, Any]:
+    """Small grey images such as digits: a smaller network; likelihood, then the hybrid objective."""
+    return {
+        "conditioner": "low-rank",
+        "augmentation": None,
+        "n_filters": 24,
+        "stages": [
+            Stage(10, lr=3e-3),
+            Stage(5, lr=1e-3, objective=Hybrid(weight=1.0, temperature=4.0, n_contrasted=4)),
+        ],
+        "batch_size": 16,
+    }
+
+
+def _photographs_fast() -> dict[str, Any]:
     """Photographs at 8×8: likelihood on random crops, then the hybrid objective; predictions of six crops."""
     return _of_photographs(
         8,
@@ -43,7 +57,24 @@ def _photographs() -> dict[str, Any]:
     )
 
 
-def _photographs_24() -> dict[str, Any]:
+def _photographs() -> dict[str, Any]:
+    """Photographs at 24×24, for which the network first learns smaller copies, at 8×8 and 16×16."""
+    return _of_photographs(
+        24,
+        Stage(24, lr=3e-3, resolution=8, augmentation=_cropped(0.9)),
+        Stage(8, lr=2e-3, resolution=16, augmentation=_cropped(0.9)),
+        Stage(
+            10,
+            lr=7e-4,
+            resolution=16,
+            objective=Hybrid(weight=1.0, temperature=8.0),
+            augmentation=_cropped(0.8),
+        ),
+        Stage(8, lr=7e-4, objective=Hybrid(weight=1.0, temperature=18.0), augmentation=_cropped(0.8)),
+    )
+
+
+def _photographs_best() -> dict[str, Any]:
     """Photographs at 24×24: a long training at 16×16, whose weights learn the larger images in few epochs."""
     small, large = Hybrid(weight=1.0, temperature=8.0), Hybrid(weight=1.0, temperature=18.0)
     return _of_photographs(
@@ -74,8 +105,10 @@ def _cropped(smallest: float) -> list[Augmentation]:
 
 RECIPES: dict[str, Callable[[], dict[str, Any]]] = {
     "paper": _paper,
+    "digits": _digits,
     "photographs": _photographs,
-    "photographs-24": _photographs_24,
+    "photographs-best": _photographs_best,
+    "photographs-fast": _photographs_fast,
 }
 
 
