@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import ceil, prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ REDUCED_VALUES = 200  # about as many as reduced images have
 LARGEST_SIZE = (16, 16)  # of square images that are reduced
 SHORTEST_SIDE = 8  # of images that are reduced or flipped
 
-EPOCHS = 600  # of one grey image
+EPOCHS = 650  # of one grey image
 MOST_IMAGES = 60_000  # in an epoch
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 50
 FEW, SMALL_BATCH, BATCH = 5000, 16, 32  # few images need small batches, for more steps
@@ -104,7 +104,7 @@ def stages_of(n_epochs: int, lr: float, n_values: int) -> list[Stage]:
     n_values : int
         H · W · C, with which the differences between classes, and thus the temperature, grow.
     """
-    n_hybrid = round(HYBRID_SHARE * n_epochs)
+    n_hybrid = ceil(HYBRID_SHARE * n_epochs) if n_epochs > 1 else 0
     hybrid = Hybrid(weight=1.0, temperature=max(4.0, n_values / 96), n_contrasted=MOST_CONTRASTED)
     stages = [stage_of(n_epochs - n_hybrid, lr, Likelihood())]
     return stages + ([stage_of(n_hybrid, lr, hybrid)] if n_hybrid else [])
