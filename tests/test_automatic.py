@@ -259,9 +259,10 @@ def test_an_epoch_has_a_limited_number_of_images(objective, monkeypatch):
         ({"net_params": {"lr": 2e-3, "max_epochs": 6}}, {"rates": [2e-3, 2e-3 / 3], "epochs": [4, 2]}),
         ({"batch_size": 7}, {"batch_sizes": [7, 7]}),
         ({"temperature": 2.5}, {"temperature": 2.5}),
-        ({"views": None}, {"views": None}),
-        ({"views": "flips"}, {"views": "flips"}),
-        ({"augmentation": None, "views": "auto"}, {"views": None}),
+        ({"views": None}, {"views": []}),
+        ({"views": "flips"}, {"views": ["flips"]}),
+        ({"augmentation": None, "views": "auto"}, {"views": []}),
+        ({"augmentation": "flip", "views": "auto"}, {"views": ["flips"]}),
         (
             {"stages": [Stage(1), Stage(1, augmentation=[], resolution=6, objective="hybrid")]},
             {"objectives": [Likelihood, Hybrid], "augmentations": [], "size": (6, 6), "rates": [3e-3, 3e-3]},
@@ -324,10 +325,10 @@ def test_the_temperature_is_learned_on_the_views_of_held_out_images(augmentation
     assert given_apart.temperature_ == fit_temperature(given_apart._decision_table(X[:20]), y[:20])
 
 
-def test_six_crops_are_of_classifiers_that_learned_crops(reduced):
+def test_views_are_those_of_the_augmentations_in_training(reduced):
     X, _, clf = reduced
-    six, none = (clone_of(clf).set_params(views=views) for views in ("six-crops", None))
-    np.testing.assert_array_equal(clf.predict_proba(X[:4]), six.predict_proba(X[:4]))
+    both, none = (clone_of(clf).set_params(views=views) for views in (["flips", "six-crops"], None))
+    np.testing.assert_array_equal(clf.predict_proba(X[:4]), both.predict_proba(X[:4]))
     assert not np.array_equal(clf.predict_proba(X[:4]), none.predict_proba(X[:4]))
     assert same_predictions(clf, none, X[:4])  # densities are of the images themselves
 
@@ -395,8 +396,8 @@ def test_a_file_holds_what_auto_stood_for(reduced, plans, tmp_path):
     assert same_predictions(clf, loaded, X[:4])
     np.testing.assert_array_equal(clf.predict_proba(X[:4]), loaded.predict_proba(X[:4]))
     found = loaded.get_params(deep=False)
-    assert "auto" not in {found[name] for name in ("resolution", "max_epochs", "views", "conditioner")}
-    assert (loaded.resolution, loaded.views, loaded.max_epochs) == ((8, 8), "six-crops", 3)
+    assert "auto" not in [found[name] for name in ("resolution", "max_epochs", "views", "conditioner")]
+    assert (loaded.resolution, loaded.views, loaded.max_epochs) == ((8, 8), ["flips", "six-crops"], 3)
     assert repr(loaded.stages) == repr(clf.stages_)
     assert isinstance(loaded.objective, Hybrid)
     loaded.save(tmp_path / "second")
@@ -421,7 +422,7 @@ def test_resized(reduced, plans, tmp_path):
     assert (larger.resolution, larger.temperature_) == ((10, 10), clf.temperature_)
     assert larger.predict_proba(X[:4]).shape == (4, 2)
     assert {stage.resolution for stage in larger.stages_} == {(10, 10)}
-    assert larger._views == "six-crops"
+    assert larger._views == ["flips", "six-crops"]
     larger.save(tmp_path / "model")
     loaded = GenerativeBayesClassifier.load(tmp_path / "model", device="cpu")
     np.testing.assert_array_equal(larger.predict_proba(X[:4]), loaded.predict_proba(X[:4]))

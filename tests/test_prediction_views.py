@@ -94,10 +94,20 @@ def test_the_temperature_is_learned_by_the_views(views, fitted, unseen):
     np.testing.assert_allclose(clf.predict_log_proba(X), log_posterior(table, clf.temperature_), rtol=1e-5)
 
 
-def test_a_symmetric_density_gains_nothing_by_flips(unseen):
+@pytest.mark.parametrize("margin", [None, 1e9])
+def test_flips_of_a_symmetric_density_are_the_mean_over_both_orientations(margin):
     X, y = photographs(24)
-    clf = quick(augmentation="flip").fit(X, y)
-    np.testing.assert_allclose(by(clf, "flips").predict_proba(X), clf.predict_proba(X), rtol=1e-4)
+    clf = quick(augmentation="flip", views=None).fit(X, y)
+    scorer = clf._scorer
+    log_q = scorer.pixel_log_likelihood(clf._encode_images(X)).sum((-2, -1))
+    table = scorer.with_prior(log_q.mean(axis=0))
+    flipped = by(clf, "flips").set_params(compute=Compute(early_exit=margin))
+    np.testing.assert_allclose(flipped.predict_log_proba(X), log_posterior(table), rtol=1e-5, atol=1e-9)
+    np.testing.assert_array_equal(flipped.predict(X), clf.classes_[table.argmax(axis=1)])
+    np.testing.assert_array_equal(flipped.score_samples(X), clf.score_samples(X))
+    assert not np.allclose(flipped.predict_proba(X), clf.predict_proba(X))
+    assert next(flipped._encode_views(X, flipped._image_views)).shape[0] == len(X)
+    assert flipped._image_views == []
 
 
 def test_all_views_are_scored_in_full(fitted, unseen):

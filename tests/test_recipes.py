@@ -43,7 +43,7 @@ def test_the_recipe_of_the_paper():
 def test_the_recipe_of_photographs():
     clf = GenerativeBayesClassifier.from_recipe("photographs-fast")
     assert clf.resolution == 8
-    assert clf.views == "six-crops"
+    assert clf.views == ["flips", "six-crops"]
     assert clf.stages
     assert isinstance(clf.stages[-1].objective, Hybrid)
     stages = [Stage(1), Stage(1, objective=Hybrid(), augmentation=RandomCrop())]

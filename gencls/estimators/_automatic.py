@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, prod, sqrt
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "resolution_of",
     "stage_of",
     "stages_of",
+    "views_after",
 ]
 
 MOST_VALUES = 400  # H · W · C of images that are not reduced
@@ -72,6 +74,12 @@ def augmentations_of(
     """
     flips: list[Augmentation] = [Flip()] if _flips_keep_classes(levels, labels) else []
     return flips + ([RandomCrop(smallest=SMALLEST_CROP)] if is_reduced else [])
+
+
+def views_after(augmentations: Sequence[Augmentation]) -> list[str]:
+    """The views of predictions after training with these augmentations."""
+    kinds = {"flips": Flip, "six-crops": RandomCrop}
+    return [view for view, kind in kinds.items() if any(isinstance(part, kind) for part in augmentations)]
 
 
 def epochs_of(n_images: int, channels: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from .._common.validation import both_sides, check_parameters, shortened
-from ..augmentations import Composed, RandomCrop, make_augmentation
+from ..augmentations import Composed, Flip, make_augmentation
 from ..backends.compute import Compute, make_compute
 from ..backends.device import resolve_device
 from ..backends.random_numbers import DrawingFrom
@@ -28,7 +29,7 @@ from ..objectives import make_objective
 from ..pixelcnn import Execution
 from ..training.net import GenerativeNet, make_net
 from ..training.plan import Plan, Stage
-from ._automatic import LARGEST_SIZE, resolution_of
+from ._automatic import LARGEST_SIZE, resolution_of, views_after
 from ._net_parameters import check_net_params
 from ._parameters import RULES, STAGE_RULES, TRAINING_RULES
 
@@ -125,12 +126,21 @@ class BuildingMixin(BaseEstimator):
         return self.augmentation if last is None else last
 
     @property
-    def _views(self) -> Any:
-        """The views of predictions: with "auto" six crops, if training had random crops."""
+    def _views(self) -> list[str]:
+        """The views of predictions; "auto" depends on the augmentations of training."""
         if self.views != "auto":
-            return self.views
-        parts = make_augmentation(self._last_augmentation).parts
-        return "six-crops" if any(isinstance(part, RandomCrop) for part in parts) else None
+            return [self.views] if isinstance(self.views, str) else list(self.views or [])
+        return views_after(make_augmentation(self._last_augmentation).parts)
+
+    @property
+    def _image_views(self) -> list[str]:
+        """The views that are images of their own: if the density has both orientations, flips are not."""
+        return [view for view in self._views if not (view == "flips" and self._is_flipped)]
+
+    @property
+    def _is_flipped(self) -> bool:
+        """Whether the density is a mixture over both orientations."""
+        return any(isinstance(part, Flip) for part in self.net_.averaged_model.symmetry.parts)
 
     def _check_same_model(self) -> None:
         """Raise if the parameters that shape the network differ from those of the first fit."""
@@ -214,9 +224,14 @@ class BuildingMixin(BaseEstimator):
     def _scorer(self) -> Scorer:
         return Scorer(self.net_.averaged_model, self._prior, self._execution)
 
+    @property
+    def _decision_scorer(self) -> Scorer:
+        """Scores the views of predictions, which flips turn into the mean over both orientations."""
+        return replace(self._scorer, averages_orbit="flips" in self._views and self._is_flipped)
+
     def _mean_joint(self, views: Iterable[torch.Tensor]) -> NDArray[np.float64]:
         """Joint log-probabilities (N, K), averaged over views, each of which is levels (N, C, H, W)."""
-        scorer = self._scorer
+        scorer = self._decision_scorer
         return np.mean([scorer.joint(levels) for levels in views], axis=0)
 
     def _snapshot(self) -> Snapshot:
@@ -246,7 +261,7 @@ class BuildingMixin(BaseEstimator):
         found = {
             "resolution": codec.resolution,
             "augmentation": self._last_augmentation,
-            "views": self._views,
+            "views": self._views or None,
         }
         if hasattr(self, "stages_"):  # which a file does not hold
             epochs = sum(stage.epochs for stage in self.stages_)

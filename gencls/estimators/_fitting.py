@@ -316,9 +316,9 @@ class FittingMixin(BuildingMixin):
         if "valid_temperature" in row and not self._views:
             return float(row["valid_temperature"])
         views = [held_out.levels]
-        if self._views:
+        if self._image_views:
             images = views_of(
-                cast("NDArray[Any]", held_out.images), self._views, self.codec_.tensor_shape_[1:]
+                cast("NDArray[Any]", held_out.images), self._image_views, self.codec_.tensor_shape_[1:]
             )
             views = list(map(self.codec_.encode_images, images))
         return fit_temperature(self._mean_joint(map(torch.from_numpy, views)), held_out.labels)

@@ -91,8 +91,9 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         last objective, or 1. Densities and predicted classes do not depend on it.
     views : "auto", {"flips", "six-crops"}, list of these or None, default="auto"
         Views of an image over which predictions average the joint log-probability: flipped left to right; or
-        the whole image, its middle and its corners. The time of prediction grows with their number. Densities
-        are always those of the image itself. ``"auto"`` is the six crops after training with `RandomCrop`.
+        the whole image, its middle and its corners. The time of prediction grows with their number, except
+        for flips after training with `Flip`. Densities are always those of the image itself. ``"auto"`` are
+        flips after training with `Flip`, and the six crops after training with `RandomCrop`.
     stages : list of Stage, optional
         Stages of training, each with its own epochs, learning rate, objective, augmentation, resolution or
         batch size; `max_epochs` is then ignored. None is a single stage.
@@ -438,9 +439,9 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         """
         check_is_fitted(self)
         margin = self._compute().early_exit
-        if margin is None or self._views:
+        if margin is None or self._image_views:
             return super().predict(X)
-        return self.classes_[most_probable(self._scorer, self._encode_images(X), margin)]
+        return self.classes_[most_probable(self._decision_scorer, self._encode_images(X), margin)]
 
     @property
     def image_shape_(self) -> tuple[int, ...]:
@@ -466,10 +467,10 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
         """The joint log-probabilities of all views, averaged."""
         if not self._views:
             return self.predict_joint_log_proba(X)
-        return self._mean_joint(self._encode_views(X, self._views))
+        return self._mean_joint(self._encode_views(X, self._image_views))
 
     def _labelled_table(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
-        views = list(self._encode_views(X, self._views, strict=True))
+        views = list(self._encode_views(X, self._image_views, strict=True))
         codes = encode_labels(y, self.classes_, len(views[0]))  # before anything is scored
         return self._mean_joint(views), codes
 

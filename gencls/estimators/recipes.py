@@ -93,7 +93,7 @@ def _of_photographs(resolution: int, *stages: Stage) -> dict[str, Any]:
         "conditioner": "low-rank",
         "augmentation": Flip(),
         "resolution": resolution,
-        "views": "six-crops",
+        "views": ["flips", "six-crops"],
         "stages": list(stages),
         "batch_size": 16,
     }

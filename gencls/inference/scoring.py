@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..bayes import joint_log_prob
 from ..density.model import ConditionalPixelCNN
-from ..pixelcnn import Execution
+from ..pixelcnn import Execution, Modulations
 
 __all__ = ["Scorer", "batch_shape"]
 
@@ -34,11 +34,15 @@ class Scorer:
         p(class); by default uniform.
     execution : Execution, optional
         Settings of the forward pass; ``Execution()`` by default.
+    averages_orbit : bool, default=False
+        Whether scores are the mean of log q over the orbit of an image, instead of log p; see
+        `ConditionalPixelCNN.log_prob_modulated`.
     """
 
     model: ConditionalPixelCNN
     prior: Floats | None = None
     execution: Execution = field(default_factory=Execution)
+    averages_orbit: bool = False
 
     def joint(self, levels: Tensor, n_rows: int | None = None, candidates: Codes | None = None) -> Floats:
         """Log p(image, class), with the parameters of :meth:`log_likelihood`.
@@ -127,9 +131,15 @@ class Scorer:
             for start in range(0, len(levels), n_images):
                 batch = levels[start : start + n_images].to(model.device)
                 filled = torch.cat([batch, batch[:1].expand(n_images - len(batch), -1, -1, -1)])
-                found = model.log_prob_modulated(filled, modulations, n_rows, self.execution)
+                found = self._log_prob(filled, modulations, n_rows)
                 rows[:, start : start + n_images] = found[:, : len(batch)].cpu().numpy()
         return np.ascontiguousarray(scores.T)
+
+    def _log_prob(self, levels: Tensor, modulations: Modulations, n_rows: int | None) -> Tensor:
+        """Scores (G, N) of a batch."""
+        return self.model.log_prob_modulated(
+            levels, modulations, n_rows, self.execution, averages_orbit=self.averages_orbit
+        )
 
     def _of_candidates(self, levels: Tensor, candidates: Codes, n_rows: int | None) -> Floats:
         model = self.model
@@ -141,7 +151,7 @@ class Scorer:
                 part = slice(first, first + n_classes), slice(start, start + n_images)
                 batch = levels[part[1]].to(model.device)
                 modulations = model.modulate_images(labels[part].to(model.device), self.execution)
-                found = model.log_prob_modulated(batch, modulations, n_rows, self.execution)
+                found = self._log_prob(batch, modulations, n_rows)
                 scores[part] = found.cpu().numpy()
         return np.ascontiguousarray(scores.T)
 
