@@ -74,15 +74,8 @@ def variant(request, monkeypatch):
     """Kernels compiled for several types of processors."""
     if (found := built(request.param)) is None:
         pytest.skip("this processor lacks the instructions")
-    forget_sizes()
     monkeypatch.setattr(calls, "library", lambda: found)
-    yield request.param
-    forget_sizes()
-
-
-def forget_sizes():
-    calls._lanes.cache_clear()
-    calls._block.cache_clear()
+    return request.param
 
 
 @pytest.fixture
@@ -106,7 +99,14 @@ def to_pixels(values):
 @pytest.mark.parametrize("columns", [2, 3])
 @pytest.mark.parametrize(
     ("size", "channels"),
-    [((8, 8), (16, 24)), ((7, 5), (3, 9)), ((1, 1), (1, 1)), ((3, 13), (40, 80))],
+    [
+        ((8, 8), (16, 24)),
+        ((7, 5), (3, 9)),
+        ((1, 1), (1, 1)),
+        ((2, 2), (40, 24)),
+        ((3, 13), (40, 80)),
+        ((1, 9), (17, 20)),
+    ],
     ids=str,
 )
 def test_convolution(size, channels, columns, threads, with_threads, variant):

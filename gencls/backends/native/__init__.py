@@ -19,19 +19,16 @@ __all__ = ["build", "library", "why_unavailable"]
 NAMES = (
     "activate",
     "activate_gradient",
-    "block",
     "concat_elu",
     "concat_elu_gradient",
     "convolve",
-    "filter_gradient",
+    "convolve_gradient",
     "gate",
     "gate_gradient",
-    "lanes",
     "linear",
     "linear_gradient",
     "mix",
     "mix_gradient",
-    "transform_filters",
 )
 
 

@@ -5,14 +5,13 @@ All tensors are contiguous float32 tensors on the CPU with the channels last: im
 
 from __future__ import annotations
 
-from ctypes import c_float, c_uint32
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .calls import call, convolved, filter_gradient, matrix_gradient, multiply, operand, scale_and_shift
+from .calls import call, operand, scale_and_shift
 
 __all__ = ["activate", "concat_elu", "convolve", "gate", "linear", "mix"]
 
@@ -140,23 +139,24 @@ def mix(features: Tensor, left: Tensor, right: Tensor) -> Tensor:
 class _Convolve(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, left: int) -> Tensor:
+        weight = weight.contiguous()
         ctx.save_for_backward(images, weight)
-        ctx.left = left
-        return convolved(images, weight, bias, top=1, left=left)
+        ctx.sizes = *images.shape, len(weight), weight.shape[3], left
+        out = images.new_empty(*images.shape[:-1], len(weight))
+        call("convolve", images, weight, bias, out, *ctx.sizes)
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         images, weight = ctx.saved_tensors
-        gradient = gradient.contiguous()
-        flipped = weight.flip(2, 3).transpose(0, 1)
-        left = weight.shape[3] - 1 - ctx.left
-        return (
-            convolved(gradient, flipped, None, top=0, left=left) if ctx.needs_input_grad[0] else None,
-            filter_gradient(images, gradient, weight.shape, ctx.left) if ctx.needs_input_grad[1] else None,
-            gradient.flatten(0, -2).sum(0) if ctx.needs_input_grad[2] else None,
-            None,
-        )
+        shapes = images.shape, weight.shape, (len(weight),)
+        wanted = [
+            images.new_empty(shape) if needed else None
+            for shape, needed in zip(shapes, ctx.needs_input_grad, strict=False)
+        ]
+        call("convolve_gradient", images, weight, gradient.contiguous(), *wanted, *ctx.sizes)
+        return *wanted, None
 
 
 class _Linear(torch.autograd.Function):
@@ -166,7 +166,7 @@ class _Linear(torch.autograd.Function):
         weights, features = parts[: len(parts) // 2], parts[len(parts) // 2 :]
         out = features[0].new_empty(*features[0].shape[:-1], len(bias))
         for number, (weight, values) in enumerate(zip(weights, features, strict=True)):
-            multiply(values, weight.T, bias, out, add=number > 0)
+            _multiply(values, weight, bias, out, add=number > 0)
         return out
 
     @staticmethod
@@ -177,14 +177,31 @@ class _Linear(torch.autograd.Function):
         weights, features = parts[: len(parts) // 2], parts[len(parts) // 2 :]
         wanted = ctx.needs_input_grad[1:]
         of_weights = [
-            matrix_gradient(values, gradient).T if needed else None
+            _matrix_gradient(values, gradient) if needed else None
             for values, needed in zip(features, wanted, strict=False)
         ]
         of_features = [
-            multiply(gradient, weight, None, torch.empty_like(values), add=False) if needed else None
+            _multiply(gradient, weight.T, None, torch.empty_like(values)) if needed else None
             for weight, values, needed in zip(weights, features, wanted[len(weights) :], strict=True)
         ]
         return gradient.flatten(0, -2).sum(0), *of_weights, *of_features
+
+
+def _multiply(
+    values: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor, *, add: bool = False
+) -> Tensor:
+    """Multiply values (..., in) by weights (out, in), which may have strides; write to `out`, or add."""
+    n_out, n_in = weight.shape
+    call("linear", values, weight, *weight.stride(), bias, out, values.numel() // n_in, n_in, n_out, int(add))
+    return out
+
+
+def _matrix_gradient(values: Tensor, gradient: Tensor) -> Tensor:
+    """Return the products of gradients (..., out) and values (..., in), summed over positions: (out, in)."""
+    n_in, n_out = values.shape[-1], gradient.shape[-1]
+    out = values.new_empty(n_out, n_in)
+    call("linear_gradient", values, gradient, out, values.numel() // n_in, n_in, n_out)
+    return out
 
 
 class _ConcatELU(torch.autograd.Function):
@@ -220,7 +237,7 @@ class _Activate(torch.autograd.Function):
         n_images, height, width, channels = hidden.shape
         factor = 2**N_BITS / (2**N_BITS - n_dropped)
         ctx.sizes = n_images, height * width, channels, n_different
-        ctx.dropping = c_uint32(n_dropped), c_float(factor), c_uint32(key)
+        ctx.dropping = n_dropped, factor, key
         out = hidden.new_empty(n_images, height, width, 2 * channels)
         operands = *scale_and_shift(scale, shift, channels), *operand(added, 0.0, channels)
         call("activate", hidden, *operands, out, *ctx.sizes, *ctx.dropping)

@@ -7,13 +7,9 @@
 // The product over the channels is a matrix product, which dominates the run time.
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
-
-#ifdef _OPENMP
-#include <omp.h>
-#else
-static int omp_get_thread_num() { return 0; }
-#endif
+#include <new>
 
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -41,7 +37,40 @@ typedef float Anywhere __attribute__((vector_size(LANES * sizeof(float)), aligne
 INLINE Vector load(const float* from) { return *reinterpret_cast<const Anywhere*>(from); }
 INLINE void store(float* to, Vector values) { *reinterpret_cast<Anywhere*>(to) = values; }
 INLINE Int at_most(Int a, Int b) { return a < b ? a : b; }
-INLINE Int padded(Int channels) { return (channels + LANES - 1) / LANES * LANES; }
+INLINE Int parts_of(Int items, Int most) { return (items + most - 1) / most; }
+INLINE Int padded(Int channels) { return parts_of(channels, LANES) * LANES; }
+
+// The first values, or the first channels, where fewer than LANES exist.
+INLINE Vector load_some(const float* from, Int number) {
+    Vector values{};
+    std::memcpy(&values, from, number * sizeof(float));
+    return values;
+}
+INLINE void store_some(float* to, const Vector& values, Int number) { std::memcpy(to, &values, number * sizeof(float)); }
+
+// Where the vector of these channels begins: the last one overlaps the one before, so that none is incomplete.
+INLINE Int within(Int channel, Int channels) { return at_most(channel, channels - LANES); }
+
+// Memory that a thread keeps for its next call. The system clears each page of new memory, which would take longer than a
+// convolution of small images.
+enum Purpose { FILTERS, SCRATCH, SUMS };
+
+template <Purpose> static float* memory(Int size) {
+    struct Kept {
+        void* start = nullptr;
+        Int size = 0;
+        ~Kept() { std::free(start); }
+    };
+    constexpr Int LINE = 64;  // bytes; vectors across two lines of the cache are slow
+    static thread_local Kept kept;
+    if (kept.size < size) {
+        std::free(kept.start);
+        kept.start = std::malloc(size * sizeof(float) + LINE);
+        if (kept.start == nullptr) throw std::bad_alloc();
+        kept.size = size;
+    }
+    return reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(kept.start) + LINE - 1) / LINE * LINE);
+}
 
 // ---------------------------------------------------------------------------------------- transforms
 
@@ -144,19 +173,37 @@ static void product(const float* a, Int row, Int step, const float* b, Int b_row
 
 // ---------------------------------------------------------------------------------------- convolution
 
-struct Images {
-    Int number, height, width;
+// y(row, column) = Σ x(row - top + a, column - left + b) · w(a, b) for 2 rows a and K columns b of the filters.
+struct Shape {
+    Int number, height, width, in, out, top, left;
 
-    Int down() const { return (height + TILE - 1) / TILE; }
-    Int across() const { return (width + TILE - 1) / TILE; }
+    Int pixels() const { return height * width; }
+    Int down() const { return parts_of(height, TILE); }
+    Int across() const { return parts_of(width, TILE); }
     Int tiles() const { return number * down() * across(); }
-    Int blocks() const { return (tiles() + BLOCK - 1) / BLOCK; }
+    Int blocks() const { return parts_of(tiles(), BLOCK); }
+    Int wide() const { return padded(out); }
+    bool contains(Int row, Int column) const { return row >= 0 && row < height && column >= 0 && column < width; }
 };
+
+template <int K> struct Points { static constexpr int N = Filtering<2>::N * Filtering<K>::N; };
+
+// Whether sums over the filters need at most as many multiplications as minimal filtering: for tiny images, where most
+// of a tile is empty.
+template <int K> static bool is_tiny(const Shape& s) {
+    Int rows = 0, columns = 0;  // pairs of an output and an input inside the image
+    for (Int a = 0; a < 2; ++a) rows += s.height - (a > s.top ? a - s.top : s.top - a);
+    for (Int b = 0; b < K; ++b) {
+        Int shift = b > s.left ? b - s.left : s.left - b;
+        columns += s.width > shift ? s.width - shift : 0;
+    }
+    return rows * columns <= s.down() * s.across() * Points<K>::N;
+}
 
 struct Tile {
     Int image, row, column;
 
-    Tile(const Images& s, Int number)
+    Tile(const Shape& s, Int number)
         : image(number / (s.down() * s.across())),
           row(number / s.across() % s.down() * TILE),
           column(number % s.across() * TILE) {}
@@ -164,146 +211,244 @@ struct Tile {
 
 // Transform a patch of pixels whose upper left corner is (row, column); pixels outside the image are zero.
 template <class Left, class Right, int RI, int CI, int RO, int CO>
-INLINE void transform_patch(const float* x, const Images& s, Int channels, Int image, Int row, Int column,
-                             const float* zeros, float* to, Int apart) {
+INLINE void transform_patch(const float* x, const Shape& s, Int channels, Int image, Int row, Int column,
+                            const float* zeros, float* to, Int apart) {
     const float* pixels[RI][CI];
     for (int i = 0; i < RI; ++i)
         for (int j = 0; j < CI; ++j) {
             Int r = row + i, c = column + j;
-            bool inside = r >= 0 && r < s.height && c >= 0 && c < s.width;
-            pixels[i][j] = inside ? x + ((image * s.height + r) * s.width + c) * channels : zeros;
+            pixels[i][j] = s.contains(r, c) ? x + ((image * s.height + r) * s.width + c) * channels : zeros;
         }
-    Int c = 0;
-    for (; c + LANES <= channels; c += LANES) {
-        Vector from[RI][CI], found[RO][CO];
+    Vector from[RI][CI], found[RO][CO];
+    if (channels < LANES) {
+        for (int i = 0; i < RI; ++i)
+            for (int j = 0; j < CI; ++j) from[i][j] = load_some(pixels[i][j], channels);
+        transform<Left, Right>(from, found);
+        for (int i = 0; i < RO; ++i)
+            for (int j = 0; j < CO; ++j) store_some(to + (i * CO + j) * apart, found[i][j], channels);
+        return;
+    }
+    for (Int channel = 0; channel < channels; channel += LANES) {
+        Int c = within(channel, channels);
         UNROLL for (int i = 0; i < RI; ++i)
             UNROLL for (int j = 0; j < CI; ++j) from[i][j] = load(pixels[i][j] + c);
         transform<Left, Right>(from, found);
         UNROLL for (int i = 0; i < RO; ++i)
             UNROLL for (int j = 0; j < CO; ++j) store(to + (i * CO + j) * apart + c, found[i][j]);
     }
-    for (; c < channels; ++c) {
-        float from[RI][CI], found[RO][CO];
-        UNROLL for (int i = 0; i < RI; ++i)
-            UNROLL for (int j = 0; j < CI; ++j) from[i][j] = pixels[i][j][c];
-        transform<Left, Right>(from, found);
-        UNROLL for (int i = 0; i < RO; ++i)
-            UNROLL for (int j = 0; j < CO; ++j) to[(i * CO + j) * apart + c] = found[i][j];
-    }
+}
+
+template <int K>
+INLINE void transform_input(const float* x, const Shape& s, const Tile& tile, const float* zeros, float* to) {
+    using Down = Filtering<2>;
+    using Across = Filtering<K>;
+    transform_patch<Input<Down>, Input<Across>, Down::N, Across::N, Down::N, Across::N>(
+        x, s, s.in, tile.image, tile.row - s.top, tile.column - s.left, zeros, to, BLOCK * s.in);
 }
 
 // Apply the inverse transform to the products of a tile, and write the pixels inside the image.
 template <int K>
-INLINE void write_tile(const float* products, Int wide, const float* bias, float* y, const Images& s, Int channels,
-                       const Tile& tile) {
+INLINE void write_tile(const float* products, const float* bias, float* y, const Shape& s, const Tile& tile) {
     using Down = Filtering<2>;
     using Across = Filtering<K>;
-    int rows = at_most(TILE, s.height - tile.row), columns = at_most(TILE, s.width - tile.column);
-    float* to = y + ((tile.image * s.height + tile.row) * s.width + tile.column) * channels;
-    for (Int c = 0; c < channels; c += LANES) {  // the channels of the products are padded
+    Int rows = at_most(TILE, s.height - tile.row), columns = at_most(TILE, s.width - tile.column);
+    float* to = y + ((tile.image * s.height + tile.row) * s.width + tile.column) * s.out;
+    for (Int channel = 0; channel < s.out; channel += LANES) {  // the channels of the products are padded
+        bool few = s.out < LANES;
+        Int c = few ? 0 : within(channel, s.out);
         Vector from[Down::N][Across::N], found[TILE][TILE], added{};
-        int lanes = at_most(LANES, channels - c);
-        if (bias != nullptr) std::memcpy(&added, bias + c, lanes * sizeof(float));
+        if (bias != nullptr) added = few ? load_some(bias, s.out) : load(bias + c);
         UNROLL for (int i = 0; i < Down::N; ++i)
             UNROLL for (int j = 0; j < Across::N; ++j)
-                from[i][j] = load(products + (i * Across::N + j) * BLOCK * wide + c);
+                from[i][j] = load(products + (i * Across::N + j) * BLOCK * s.wide() + c);
         transform<Output<Down>, Output<Across>>(from, found);
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < columns; ++j) {
-                Vector value = found[i][j] + added;
-                float* pixel = to + (i * s.width + j) * channels + c;
-                if (lanes == LANES) store(pixel, value);
-                else std::memcpy(pixel, &value, lanes * sizeof(float));
+        for (Int i = 0; i < rows; ++i)
+            for (Int j = 0; j < columns; ++j) {
+                float* pixel = to + (i * s.width + j) * s.out + c;
+                if (few) store_some(pixel, found[i][j] + added, s.out);
+                else store(pixel, found[i][j] + added);
             }
     }
 }
 
-template <int K>
-static void convolve(const float* x, const float* u, const float* bias, float* y, const Images& s, Int in, Int out,
-                     Int top, Int left, float* workspace, int threads) {
+// The filters w (out, in, 2, K) with the outputs last: (2, K, in, wide), or transformed, (points, in, wide). Filters of
+// the gradient of the input are reversed, and w is (in, out, 2, K).
+template <int K, bool TRANSFORMED>
+static void arrange_filters(const float* w, float* to, const Shape& s, bool reversed, int threads) {
     using Down = Filtering<2>;
     using Across = Filtering<K>;
-    constexpr int P = Down::N * Across::N;
-    Int wide = padded(out), needed = in + P * BLOCK * (in + wide);
+    constexpr Int TAPS = 2 * K;
+    Int of_in = reversed ? s.out * TAPS : TAPS, of_out = reversed ? TAPS : s.in * TAPS;
+    Int wide = s.wide(), apart = s.in * wide;
+#pragma omp parallel for collapse(2) num_threads(threads)
+    for (Int o = 0; o < wide; o += LANES)
+        for (Int i = 0; i < s.in; ++i) {
+            Vector filters[2][K]{}, found[Down::N][Across::N];
+            const float* from = w + o * of_out + i * of_in;
+            for (Int lane = 0; lane < at_most(LANES, s.out - o); ++lane)
+                UNROLL for (int t = 0; t < TAPS; ++t) {
+                    int tap = reversed ? TAPS - 1 - t : t;
+                    filters[tap / K][tap % K][lane] = from[lane * of_out + t];
+                }
+            float* first = to + i * wide + o;
+            if (TRANSFORMED) {
+                transform<Filter<Down>, Filter<Across>>(filters, found);
+                UNROLL for (int a = 0; a < Down::N; ++a)
+                    UNROLL for (int b = 0; b < Across::N; ++b) store(first + (a * Across::N + b) * apart, found[a][b]);
+            } else {
+                for (int a = 0; a < 2; ++a)
+                    for (int b = 0; b < K; ++b) store(first + (a * K + b) * apart, filters[a][b]);
+            }
+        }
+}
+
+template <int K>
+static void convolve_minimally(const float* x, const float* w, bool reversed, const float* bias, float* y,
+                               const Shape& s, int threads) {
+    constexpr int P = Points<K>::N;
+    Int in = s.in, wide = s.wide();
+    float* u = memory<FILTERS>(P * in * wide);
+    arrange_filters<K, true>(w, u, s, reversed, threads);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (Int block = 0; block < s.blocks(); ++block) {
         Int first = block * BLOCK, n = at_most(BLOCK, s.tiles() - first);
-        float* zeros = workspace + omp_get_thread_num() * needed;
-        float* inputs = zeros + in;
-        float* products = inputs + P * BLOCK * in;
+        float* products = memory<SCRATCH>(P * BLOCK * (wide + in) + in);
+        float *inputs = products + P * BLOCK * wide, *zeros = inputs + P * BLOCK * in;
         std::memset(zeros, 0, in * sizeof(float));
-        for (Int t = 0; t < n; ++t) {
-            Tile tile(s, first + t);
-            transform_patch<Input<Down>, Input<Across>, Down::N, Across::N, Down::N, Across::N>(
-                x, s, in, tile.image, tile.row - top, tile.column - left, zeros, inputs + t * in, BLOCK * in);
-        }
+        for (Int t = 0; t < n; ++t) transform_input<K>(x, s, Tile(s, first + t), zeros, inputs + t * in);
         for (int p = 0; p < P; ++p)
             product<false>(inputs + p * BLOCK * in, in, 1, u + p * in * wide, wide, products + p * BLOCK * wide, wide,
                            n, wide, in);
-        for (Int t = 0; t < n; ++t)
-            write_tile<K>(products + t * wide, wide, bias, y, s, out, Tile(s, first + t));
+        for (Int t = 0; t < n; ++t) write_tile<K>(products + t * wide, bias, y, s, Tile(s, first + t));
     }
 }
 
+// Sum over the filters; each product is one position in all images of a block.
 template <int K>
-static void transform_filters(const float* w, const Int* stride, float* u, Int in, Int out, int threads) {
-    using Down = Filtering<2>;
-    using Across = Filtering<K>;
-    Int wide = padded(out);
-#pragma omp parallel for num_threads(threads)
-    for (Int i = 0; i < in; ++i)
-        for (Int o = 0; o < wide; o += LANES) {
-            Vector filters[2][K]{}, found[Down::N][Across::N];
-            for (int lane = 0; lane < at_most(LANES, out - o); ++lane)
-                for (int a = 0; a < 2; ++a)
-                    for (int b = 0; b < K; ++b)
-                        filters[a][b][lane] = w[(o + lane) * stride[0] + i * stride[1] + a * stride[2] + b * stride[3]];
-            transform<Filter<Down>, Filter<Across>>(filters, found);
-            for (int a = 0; a < Down::N; ++a)
-                for (int b = 0; b < Across::N; ++b) store(u + ((a * Across::N + b) * in + i) * wide + o, found[a][b]);
+static void convolve_directly(const float* x, const float* w, bool reversed, const float* bias, float* y,
+                              const Shape& s, int threads) {
+    Int in = s.in, out = s.out, wide = s.wide(), pixels = s.pixels(), blocks = parts_of(s.number, BLOCK);
+    float* filters = memory<FILTERS>(2 * K * in * wide);
+    arrange_filters<K, false>(w, filters, s, reversed, threads);
+#pragma omp parallel for collapse(2) num_threads(threads)
+    for (Int block = 0; block < blocks; ++block)
+        for (Int pixel = 0; pixel < pixels; ++pixel) {
+            Int first = block * BLOCK, n = at_most(BLOCK, s.number - first);
+            float* sums = memory<SCRATCH>(BLOCK * wide);
+            bool begun = false;
+            for (Int tap = 0; tap < 2 * K; ++tap) {
+                Int row = pixel / s.width - s.top + tap / K, column = pixel % s.width - s.left + tap % K;
+                if (!s.contains(row, column)) continue;
+                (begun ? product<true> : product<false>)(x + (first * pixels + row * s.width + column) * in,
+                                                         pixels * in, 1, filters + tap * in * wide, wide, sums, wide, n,
+                                                         wide, in);
+                begun = true;
+            }
+            for (Int i = 0; i < n; ++i) {
+                float* to = y + ((first + i) * pixels + pixel) * out;
+                for (Int c = 0; c < out; ++c) to[c] = sums[i * wide + c] + (bias != nullptr ? bias[c] : 0);
+            }
         }
 }
 
 template <int K>
-static void filter_gradient(const float* x, const float* dy, float* dw, const Images& s, Int in, Int out, Int top,
-                            Int left, float* workspace, int threads) {
+static void convolve(const float* x, const float* w, bool reversed, const float* bias, float* y, const Shape& s,
+                     int threads) {
+    (is_tiny<K>(s) ? convolve_directly<K> : convolve_minimally<K>)(x, w, reversed, bias, y, s, threads);
+}
+
+// Write filters of a vector of outputs from o to dw (out, in, 2, K).
+template <int K>
+INLINE void write_filters(const Vector (&found)[2][K], float* dw, const Shape& s, Int i, Int o) {
+    for (Int lane = 0; lane < at_most(LANES, s.out - o); ++lane) {
+        float* to = dw + ((o + lane) * s.in + i) * 2 * K;
+        UNROLL for (int t = 0; t < 2 * K; ++t) to[t] = found[t / K][t % K][lane];
+    }
+}
+
+// Each part of the blocks has sums of its own, which are added at the end.
+template <int K>
+static void filter_gradient_minimally(const float* x, const float* dy, float* dw, const Shape& s, int threads) {
     using Down = Filtering<2>;
     using Across = Filtering<K>;
-    constexpr int P = Down::N * Across::N;
-    Int wide = padded(out), needed = in + wide + P * BLOCK * (in + wide), size = P * in * wide;
-    float* sums = workspace + threads * needed;  // of each thread
-    std::memset(workspace, 0, threads * (needed + size) * sizeof(float));
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (Int block = 0; block < s.blocks(); ++block) {
-        Int first = block * BLOCK, n = at_most(BLOCK, s.tiles() - first);
-        float* zeros = workspace + omp_get_thread_num() * needed;
-        float* inputs = zeros + in + wide;
-        float* outputs = inputs + P * BLOCK * in;
-        for (Int t = 0; t < n; ++t) {
-            Tile tile(s, first + t);
-            transform_patch<Input<Down>, Input<Across>, Down::N, Across::N, Down::N, Across::N>(
-                x, s, in, tile.image, tile.row - top, tile.column - left, zeros, inputs + t * in, BLOCK * in);
-            transform_patch<OutputT<Down>, OutputT<Across>, TILE, TILE, Down::N, Across::N>(
-                dy, s, out, tile.image, tile.row, tile.column, zeros, outputs + t * wide, BLOCK * wide);
+    constexpr int P = Points<K>::N;
+    Int in = s.in, wide = s.wide(), size = P * in * wide, parts = at_most(threads, s.blocks());
+    float* sums = memory<SUMS>(parts * size);
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (Int part = 0; part < parts; ++part) {
+        float* outputs = memory<SCRATCH>(P * BLOCK * (wide + in) + in + wide);
+        float *inputs = outputs + P * BLOCK * wide, *zeros = inputs + P * BLOCK * in;
+        std::memset(zeros, 0, (in + wide) * sizeof(float));
+        for (Int block = part; block < s.blocks(); block += parts) {
+            Int first = block * BLOCK, n = at_most(BLOCK, s.tiles() - first);
+            for (Int t = 0; t < n; ++t) {
+                Tile tile(s, first + t);
+                transform_input<K>(x, s, tile, zeros, inputs + t * in);
+                transform_patch<OutputT<Down>, OutputT<Across>, TILE, TILE, Down::N, Across::N>(
+                    dy, s, s.out, tile.image, tile.row, tile.column, zeros, outputs + t * wide, BLOCK * wide);
+            }
+            for (int p = 0; p < P; ++p)
+                (block == part ? product<false> : product<true>)(inputs + p * BLOCK * in, 1, in,
+                                                                 outputs + p * BLOCK * wide, wide,
+                                                                 sums + part * size + p * in * wide, wide, in, wide, n);
         }
-        float* mine = sums + omp_get_thread_num() * size;
-        for (int p = 0; p < P; ++p)
-            product<true>(inputs + p * BLOCK * in, 1, in, outputs + p * BLOCK * wide, wide, mine + p * in * wide, wide,
-                          in, wide, n);
     }
-#pragma omp parallel for num_threads(threads)
-    for (Int i = 0; i < in; ++i)
-        for (Int o = 0; o < wide; o += LANES) {
+#pragma omp parallel for collapse(2) num_threads(threads)
+    for (Int o = 0; o < wide; o += LANES)
+        for (Int i = 0; i < in; ++i) {
             Vector from[Down::N][Across::N]{}, found[2][K];
-            for (int thread = 0; thread < threads; ++thread)
-                for (int a = 0; a < Down::N; ++a)
-                    for (int b = 0; b < Across::N; ++b)
-                        from[a][b] += load(sums + thread * size + ((a * Across::N + b) * in + i) * wide + o);
+            for (Int part = 0; part < parts; ++part)
+                UNROLL for (int a = 0; a < Down::N; ++a)
+                    UNROLL for (int b = 0; b < Across::N; ++b)
+                        from[a][b] += load(sums + part * size + ((a * Across::N + b) * in + i) * wide + o);
             transform<FilterT<Down>, FilterT<Across>>(from, found);
-            for (int lane = 0; lane < at_most(LANES, out - o); ++lane)
-                for (int a = 0; a < 2; ++a)
-                    for (int b = 0; b < K; ++b) dw[(((o + lane) * in + i) * 2 + a) * K + b] = found[a][b][lane];
+            write_filters<K>(found, dw, s, i, o);
         }
+}
+
+template <int K>
+static void filter_gradient_directly(const float* x, const float* dy, float* dw, const Shape& s, int threads) {
+    Int in = s.in, wide = s.wide(), pixels = s.pixels(), size = in * wide;
+    float *sums = memory<SUMS>(2 * K * size), *gradients = memory<SCRATCH>(s.number * pixels * wide);
+    for (Int i = 0; i < s.number * pixels; ++i)  // `product` reads whole vectors
+        std::memcpy(gradients + i * wide, dy + i * s.out, s.out * sizeof(float));
+#pragma omp parallel for num_threads(threads)
+    for (Int tap = 0; tap < 2 * K; ++tap) {
+        bool begun = false;
+        for (Int pixel = 0; pixel < pixels; ++pixel) {
+            Int row = pixel / s.width - s.top + tap / K, column = pixel % s.width - s.left + tap % K;
+            if (!s.contains(row, column)) continue;
+            (begun ? product<true> : product<false>)(x + (row * s.width + column) * in, 1, pixels * in,
+                                                     gradients + pixel * wide, pixels * wide, sums + tap * size, wide,
+                                                     in, wide, s.number);
+            begun = true;
+        }
+        if (!begun) std::memset(sums + tap * size, 0, size * sizeof(float));
+    }
+#pragma omp parallel for collapse(2) num_threads(threads)
+    for (Int o = 0; o < wide; o += LANES)
+        for (Int i = 0; i < in; ++i) {
+            Vector found[2][K];
+            for (int t = 0; t < 2 * K; ++t) found[t / K][t % K] = load(sums + t * size + i * wide + o);
+            write_filters<K>(found, dw, s, i, o);
+        }
+}
+
+template <int K>
+static void filter_gradient(const float* x, const float* dy, float* dw, const Shape& s, int threads) {
+    (is_tiny<K>(s) ? filter_gradient_directly<K> : filter_gradient_minimally<K>)(x, dy, dw, s, threads);
+}
+
+// to = the sum over images and pixels; first over the pixels of each image, for accuracy.
+static void sum_of_pixels(const float* dy, float* to, Int images, Int pixels, Int channels) {
+    float* sums = memory<SUMS>(channels);
+    std::memset(to, 0, channels * sizeof(float));
+    for (Int image = 0; image < images; ++image) {
+        std::memset(sums, 0, channels * sizeof(float));
+        for (Int i = 0; i < pixels; ++i, dy += channels)
+            for (Int c = 0; c < channels; ++c) sums[c] += dy[c];
+        for (Int c = 0; c < channels; ++c) to[c] += sums[c];
+    }
 }
 
 // ------------------------------------------------------------------------------ element-wise functions
@@ -403,36 +548,37 @@ static void products_with(const float* inner, const float* x, float* to, Int pix
         }
 }
 
+// All whole numbers have 64 bits; Python passes pointers, whole numbers and floats.
 extern "C" {
 
-int gencls_lanes() { return LANES; }
-int gencls_block() { return BLOCK; }
-
-void gencls_transform_filters(int k, const float* w, const Int* stride, float* u, Int in, Int out, int threads) {
-    (k == 3 ? transform_filters<3> : transform_filters<2>)(w, stride, u, in, out, threads);
+// y (number, height, width, out) from x (number, height, width, in), w (out, in, 2, k) and bias (out)
+void gencls_convolve(const float* x, const float* w, const float* bias, float* y, Int number, Int height, Int width,
+                     Int in, Int out, Int k, Int left, Int threads) {
+    Shape s{number, height, width, in, out, 1, left};
+    (k == 3 ? convolve<3> : convolve<2>)(x, w, false, bias, y, s, threads);
 }
 
-void gencls_convolve(int k, const float* x, const float* u, const float* bias, float* y, Int number, Int height,
-                     Int width, Int in, Int out, Int top, Int left, float* workspace, int threads) {
-    Images s{number, height, width};
-    (k == 3 ? convolve<3> : convolve<2>)(x, u, bias, y, s, in, out, top, left, workspace, threads);
+// Gradients of x, w and bias; each may be null.
+void gencls_convolve_gradient(const float* x, const float* w, const float* dy, float* dx, float* dw, float* dbias,
+                              Int number, Int height, Int width, Int in, Int out, Int k, Int left, Int threads) {
+    Shape s{number, height, width, in, out, 1, left}, back{number, height, width, out, in, 0, k - 1 - left};
+    if (dx != nullptr) (k == 3 ? convolve<3> : convolve<2>)(dy, w, true, nullptr, dx, back, threads);
+    if (dw != nullptr) (k == 3 ? filter_gradient<3> : filter_gradient<2>)(x, dy, dw, s, threads);
+    if (dbias != nullptr) sum_of_pixels(dy, dbias, number, height * width, out);
 }
 
-void gencls_filter_gradient(int k, const float* x, const float* dy, float* dw, Int number, Int height, Int width,
-                            Int in, Int out, Int top, Int left, float* workspace, int threads) {
-    Images s{number, height, width};
-    (k == 3 ? filter_gradient<3> : filter_gradient<2>)(x, dy, dw, s, in, out, top, left, workspace, threads);
-}
-
-// y = bias + x · w, for w (in, padded(out)); or added to y, without a bias.
-void gencls_linear(const float* x, const float* w, const float* bias, float* y, Int pixels, Int in, Int out, int add,
-                   float* workspace, int threads) {
-    Int wide = padded(out), blocks = (pixels + BLOCK - 1) / BLOCK;
+// y = bias + x · wᵀ for w (out, in) with these strides; or added to y, without a bias
+void gencls_linear(const float* x, const float* w, Int of_out, Int of_in, const float* bias, float* y, Int pixels,
+                   Int in, Int out, Int add, Int threads) {
+    Int wide = padded(out);
+    float* matrix = memory<FILTERS>(in * wide);
+    for (Int i = 0; i < in; ++i)
+        for (Int o = 0; o < wide; ++o) matrix[i * wide + o] = o < out ? w[o * of_out + i * of_in] : 0;
 #pragma omp parallel for schedule(static) num_threads(threads)
-    for (Int block = 0; block < blocks; ++block) {
+    for (Int block = 0; block < parts_of(pixels, BLOCK); ++block) {
         Int first = block * BLOCK, n = at_most(BLOCK, pixels - first);
-        float* found = workspace + omp_get_thread_num() * BLOCK * wide;
-        product<false>(x + first * in, in, 1, w, wide, found, wide, n, wide, in);
+        float* found = memory<SCRATCH>(BLOCK * wide);
+        product<false>(x + first * in, in, 1, matrix, wide, found, wide, n, wide, in);
         for (Int i = 0; i < n; ++i) {
             float* to = y + (first + i) * out;
             for (Int c = 0; c < out; ++c)
@@ -441,33 +587,33 @@ void gencls_linear(const float* x, const float* w, const float* bias, float* y, 
     }
 }
 
-// dw (in, padded(out)) = xᵀ · dy
-void gencls_linear_gradient(const float* x, const float* dy, float* dw, Int pixels, Int in, Int out, float* workspace,
-                            int threads) {
-    Int wide = padded(out), blocks = (pixels + BLOCK - 1) / BLOCK, size = in * wide;
-    float* sums = workspace + threads * BLOCK * wide;
-    std::memset(workspace, 0, threads * (BLOCK * wide + size) * sizeof(float));
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (Int block = 0; block < blocks; ++block) {
-        Int first = block * BLOCK, n = at_most(BLOCK, pixels - first);
-        const float* gradients = dy + first * out;
-        if (wide > out) {
-            float* copied = workspace + omp_get_thread_num() * BLOCK * wide;
-            for (Int i = 0; i < n; ++i) std::memcpy(copied + i * wide, gradients + i * out, out * sizeof(float));
-            gradients = copied;
+// dw (out, in) = dyᵀ · x
+void gencls_linear_gradient(const float* x, const float* dy, float* dw, Int pixels, Int in, Int out, Int threads) {
+    Int wide = padded(out), blocks = parts_of(pixels, BLOCK), size = in * wide, parts = at_most(threads, blocks);
+    float* sums = memory<SUMS>(parts * size);
+#pragma omp parallel for schedule(static, 1) num_threads(threads)
+    for (Int part = 0; part < parts; ++part)
+        for (Int block = part; block < blocks; block += parts) {
+            Int first = block * BLOCK, n = at_most(BLOCK, pixels - first);
+            const float* gradients = dy + first * out;
+            if (wide > out) {  // `product` reads whole vectors
+                float* copied = memory<SCRATCH>(BLOCK * wide);
+                for (Int i = 0; i < n; ++i) std::memcpy(copied + i * wide, gradients + i * out, out * sizeof(float));
+                gradients = copied;
+            }
+            (block == part ? product<false> : product<true>)(x + first * in, 1, in, gradients, wide,
+                                                             sums + part * size, wide, in, wide, n);
         }
-        product<true>(x + first * in, 1, in, gradients, wide, sums + omp_get_thread_num() * size, wide, in, wide, n);
-    }
-#pragma omp parallel for num_threads(threads)
-    for (Int i = 0; i < size; ++i) {
-        float sum = 0;
-        for (int thread = 0; thread < threads; ++thread) sum += sums[thread * size + i];
-        dw[i] = sum;
-    }
+    for (Int i = 0; i < in; ++i)
+        for (Int o = 0; o < out; ++o) {
+            float sum = 0;
+            for (Int part = 0; part < parts; ++part) sum += sums[part * size + i * wide + o];
+            dw[o * in + i] = sum;
+        }
 }
 
 // (pixels, channels) to (pixels, 2 · channels)
-void gencls_concat_elu(const float* x, float* y, Int pixels, Int size, int threads) {
+void gencls_concat_elu(const float* x, float* y, Int pixels, Int size, Int threads) {
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int i = 0; i < pixels; ++i) {
@@ -478,7 +624,7 @@ void gencls_concat_elu(const float* x, float* y, Int pixels, Int size, int threa
     }
 }
 
-void gencls_concat_elu_gradient(const float* x, const float* dy, float* dx, Int pixels, Int size, int threads) {
+void gencls_concat_elu_gradient(const float* x, const float* dy, float* dx, Int pixels, Int size, Int threads) {
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int i = 0; i < pixels; ++i) {
@@ -491,7 +637,7 @@ void gencls_concat_elu_gradient(const float* x, const float* dy, float* dx, Int 
 
 // Add a low-rank linear map, see `mix` above.
 void gencls_mix(const float* x, const float* left, const float* right, float* inner, float* y, Int images, Int pixels,
-                Int size, Int rank, int threads) {
+                Int size, Int rank, Int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int image = 0; image < images; ++image) {
         Int features = image * pixels * size, products = image * pixels * rank, factors = image * rank * size;
@@ -502,7 +648,7 @@ void gencls_mix(const float* x, const float* left, const float* right, float* in
 // Gradients propagate in reverse: through left to `dinner`, then through right.
 void gencls_mix_gradient(const float* x, const float* left, const float* right, const float* inner, const float* dy,
                          float* dinner, float* dx, float* dleft, float* dright, Int images, Int pixels, Int size,
-                         Int rank, int threads) {
+                         Int rank, Int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int image = 0; image < images; ++image) {
         Int features = image * pixels * size, products = image * pixels * rank, factors = image * rank * size;
@@ -516,7 +662,7 @@ void gencls_mix_gradient(const float* x, const float* left, const float* right, 
 // Images i and i + different share their dropped features.
 void gencls_activate(const float* hidden, const float* scale, Int scale_step, const float* shift, Int shift_step,
                      const float* added, Int added_step, float* y, Int images, Int pixels, Int size, Int different,
-                     uint32_t n_dropped, float factor, uint32_t key, int threads) {
+                     Int n_dropped, float factor, Int key, Int threads) {
     Operand scales{scale, scale_step}, shifts{shift, shift_step}, others{added, added_step};
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -538,7 +684,7 @@ void gencls_activate(const float* hidden, const float* scale, Int scale_step, co
 void gencls_activate_gradient(const float* hidden, const float* scale, Int scale_step, const float* shift,
                               Int shift_step, const float* added, Int added_step, const float* dy, float* dv,
                               float* dhidden, float* dscale, float* dshift, Int images, Int pixels, Int size,
-                              Int different, uint32_t n_dropped, float factor, uint32_t key, int threads) {
+                              Int different, Int n_dropped, float factor, Int key, Int threads) {
     Operand scales{scale, scale_step}, shifts{shift, shift_step}, others{added, added_step};
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -575,7 +721,7 @@ void gencls_activate_gradient(const float* hidden, const float* scale, Int scale
 
 // y = x + v · σ(g), with (v, g) = scale · hidden + shift
 void gencls_gate(const float* x, Int x_step, const float* hidden, const float* scale, Int scale_step,
-                 const float* shift, Int shift_step, float* y, Int images, Int pixels, Int size, int threads) {
+                 const float* shift, Int shift_step, float* y, Int images, Int pixels, Int size, Int threads) {
     Operand scales{scale, scale_step}, shifts{shift, shift_step}, inputs{x, x_step};
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -593,7 +739,7 @@ void gencls_gate(const float* x, Int x_step, const float* hidden, const float* s
 
 void gencls_gate_gradient(const float* hidden, const float* scale, Int scale_step, const float* shift, Int shift_step,
                           const float* dy, float* dhidden, float* dscale, float* dshift, Int images, Int pixels,
-                          Int size, int threads) {
+                          Int size, Int threads) {
     Operand scales{scale, scale_step}, shifts{shift, shift_step};
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
