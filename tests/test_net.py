@@ -84,6 +84,23 @@ def test_training_updates_the_average_after_every_step(decay, same):
     assert int(net.averaged_.n_averaged) == 2 * 3
 
 
+def test_the_average_is_that_of_torch():
+    net = start()
+    net.module_.register_buffer("count", torch.zeros(1))
+    net.averaged_.module.register_buffer("count", torch.zeros(1))
+    expected = copy.deepcopy(net.averaged_)
+    averaging = callbacks.WeightAveraging()
+    averaging.on_train_begin(net)
+    for _ in range(3):
+        with torch.no_grad():
+            for each in (*net.module_.parameters(), *net.module_.buffers()):
+                each.add_(torch.randn_like(each))
+        averaging.on_batch_end(net, training=True)
+        averaging.on_batch_end(net, training=False)
+        expected.update_parameters(net.module_)
+    torch.testing.assert_close(net.averaged_.state_dict(), expected.state_dict())
+
+
 def test_the_average_is_not_optimised():
     net = start()
     optimised = {id(each) for group in net.optimizer_.param_groups for each in group["params"]}

@@ -7,9 +7,11 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
@@ -51,11 +53,35 @@ class EpochAugmentation(Callback):
 
 
 class WeightAveraging(Callback):
-    """Update the averaged weights after every step."""
+    """Update the averaged weights after every step, as `AveragedModel.update_parameters` does.
 
+    The tensors are listed once in a training: a search takes longer than averaging those of a small network.
+    """
+
+    def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        models = net.averaged_model, net.module_
+        self.parameters_ = [list(model.parameters()) for model in models]
+        self.buffers_ = [list(model.buffers()) for model in models]
+
+    @torch.no_grad()
     def on_batch_end(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
-        if training:
-            net.averaged_.update_parameters(net.module_)
+        if not training:
+            return
+        n_averaged = net.averaged_.n_averaged
+        if n_averaged == 0:
+            _copy(*self.parameters_)
+        else:
+            net.averaged_.multi_avg_fn(*self.parameters_, n_averaged)
+        _copy(*self.buffers_)
+        n_averaged += 1
+
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        self.parameters_, self.buffers_ = [], []
+
+
+def _copy(to: list[Tensor], values: list[Tensor]) -> None:
+    for each, value in zip(to, values, strict=True):
+        each.copy_(value)
 
 
 class CosineSchedule(LRScheduler):

@@ -214,6 +214,11 @@ class GenerativeNet(NeuralNet):
             raise
         return self
 
+    def _set_training(self, training: bool = True) -> None:
+        """As in skorch, which visits all layers in each step, only where the mode changes."""
+        if self.module_.training != training:
+            super()._set_training(training)
+
     @property
     def _running(self) -> tuple[Plan, PlannedStage]:
         """The plan and the stage of the running training."""
