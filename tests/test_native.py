@@ -19,7 +19,7 @@ from helpers import REPRESENTATIVE, make_labels, make_levels, make_model
 
 from gencls import Modulation
 from gencls.backends import native
-from gencls.backends.native import cache, calls, functions
+from gencls.backends.native import block, cache, calls, functions
 from gencls.pixelcnn import Execution, operations
 from gencls.pixelcnn.operations import NATIVE, PLAIN, operations_for
 
@@ -180,6 +180,111 @@ def test_a_low_rank_linear_map(rank, channels, variant):
 
 
 @needs_compiler
+def test_weight_normalisation(variant):
+    shapes = (5, 3, 2, 3), (4, 17, 1, 1)
+    assert_same(
+        lambda *operands: torch.cat(
+            [each.flatten() for each in functions.normalise(operands[:2], operands[2:])]
+        ),
+        lambda v, w, g, h: torch.cat(
+            [
+                torch._weight_norm(each, gain, 0).flatten()
+                for each, gain in ((v, to_filters(g)), (w, to_filters(h)))
+            ]
+        ),
+        *(noise(*shape) for shape in shapes),
+        *(noise(shape[0], seed=1) for shape in shapes),
+    )
+
+
+def to_filters(values):
+    return values[:, None, None, None]
+
+
+def convolved(features, weight, bias):
+    """Features (G, N, F, H, W) and filters with one column on the left."""
+    padded = F.pad(features.flatten(0, 1), (1, weight.shape[-1] - 2, 1, 0))
+    return F.conv2d(padded, weight, bias).unflatten(0, features.shape[:2])
+
+
+def block_of_torch(filters, first, second, features, activated, *shortcuts):
+    def modulated(hidden, effect):
+        if effect.left is not None:
+            hidden = hidden + torch.einsum("gnfr,gnrc,gnchw->gnfhw", effect.left, effect.right, hidden)
+        hidden = hidden if effect.scale is None else hidden * effect.scale
+        return hidden if effect.shift is None else hidden + effect.shift
+
+    hidden = modulated(convolved(activated, filters.first, filters.first_bias), first)
+    if shortcuts:
+        halves = [each.chunk(2, dim=2) for each in shortcuts]
+        joined = torch.cat([each[half] for half in (0, 1) for each in halves], dim=2).flatten(0, 1)
+        joined = F.conv2d(joined, filters.shortcut, filters.shortcut_bias)
+        hidden = hidden + joined.unflatten(0, hidden.shape[:2])
+    hidden = F.elu(torch.cat([hidden, -hidden], dim=2))
+    value, gate = modulated(convolved(hidden, filters.second, filters.second_bias), second).chunk(2, dim=2)
+    out = features + value * gate.sigmoid()
+    return out, F.elu(torch.cat([out, -out], dim=2))
+
+
+def operands_of_a_block(n_shortcuts, parts, columns=3, channels=6, size=(4, 3)):
+    """Filters and effects of a block with these parts of a modulation, then its features."""
+    groups, F2 = (2, 3), 2 * channels
+    shapes = [
+        *((channels, F2, 2, columns), (channels,), (F2, F2, 2, columns), (F2,)),
+        *((channels, F2 * n_shortcuts, 1, 1), (channels,)),
+    ]
+    filters = [
+        noise(*shape, seed=seed) / math.prod(shape[1:]) ** 0.5
+        for seed, shape in enumerate(shapes)
+        if all(shape)
+    ]
+    effects = []
+    for seed, width in enumerate((channels, F2), start=6):
+        every = {
+            "scale": noise(*groups, width, 1, 1, seed=seed),
+            "shift": noise(*groups, width, 1, 1, seed=seed + 1),
+            "left": noise(*groups, width, 2, seed=seed + 2) / 2,
+            "right": noise(*groups, 2, width, seed=seed + 3) / width**0.5,
+        }
+        effects += [every[name] if name in parts else None for name in block.Effect._fields]
+    widths = channels, F2, *[F2] * n_shortcuts
+    features = [noise(*groups, width, *size, seed=seed) for seed, width in enumerate(widths, start=20)]
+    if not n_shortcuts:
+        filters[4:] = [None, None]
+    return [*filters, *effects, *features]
+
+
+@needs_compiler
+@pytest.mark.parametrize("wanted", [(0,), (1,), (0, 1)], ids=["result", "activation", "both"])
+@pytest.mark.parametrize("n_shortcuts", [0, 1, 2])
+@pytest.mark.parametrize("parts", [(), ("shift", "left", "right"), ("scale", "shift")], ids=str)
+def test_a_block(parts, n_shortcuts, wanted, variant):
+    operands = operands_of_a_block(n_shortcuts, parts)
+
+    def run(implementation):
+        def called(*given):
+            remaining = iter(given)
+            every = [None if each is None else next(remaining) for each in operands]
+            filters, effects = (
+                block.Filters(*every[:6]),
+                (block.Effect(*every[6:10]), block.Effect(*every[10:14])),
+            )
+            found = implementation(filters, *effects, *every[14:])
+            return torch.cat([found[number] for number in wanted], dim=2)
+
+        return called
+
+    def ours(filters, first, second, features, activated, *shortcuts):
+        return block.gated_block(features, activated, shortcuts, filters, first, second, left=1)
+
+    given = [each for each in operands if each is not None]
+    assert_same(run(ours), run(block_of_torch), *given)
+    with torch.no_grad():
+        without_gradients = run(ours)(*given)
+    torch.testing.assert_close(run(ours)(*given), without_gradients)
+
+
+@needs_compiler
 def test_extreme_values_and_nan_are_preserved(variant):
     values = torch.tensor([-torch.inf, -1e30, -87.5, -1e-8, 0.0, 1e-8, 90.0, 1e30, torch.inf, torch.nan])
     found = functions.concat_elu(values[None, None, None])[0, 0, 0]
@@ -285,7 +390,6 @@ def test_modulations_in_a_different_precision_or_for_one_channel_are_converted()
 def test_a_different_default_dtype_makes_no_difference():
     model = make_model((1, 5, 5), 17).float()
     levels, labels = make_levels(model), make_labels(model)
-    calls._constant.cache_clear()
     torch.set_default_dtype(torch.float64)
     try:
         found = model(levels, labels, COMPILED)

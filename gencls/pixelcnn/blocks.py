@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from ..backends.random_numbers import draw_key
 from .execution import Execution
 from .layers import ShiftedConv2d, ShortcutConv2d, Stream
-from .operations import Plain
+from .operations import Layers, Plain
 from .sites import NOTHING, Modulations, Site
 
 __all__ = ["Features", "GatedResidualBlock", "Pass"]
@@ -35,11 +35,15 @@ class Features:
     values : Tensor of shape (G, N, F, H, W)
     current : Pass
         The forward pass that they belong to.
+    activated : Tensor of shape (G, N, 2F, H, W), optional
+        The concat-ELU, if it is known.
     """
 
-    def __init__(self, values: Tensor, current: Pass):
+    def __init__(self, values: Tensor, current: Pass, activated: Tensor | None = None):
         self.values = values
         self.current = current
+        if activated is not None:
+            self.activated = activated
 
     @cached_property
     def activated(self) -> Tensor:
@@ -99,26 +103,29 @@ class GatedResidualBlock(nn.Module):
             arguments = key, current, modulations, *(each.values for each in (features, *shortcuts))
             values = checkpoint(self._recomputable, *arguments, use_reentrant=False, preserve_rng_state=False)
             return Features(values, current)
-        return Features(self._compute(key, features, modulations, *shortcuts), current)
+        return self._compute(key, features, modulations, *shortcuts)
 
     def _recomputable(
         self, key: int | None, current: Pass, modulations: Modulations, *values: Tensor
     ) -> Tensor:
         """Compute the values from values only, without cached activations, for gradient checkpointing."""
         features, *shortcuts = (Features(each, current) for each in values)
-        return self._compute(key, features, modulations, *shortcuts)
+        return self._compute(key, features, modulations, *shortcuts).values
 
     def _compute(
         self, key: int | None, features: Features, modulations: Modulations, *shortcuts: Features
-    ) -> Tensor:
-        """The values of the result. A key selects the features that are dropped; None disables dropout."""
+    ) -> Features:
+        """Compute the result. A key selects the features that are dropped; None disables dropout."""
         operations, execution = features.current
         first, second = (modulations.get(site, NOTHING) for site in (self.first_site, self.second_site))
-        height, width = features.values.shape[-2:]
-        hidden = operations.convolve(self.first, features.activated)
-        added = None
-        if self.shortcut is not None:
-            added = operations.join(self.shortcut, *(each.activated for each in shortcuts))
-        dropout = 0.0 if key is None else execution.dropout
-        activated = operations.activate(hidden, (height, width), first, added, dropout, key or 0)
-        return operations.gate(features.values, operations.convolve(self.second, activated), second)
+        values, activated = operations.block(
+            Layers(self.first, self.shortcut, self.second),
+            features.values,
+            features.activated,
+            [each.activated for each in shortcuts],
+            first,
+            second,
+            dropout=0.0 if key is None else execution.dropout,
+            key=key or 0,
+        )
+        return Features(values, features.current, activated)

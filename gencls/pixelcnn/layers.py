@@ -7,7 +7,7 @@ everything else broadcasts. In memory the channels come last, the fastest layout
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from typing import Any, Literal
@@ -187,12 +187,28 @@ class UpsamplingConv2d(nn.Module):
         return out[..., :height, self.left : self.left + width]
 
 
+def _each_weight(layers: list[WeightNormConv2d]) -> Sequence[Tensor]:
+    return [layer.weight for layer in layers]
+
+
 @contextmanager
-def weights_resolved(network: nn.Module) -> Iterator[None]:
-    """Context manager that normalises weights once, not in each pass; they must not change within."""
+def weights_resolved(
+    network: nn.Module, normalise: Callable[[list[WeightNormConv2d]], Sequence[Tensor]] = _each_weight
+) -> Iterator[None]:
+    """Context manager that normalises weights once, not in each pass; they must not change within.
+
+    Inside another such context manager, it has no effect.
+
+    Parameters
+    ----------
+    network : Module
+    normalise : callable, optional
+        Returns the weights of layers.
+    """
     layers = [module for module in network.modules() if isinstance(module, WeightNormConv2d)]
-    for layer in layers:
-        layer.resolved = layer.weight
+    layers = [layer for layer in layers if layer.resolved is None]
+    for layer, weight in zip(layers, normalise(layers) if layers else [], strict=True):
+        layer.resolved = weight
     try:
         yield
     finally:

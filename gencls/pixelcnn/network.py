@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
@@ -98,6 +99,12 @@ class PixelCNN(nn.Module):
             G is K where the modulations are arranged per class, else 1.
         """
         current = Pass(operations_for(images, execution.compiled), execution)
+        # A checkpointed block normalises its weights a second time, in the backward pass.
+        together = not (execution.checkpointed and torch.is_grad_enabled())
+        with current.operations.weights_resolved(self) if together else nullcontext():
+            return self._run(images, modulations, current)
+
+    def _run(self, images: Tensor, modulations: Modulations, current: Pass) -> Tensor:
         streams = self._enter(images, modulations, current)
         passed = [streams]
         for stage in cast("list[Stage]", self.down):

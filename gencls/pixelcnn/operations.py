@@ -5,22 +5,25 @@ All return the same results up to rounding. Inputs and results are features of s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..backends import native
 from ..backends.compilation import fused
 from ..backends.native import functions
+from ..backends.native.block import Effect, Filters, gated_block
 from . import pointwise
-from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d
+from .layers import ShiftedConv2d, ShortcutConv2d, UpsamplingConv2d, WeightNormConv2d, weights_resolved
 from .pointwise import channels_first, channels_last, dropout_mask
 from .sites import Modulation
 
-__all__ = ["Fused", "Native", "Plain", "operations_for"]
+__all__ = ["Fused", "Layers", "Native", "Plain", "operations_for"]
 
 
 def operations_for(features: Tensor, compiled: bool) -> Plain:
@@ -36,8 +39,20 @@ def operations_for(features: Tensor, compiled: bool) -> Plain:
     return NATIVE if features.dtype == torch.float32 and native.why_unavailable() is None else PLAIN
 
 
+class Layers(NamedTuple):
+    """The layers of a gated residual block."""
+
+    first: ShiftedConv2d
+    shortcut: ShortcutConv2d | None
+    second: ShiftedConv2d
+
+
 class Plain:
     """Plain torch operators."""
+
+    def weights_resolved(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Context manager of a forward pass, which may normalise the weights of all layers together."""
+        return nullcontext()
 
     def concat_elu(self, features: Tensor) -> Tensor:
         """ELU of x and of -x: (G, N, F, H, W) becomes (G, N, 2F, H, W)."""
@@ -80,6 +95,28 @@ class Plain:
         activated = self._kernel(pointwise.activate)(channels_last(hidden), size, scale, shift, added, kept)
         return channels_first(activated)
 
+    def block(
+        self,
+        layers: Layers,
+        features: Tensor,
+        activated: Tensor,
+        shortcuts: list[Tensor],
+        first: Modulation,
+        second: Modulation,
+        *,
+        dropout: float,
+        key: int,
+    ) -> tuple[Tensor, Tensor | None]:
+        """A gated residual block: its result (G, N, F, H, W), and the concat-ELU of the result or None.
+
+        `activated` is the concat-ELU of the input `features`, and `shortcuts` are activated features.
+        """
+        hidden = self.convolve(layers.first, activated)
+        added = None if layers.shortcut is None else self.join(layers.shortcut, *shortcuts)
+        height, width = features.shape[-2:]
+        hidden = self.activate(hidden, (height, width), first, added, dropout, key)
+        return self.gate(features, self.convolve(layers.second, hidden), second), None
+
     def gate(self, features: Tensor, hidden: Tensor, modulation: Modulation) -> Tensor:
         """Modulate the upper left H and W, gate half of the channels by the other half, add the features."""
         features, hidden = channels_last(features), channels_last(modulation.mixed(hidden))
@@ -99,6 +136,35 @@ class Fused(Plain):
 
 class Native(Plain):
     """Native kernels for all operations, for features in float32 on a CPU."""
+
+    def weights_resolved(self, network: nn.Module) -> AbstractContextManager[None]:
+        return weights_resolved(network, _normalised)
+
+    def block(
+        self,
+        layers: Layers,
+        features: Tensor,
+        activated: Tensor,
+        shortcuts: list[Tensor],
+        first: Modulation,
+        second: Modulation,
+        *,
+        dropout: float,
+        key: int,
+    ) -> tuple[Tensor, Tensor | None]:
+        """One step of autograd, unless maps over positions or different numbers of groups meet."""
+        effects = _effect(first), _effect(second)
+        if not _alike(features, shortcuts, effects):
+            return super().block(
+                layers, features, activated, shortcuts, first, second, dropout=dropout, key=key
+            )
+        weights: list[Any] = []
+        for layer in (layers.first.conv, layers.second.conv, layers.shortcut):
+            weights += (None, None) if layer is None else (layer.current_weight(), layer.bias)
+        left = layers.first.padding[1]
+        return gated_block(
+            features, activated, shortcuts, Filters(*weights), *effects, left=left, dropout=dropout, key=key
+        )
 
     def concat_elu(self, features: Tensor) -> Tensor:
         return _grouped(functions.concat_elu(_images(features)), features)
@@ -175,6 +241,29 @@ class Native(Plain):
 
 
 PLAIN, FUSED, NATIVE = Plain(), Fused(), Native()
+
+
+def _normalised(layers: list[WeightNormConv2d]) -> Sequence[Tensor]:
+    return functions.normalise([each.direction for each in layers], [each.gain for each in layers])
+
+
+def _effect(modulation: Modulation) -> Effect:
+    return Effect(modulation.scale, modulation.shift, *(modulation.mix or ()))
+
+
+def _alike(features: Tensor, shortcuts: list[Tensor], effects: tuple[Effect, Effect]) -> bool:
+    """Whether all parts of a block have the same groups, and its modulations no positions."""
+    groups, channels = features.shape[:2], features.shape[2]
+    if any(each.shape[:2] != groups for each in shortcuts):
+        return False
+    for effect, size in zip(effects, (channels, 2 * channels), strict=True):
+        for part in effect:
+            if part is not None and (part.shape[:2] != groups or part.dtype != torch.float32):
+                return False
+        for part in (effect.scale, effect.shift):
+            if part is not None and part.shape[2:] != (size, 1, 1):
+                return False
+    return True
 
 
 def _prepared(hidden: Tensor, modulation: Modulation) -> tuple[Tensor, Tensor | None, Tensor | None]:

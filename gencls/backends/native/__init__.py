@@ -19,6 +19,8 @@ __all__ = ["build", "library", "why_unavailable"]
 NAMES = (
     "activate",
     "activate_gradient",
+    "block",
+    "block_gradient",
     "concat_elu",
     "concat_elu_gradient",
     "convolve",
@@ -29,6 +31,8 @@ NAMES = (
     "linear_gradient",
     "mix",
     "mix_gradient",
+    "normalise",
+    "normalise_gradient",
 )
 
 

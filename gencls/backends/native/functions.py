@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .calls import call, operand, scale_and_shift
+from .calls import call
 
-__all__ = ["activate", "concat_elu", "convolve", "gate", "linear", "mix"]
+__all__ = ["activate", "concat_elu", "convolve", "gate", "linear", "mix", "normalise"]
 
 N_BITS = 16  # random bits per feature for dropout
 
@@ -95,9 +95,14 @@ def activate(
     -------
     Tensor of shape (B, H, W, 2F)
     """
-    n_dropped = min(round(dropout * 2**N_BITS), 2**N_BITS - 1)
-    out: Tensor = _Activate.apply(hidden, scale, shift, added, n_dropped, n_different or len(hidden), key)
+    dropping = n_dropped(dropout), n_different or len(hidden), key
+    out: Tensor = _Activate.apply(hidden, scale, shift, added, *dropping)
     return out
+
+
+def n_dropped(dropout: float) -> int:
+    """Return how many of 65,536 random numbers drop a feature."""
+    return min(round(dropout * 2**N_BITS), 2**N_BITS - 1)
 
 
 def gate(
@@ -134,6 +139,27 @@ def mix(features: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """
     out: Tensor = _Mix.apply(features, left.mT.contiguous(), right)
     return out
+
+
+def normalise(directions: list[Tensor], gains: list[Tensor]) -> tuple[Tensor, ...]:
+    """Normalise weights: g v / ‖v‖ for each output of each layer, all in one step.
+
+    Parameters
+    ----------
+    directions : list of Tensor of shape (out, ...)
+    gains : list of Tensor of shape (out,)
+
+    Returns
+    -------
+    tuple of Tensor, of the shapes of `directions`
+    """
+    weights: tuple[Tensor, ...] = _Normalise.apply(*directions, *gains)
+    return weights
+
+
+def factor_of_kept(n_dropped: int) -> float:
+    """Return the factor of the features that are kept."""
+    return 2**N_BITS / (2**N_BITS - n_dropped)
 
 
 class _Convolve(torch.autograd.Function):
@@ -182,7 +208,7 @@ class _Linear(torch.autograd.Function):
         ]
         of_features = [
             _multiply(gradient, weight.T, None, torch.empty_like(values)) if needed else None
-            for weight, values, needed in zip(weights, features, wanted[len(weights) :], strict=True)
+            for weight, values, needed in zip(weights, features, wanted[len(weights) :], strict=False)
         ]
         return gradient.flatten(0, -2).sum(0), *of_weights, *of_features
 
@@ -229,18 +255,16 @@ class _Activate(torch.autograd.Function):
         scale: Tensor | None,
         shift: Tensor | None,
         added: Tensor | None,
-        n_dropped: int,
+        dropped: int,
         n_different: int,
         key: int,
     ) -> Tensor:
         ctx.save_for_backward(hidden, scale, shift, added)
         n_images, height, width, channels = hidden.shape
-        factor = 2**N_BITS / (2**N_BITS - n_dropped)
         ctx.sizes = n_images, height * width, channels, n_different
-        ctx.dropping = n_dropped, factor, key
+        ctx.dropping = dropped, factor_of_kept(dropped), key
         out = hidden.new_empty(n_images, height, width, 2 * channels)
-        operands = *scale_and_shift(scale, shift, channels), *operand(added, 0.0, channels)
-        call("activate", hidden, *operands, out, *ctx.sizes, *ctx.dropping)
+        call("activate", hidden, scale, shift, added, out, *ctx.sizes, *ctx.dropping)
         return out
 
     @staticmethod
@@ -249,11 +273,9 @@ class _Activate(torch.autograd.Function):
         hidden, scale, shift, added = ctx.saved_tensors
         of_sum = torch.empty_like(hidden)
         of_hidden = of_sum if scale is None else torch.empty_like(hidden)
-        of_scale, of_shift = _zeros_like(scale), _zeros_like(shift)
-        channels = hidden.shape[-1]
-        operands = *scale_and_shift(scale, shift, channels), *operand(added, 0.0, channels)
+        of_scale, of_shift = _like(scale), _like(shift)
         gradients = gradient.contiguous(), of_sum, of_hidden, of_scale, of_shift
-        call("activate_gradient", hidden, *operands, *gradients, *ctx.sizes, *ctx.dropping)
+        call("activate_gradient", hidden, scale, shift, added, *gradients, *ctx.sizes, *ctx.dropping)
         return of_hidden, of_scale, of_shift, None if added is None else of_sum, None, None, None
 
 
@@ -266,8 +288,7 @@ class _Gate(torch.autograd.Function):
         n_images, height, width, channels = hidden.shape
         ctx.sizes = n_images, height * width, channels // 2
         out = hidden.new_empty(n_images, height, width, channels // 2)
-        before = operand(features, 0.0, channels // 2)
-        call("gate", *before, hidden, *scale_and_shift(scale, shift, channels), out, *ctx.sizes)
+        call("gate", features, hidden, scale, shift, out, *ctx.sizes)
         return out
 
     @staticmethod
@@ -275,9 +296,8 @@ class _Gate(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Any:
         hidden, scale, shift = ctx.saved_tensors
         gradient = gradient.contiguous()
-        of_hidden, of_scale, of_shift = torch.empty_like(hidden), _zeros_like(scale), _zeros_like(shift)
-        operands = scale_and_shift(scale, shift, hidden.shape[-1])
-        call("gate_gradient", hidden, *operands, gradient, of_hidden, of_scale, of_shift, *ctx.sizes)
+        of_hidden, of_scale, of_shift = torch.empty_like(hidden), _like(scale), _like(shift)
+        call("gate_gradient", hidden, scale, shift, gradient, of_hidden, of_scale, of_shift, *ctx.sizes)
         return gradient if ctx.needs_input_grad[0] else None, of_hidden, of_scale, of_shift
 
 
@@ -301,8 +321,35 @@ class _Mix(torch.autograd.Function):
         return gradients
 
 
-def _zeros_like(values: Tensor | None) -> Tensor | None:
-    return None if values is None else torch.zeros_like(values)
+class _Normalise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *operands: Tensor) -> tuple[Tensor, ...]:
+        directions, gains = operands[: len(operands) // 2], operands[len(operands) // 2 :]
+        weights, norms = (
+            [torch.empty_like(each) for each in directions],
+            [torch.empty_like(each) for each in gains],
+        )
+        for direction, gain, weight, norm in zip(directions, gains, weights, norms, strict=True):
+            call("normalise", direction, gain, weight, norm, len(gain), direction[0].numel())
+        ctx.save_for_backward(*directions, *gains, *norms)
+        return tuple(weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        number = len(gradients)
+        saved = (ctx.saved_tensors[start : start + number] for start in (0, number, 2 * number))
+        of_directions, of_gains = [], []
+        for direction, gain, norm, gradient in zip(*saved, gradients, strict=True):
+            of_directions.append(torch.empty_like(direction))
+            of_gains.append(torch.empty_like(gain))
+            operands = direction, gain, norm, gradient.contiguous(), of_directions[-1], of_gains[-1]
+            call("normalise_gradient", *operands, len(gain), direction[0].numel())
+        return *of_directions, *of_gains
+
+
+def _like(values: Tensor | None) -> Tensor | None:
+    return None if values is None else torch.empty_like(values)
 
 
 def _pixels(features: Tensor) -> tuple[int, int]:

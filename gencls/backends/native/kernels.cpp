@@ -6,10 +6,12 @@
 // transformed, so that their product needs one multiplication for each of P = 25 or 30 points instead of 64 or 96.
 // The product over the channels is a matrix product, which dominates the run time.
 
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -53,7 +55,7 @@ INLINE Int within(Int channel, Int channels) { return at_most(channel, channels 
 
 // Memory that a thread keeps for its next call. The system clears each page of new memory, which would take longer than a
 // convolution of small images.
-enum Purpose { FILTERS, SCRATCH, SUMS };
+enum Purpose { FILTERS, SCRATCH, SUMS, ONES, ZEROS, NOTHING };
 
 template <Purpose> static float* memory(Int size) {
     struct Kept {
@@ -486,12 +488,26 @@ INLINE float kept(uint32_t position, uint32_t key, uint32_t n_dropped, float fac
     return (scramble(position, key) >> 16) >= n_dropped ? factor : 0.f;
 }
 
-// The values of each pixel or image; with a step of 0, all share the same values.
+// The values of each pixel or image. Null pointers mean a constant, which all pixels share.
 struct Operand {
     const float* values;
     Int step;
 
     const float* at(Int position) const { return values + position * step; }
+};
+
+template <Purpose PURPOSE> static Operand operand(const float* values, Int channels, float otherwise) {
+    if (values != nullptr) return {values, channels};
+    float* constants = memory<PURPOSE>(channels);
+    for (Int c = 0; c < channels; ++c) constants[c] = otherwise;
+    return {constants, 0};
+}
+
+struct ScaleAndShift {
+    Operand scales, shifts;
+
+    ScaleAndShift(const float* scale, const float* shift, Int channels)
+        : scales(operand<ONES>(scale, channels, 1)), shifts(operand<ZEROS>(shift, channels, 0)) {}
 };
 
 // ELU of v and of -v.
@@ -513,7 +529,7 @@ INLINE float sigmoid(float v) {
 
 // ------------------------------------------------------------------------------------ interface to Python
 
-// For each pixel, inner = right · x and y = x + inner · left, with a left and a right (rank, size) for each image.
+// For each pixel, inner = right · x and y = x + inner · left, which may be x, with a left and a right (rank, size) for each image.
 static void mix(const float* x, const float* left, const float* right, float* inner, float* y, Int pixels, Int size,
                 Int rank) {
     int channels = size;
@@ -527,7 +543,7 @@ static void mix(const float* x, const float* left, const float* right, float* in
             for (int c = 0; c < channels; ++c) sum += factors[c] * from[c];
             products[r] = sum;
         }
-        std::memcpy(to, from, size * sizeof(float));
+        if (to != from) std::memcpy(to, from, size * sizeof(float));
         for (Int r = 0; r < rank; ++r) {
             const float *factors = left + r * size, product = products[r];
 #pragma omp simd
@@ -547,6 +563,30 @@ static void products_with(const float* inner, const float* x, float* to, Int pix
             for (int c = 0; c < channels; ++c) sums[c] += product * x[i * size + c];
         }
 }
+
+// ------------------------------------------------------------------------------ gated residual block, operands
+
+// Pointers in the order of `Operands` and `Kept` in block.py; Float is const for operands, not for their gradients.
+template <class Float> struct BlockOf {
+    Float *features, *activated;
+    Float *first, *first_bias, *second, *second_bias;
+    Float *scale, *shift, *left, *right;                              // the modulation after the first convolution
+    Float *second_scale, *second_shift, *second_left, *second_right;  // and after the second one
+    Float *shortcut_bias, *shortcut_weights[2], *shortcuts[2];
+};
+typedef BlockOf<const float> Block;
+typedef BlockOf<float> BlockGradients;
+
+struct Kept {
+    float *hidden, *mixed, *inner, *added, *dropped, *second_hidden, *second_mixed, *second_inner, *out, *activated;
+};
+
+struct BlockSizes {
+    Int images, height, width, size, columns, left, rank, second_rank, different, n_dropped, key;
+
+    Int pixels() const { return height * width; }
+    Int all() const { return images * pixels(); }
+};
 
 // All whole numbers have 64 bits; Python passes pointers, whole numbers and floats.
 extern "C" {
@@ -612,6 +652,34 @@ void gencls_linear_gradient(const float* x, const float* dy, float* dw, Int pixe
         }
 }
 
+// w = gain · v / ‖v‖ for each output of v (out, size)
+void gencls_normalise(const float* v, const float* gain, float* w, float* norms, Int out, Int size, Int threads) {
+#pragma omp parallel for num_threads(threads)
+    for (Int o = 0; o < out; ++o) {
+        const float* from = v + o * size;
+        float squares = 0, *to = w + o * size;
+#pragma omp simd reduction(+ : squares)
+        for (Int i = 0; i < size; ++i) squares += from[i] * from[i];
+        norms[o] = std::sqrt(squares);
+        float factor = gain[o] / norms[o];
+        for (Int i = 0; i < size; ++i) to[i] = factor * from[i];
+    }
+}
+
+void gencls_normalise_gradient(const float* v, const float* gain, const float* norms, const float* dw, float* dv,
+                               float* dgain, Int out, Int size, Int threads) {
+#pragma omp parallel for num_threads(threads)
+    for (Int o = 0; o < out; ++o) {
+        const float *from = v + o * size, *gradients = dw + o * size;
+        float product = 0, *to = dv + o * size;
+#pragma omp simd reduction(+ : product)
+        for (Int i = 0; i < size; ++i) product += from[i] * gradients[i];
+        dgain[o] = product / norms[o];
+        float factor = gain[o] / norms[o], along = product / norms[o] / norms[o];
+        for (Int i = 0; i < size; ++i) to[i] = factor * (gradients[i] - along * from[i]);
+    }
+}
+
 // (pixels, channels) to (pixels, 2 · channels)
 void gencls_concat_elu(const float* x, float* y, Int pixels, Int size, Int threads) {
     int channels = size;
@@ -660,15 +728,15 @@ void gencls_mix_gradient(const float* x, const float* left, const float* right, 
 
 // Dropout of the concat-ELU of scale · hidden + shift + added, where all pixels of an image share scale and shift.
 // Images i and i + different share their dropped features.
-void gencls_activate(const float* hidden, const float* scale, Int scale_step, const float* shift, Int shift_step,
-                     const float* added, Int added_step, float* y, Int images, Int pixels, Int size, Int different,
+void gencls_activate(const float* hidden, const float* scale, const float* shift, const float* added, float* y, Int images, Int pixels, Int size, Int different,
                      Int n_dropped, float factor, Int key, Int threads) {
-    Operand scales{scale, scale_step}, shifts{shift, shift_step}, others{added, added_step};
+    ScaleAndShift both(scale, shift, size);
+    Operand others = operand<NOTHING>(added, size, 0);
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int pixel = 0; pixel < images * pixels; ++pixel) {
         const float *from = hidden + pixel * size, *other = others.at(pixel);
-        const float *times = scales.at(pixel / pixels), *plus = shifts.at(pixel / pixels);
+        const float *times = both.scales.at(pixel / pixels), *plus = both.shifts.at(pixel / pixels);
         float* to = y + 2 * pixel * size;
 #pragma omp simd
         for (int c = 0; c < channels; ++c)
@@ -680,16 +748,19 @@ void gencls_activate(const float* hidden, const float* scale, Int scale_step, co
     }
 }
 
-// `dv` is the gradient of the input of the activation, hence of `added`; those of scale and shift may be null.
-void gencls_activate_gradient(const float* hidden, const float* scale, Int scale_step, const float* shift,
-                              Int shift_step, const float* added, Int added_step, const float* dy, float* dv,
-                              float* dhidden, float* dscale, float* dshift, Int images, Int pixels, Int size,
+// `dv` is the gradient of the input of the activation, hence of `added`; those of scale and shift may be null, and without
+// a scale, that of hidden is `dv`.
+void gencls_activate_gradient(const float* hidden, const float* scale, const float* shift, const float* added,
+                              const float* dy, float* dv, float* dhidden, float* dscale, float* dshift, Int images, Int pixels, Int size,
                               Int different, Int n_dropped, float factor, Int key, Int threads) {
-    Operand scales{scale, scale_step}, shifts{shift, shift_step}, others{added, added_step};
+    ScaleAndShift both(scale, shift, size);
+    Operand others = operand<NOTHING>(added, size, 0);
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int image = 0; image < images; ++image) {
-        const float *times = scales.at(image), *plus = shifts.at(image);
+        const float *times = both.scales.at(image), *plus = both.shifts.at(image);
+        if (dshift != nullptr) std::memset(dshift + image * size, 0, size * sizeof(float));
+        if (dscale != nullptr) std::memset(dscale + image * size, 0, size * sizeof(float));
         for (Int pixel = image * pixels; pixel < (image + 1) * pixels; ++pixel) {
             const float *from = hidden + pixel * size, *other = others.at(pixel), *gradients = dy + 2 * pixel * size;
             float* to = dv + pixel * size;
@@ -720,14 +791,14 @@ void gencls_activate_gradient(const float* hidden, const float* scale, Int scale
 }
 
 // y = x + v · σ(g), with (v, g) = scale · hidden + shift
-void gencls_gate(const float* x, Int x_step, const float* hidden, const float* scale, Int scale_step,
-                 const float* shift, Int shift_step, float* y, Int images, Int pixels, Int size, Int threads) {
-    Operand scales{scale, scale_step}, shifts{shift, shift_step}, inputs{x, x_step};
+void gencls_gate(const float* x, const float* hidden, const float* scale, const float* shift, float* y, Int images, Int pixels, Int size, Int threads) {
+    ScaleAndShift both(scale, shift, 2 * size);
+    Operand inputs = operand<NOTHING>(x, size, 0);
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int pixel = 0; pixel < images * pixels; ++pixel) {
         const float *from = hidden + 2 * pixel * size, *before = inputs.at(pixel);
-        const float *times = scales.at(pixel / pixels), *plus = shifts.at(pixel / pixels);
+        const float *times = both.scales.at(pixel / pixels), *plus = both.shifts.at(pixel / pixels);
         float* to = y + pixel * size;
 #pragma omp simd
         for (int c = 0; c < channels; ++c) {
@@ -737,14 +808,15 @@ void gencls_gate(const float* x, Int x_step, const float* hidden, const float* s
     }
 }
 
-void gencls_gate_gradient(const float* hidden, const float* scale, Int scale_step, const float* shift, Int shift_step,
-                          const float* dy, float* dhidden, float* dscale, float* dshift, Int images, Int pixels,
+void gencls_gate_gradient(const float* hidden, const float* scale, const float* shift, const float* dy, float* dhidden, float* dscale, float* dshift, Int images, Int pixels,
                           Int size, Int threads) {
-    Operand scales{scale, scale_step}, shifts{shift, shift_step};
+    ScaleAndShift both(scale, shift, 2 * size);
     int channels = size;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Int image = 0; image < images; ++image) {
-        const float *times = scales.at(image), *plus = shifts.at(image);
+        const float *times = both.scales.at(image), *plus = both.shifts.at(image);
+        if (dshift != nullptr) std::memset(dshift + 2 * image * size, 0, 2 * size * sizeof(float));
+        if (dscale != nullptr) std::memset(dscale + 2 * image * size, 0, 2 * size * sizeof(float));
         for (Int pixel = image * pixels; pixel < (image + 1) * pixels; ++pixel) {
             const float *from = hidden + 2 * pixel * size, *gradients = dy + pixel * size;
             float* to = dhidden + 2 * pixel * size;
@@ -766,6 +838,74 @@ void gencls_gate_gradient(const float* hidden, const float* scale, Int scale_ste
                 }
         }
     }
+}
+
+// ------------------------------------------------------------------------------ gated residual block
+
+void gencls_block(const Block* b, const Kept* kept, const BlockSizes* s, float factor, Int threads) {
+    Int size = s->size, all = s->all(), pixels = s->pixels();
+    gencls_convolve(b->activated, b->first, b->first_bias, kept->hidden, s->images, s->height, s->width, 2 * size,
+                    size, s->columns, s->left, threads);
+    if (b->left != nullptr)
+        gencls_mix(kept->hidden, b->left, b->right, kept->inner, kept->mixed, s->images, pixels, size, s->rank,
+                   threads);
+    for (int part = 0; part < 2; ++part)
+        if (b->shortcut_weights[part] != nullptr)
+            gencls_linear(b->shortcuts[part], b->shortcut_weights[part], 2 * size, 1, b->shortcut_bias, kept->added,
+                          all, 2 * size, size, part > 0, threads);
+    gencls_activate(kept->mixed, b->scale, b->shift, kept->added, kept->dropped, s->images, pixels, size,
+                    s->different, s->n_dropped, factor, s->key, threads);
+    gencls_convolve(kept->dropped, b->second, b->second_bias, kept->second_hidden, s->images, s->height, s->width,
+                    2 * size, 2 * size, s->columns, s->left, threads);
+    if (b->second_left != nullptr)
+        gencls_mix(kept->second_hidden, b->second_left, b->second_right, kept->second_inner, kept->second_mixed,
+                   s->images, pixels, 2 * size, s->second_rank, threads);
+    gencls_gate(b->features, kept->second_mixed, b->second_scale, b->second_shift, kept->out, s->images, pixels, size,
+                threads);
+    gencls_concat_elu(kept->out, kept->activated, all, size, threads);
+}
+
+// `dout` and `dactivated` are the gradients of the two results; one may be null.
+// The workspace has (4 · size + the larger rank) floats a pixel.
+void gencls_block_gradient(const Block* b, const Kept* kept, const BlockSizes* s, float factor, const float* dout,
+                           const float* dactivated, const BlockGradients* to, float* workspace, Int threads) {
+    Int size = s->size, all = s->all(), pixels = s->pixels();
+    float *from = workspace, *found = from + 2 * all * size, *inner = found + 2 * all * size;
+    if (dactivated != nullptr) gencls_concat_elu_gradient(kept->out, dactivated, to->features, all, size, threads);
+    else std::memset(to->features, 0, all * size * sizeof(float));
+    if (dout != nullptr)
+        for (Int i = 0; i < all * size; ++i) to->features[i] += dout[i];
+
+    gencls_gate_gradient(kept->second_mixed, b->second_scale, b->second_shift, to->features, from, to->second_scale,
+                         to->second_shift, s->images, pixels, size, threads);
+    if (b->second_left != nullptr) {
+        gencls_mix_gradient(kept->second_hidden, b->second_left, b->second_right, kept->second_inner, from, inner,
+                            found, to->second_left, to->second_right, s->images, pixels, 2 * size, s->second_rank,
+                            threads);
+        std::swap(from, found);
+    }
+    gencls_convolve_gradient(kept->dropped, b->second, from, found, to->second, to->second_bias, s->images, s->height,
+                             s->width, 2 * size, 2 * size, s->columns, s->left, threads);
+    std::swap(from, found);
+
+    float *added = found, *hidden = b->scale == nullptr ? added : found + all * size;
+    gencls_activate_gradient(kept->mixed, b->scale, b->shift, kept->added, from, added, hidden, to->scale, to->shift,
+                             s->images, pixels, size, s->different, s->n_dropped, factor, s->key, threads);
+    for (int part = 0; part < 2; ++part)
+        if (b->shortcut_weights[part] != nullptr) {
+            gencls_linear_gradient(b->shortcuts[part], added, to->shortcut_weights[part], all, 2 * size, size,
+                                   threads);
+            gencls_linear(added, b->shortcut_weights[part], 1, 2 * size, nullptr, to->shortcuts[part], all, size,
+                          2 * size, false, threads);
+        }
+    if (b->shortcut_bias != nullptr) sum_of_pixels(added, to->shortcut_bias, s->images, pixels, size);
+    if (b->left != nullptr) {
+        gencls_mix_gradient(kept->hidden, b->left, b->right, kept->inner, hidden, inner, from, to->left, to->right,
+                            s->images, pixels, size, s->rank, threads);
+        hidden = from;
+    }
+    gencls_convolve_gradient(b->activated, b->first, hidden, to->activated, to->first, to->first_bias, s->images,
+                             s->height, s->width, 2 * size, size, s->columns, s->left, threads);
 }
 
 }  // extern "C"
