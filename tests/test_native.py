@@ -216,7 +216,7 @@ def block_of_torch(filters, first, second, features, activated, *shortcuts):
 
     hidden = modulated(convolved(activated, filters.first, filters.first_bias), first)
     if shortcuts:
-        halves = [each.chunk(2, dim=2) for each in shortcuts]
+        halves = [each.expand(len(features), -1, -1, -1, -1).chunk(2, dim=2) for each in shortcuts]
         joined = torch.cat([each[half] for half in (0, 1) for each in halves], dim=2).flatten(0, 1)
         joined = F.conv2d(joined, filters.shortcut, filters.shortcut_bias)
         hidden = hidden + joined.unflatten(0, hidden.shape[:2])
@@ -226,7 +226,7 @@ def block_of_torch(filters, first, second, features, activated, *shortcuts):
     return out, F.elu(torch.cat([out, -out], dim=2))
 
 
-def operands_of_a_block(n_shortcuts, parts, columns=3, channels=6, size=(4, 3)):
+def operands_of_a_block(n_shortcuts, parts, *, shared=False, columns=3, channels=6, size=(4, 3)):
     """Filters and effects of a block with these parts of a modulation, then its features."""
     groups, F2 = (2, 3), 2 * channels
     shapes = [
@@ -249,6 +249,8 @@ def operands_of_a_block(n_shortcuts, parts, columns=3, channels=6, size=(4, 3)):
         effects += [every[name] if name in parts else None for name in block.Effect._fields]
     widths = channels, F2, *[F2] * n_shortcuts
     features = [noise(*groups, width, *size, seed=seed) for seed, width in enumerate(widths, start=20)]
+    if shared:
+        features[-1] = features[-1][:1]
     if not n_shortcuts:
         filters[4:] = [None, None]
     return [*filters, *effects, *features]
@@ -256,10 +258,12 @@ def operands_of_a_block(n_shortcuts, parts, columns=3, channels=6, size=(4, 3)):
 
 @needs_compiler
 @pytest.mark.parametrize("wanted", [(0,), (1,), (0, 1)], ids=["result", "activation", "both"])
-@pytest.mark.parametrize("n_shortcuts", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("n_shortcuts", "shared"), [(0, False), (1, False), (2, False), (1, True), (2, True)], ids=str
+)
 @pytest.mark.parametrize("parts", [(), ("shift", "left", "right"), ("scale", "shift")], ids=str)
-def test_a_block(parts, n_shortcuts, wanted, variant):
-    operands = operands_of_a_block(n_shortcuts, parts)
+def test_a_block(parts, n_shortcuts, shared, wanted, variant):
+    operands = operands_of_a_block(n_shortcuts, parts, shared=shared)
 
     def run(implementation):
         def called(*given):

@@ -252,9 +252,9 @@ def _effect(modulation: Modulation) -> Effect:
 
 
 def _alike(features: Tensor, shortcuts: list[Tensor], effects: tuple[Effect, Effect]) -> bool:
-    """Whether all parts of a block have the same groups, and its modulations no positions."""
+    """Whether modulations have the groups of the features and no positions, and shortcuts these or one."""
     groups, channels = features.shape[:2], features.shape[2]
-    if any(each.shape[:2] != groups for each in shortcuts):
+    if any(each.shape[0] not in (1, groups[0]) for each in shortcuts):
         return False
     for effect, size in zip(effects, (channels, 2 * channels), strict=True):
         for part in effect:

@@ -57,8 +57,8 @@ def gated_block(
     ----------
     features, activated : Tensor of shape (G, N, F, H, W) and (G, N, 2F, H, W)
         The input and its concat-ELU.
-    shortcuts : sequence of Tensor of shape (G, N, 2F, H, W)
-        Activated features, at most two.
+    shortcuts : sequence of Tensor of shape (G, N, 2F, H, W) or (1, N, 2F, H, W)
+        Activated features, at most two; all groups may share them.
     filters : Filters
     first, second : Effect
     left : int
@@ -109,12 +109,13 @@ class _Block(torch.autograd.Function):
         n_images, height, width, channels = inputs[0].shape
         sizes = n_images, height, width, channels, filters.first.shape[3], settings.left, *ranks
         sizes = *sizes, features.shape[1], settings.n_dropped, settings.key
+        sizes = *sizes, *(0 if each is None else len(each) for each in inputs[-2:])
         ctx.numbers = (c_int64 * len(sizes))(*sizes), factor_of_kept(settings.n_dropped)
         ctx.workspace = n_images * height * width * (4 * channels + max(ranks))
         call("block", addresses(inputs), addresses(kept), *ctx.numbers)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs, *kept)
-        ctx.n_inputs, ctx.n_shortcuts = len(inputs), len(shortcuts)
+        ctx.n_inputs, ctx.shortcuts = len(inputs), [each.shape[:2] for each in shortcuts]
         ctx.groups, ctx.effects = (
             features.shape[:2],
             [None if each is None else each.shape for each in operands[6:14]],
@@ -144,13 +145,13 @@ class _Block(torch.autograd.Function):
             None,
             *(_grouped(each, ctx.groups) for each in (features, activated)),
             *filters,
-            _joined(weights[: ctx.n_shortcuts]),
+            _joined(weights[: len(ctx.shortcuts)]),
             bias,
             *(
                 None if each is None else (each.mT if number % 4 == 2 else each).reshape(shape)
                 for number, (each, shape) in enumerate(zip(effects, ctx.effects, strict=True))
             ),
-            *(_grouped(each, ctx.groups) for each in shortcuts[: ctx.n_shortcuts]),
+            *(_grouped(each, groups) for each, groups in zip(shortcuts, ctx.shortcuts, strict=False)),
         )
 
 

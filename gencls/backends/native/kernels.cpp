@@ -583,10 +583,23 @@ struct Kept {
 
 struct BlockSizes {
     Int images, height, width, size, columns, left, rank, second_rank, different, n_dropped, key;
+    Int shortcut_images[2];  // fewer than `images` if several groups of images share a shortcut
 
     Int pixels() const { return height * width; }
     Int all() const { return images * pixels(); }
 };
+
+// Write the features of one group to all groups, or add them.
+static void spread(const float* x, float* y, Int group, Int all, bool add) {
+    for (Int first = 0; first < all; first += group)
+        for (Int i = 0; i < group; ++i) y[first + i] = x[i] + (add ? y[first + i] : 0);
+}
+
+static void sum_of_groups(const float* x, float* y, Int group, Int all) {
+    std::memcpy(y, x, group * sizeof(float));
+    for (Int first = group; first < all; first += group)
+        for (Int i = 0; i < group; ++i) y[i] += x[first + i];
+}
 
 // All whole numbers have 64 bits; Python passes pointers, whole numbers and floats.
 extern "C" {
@@ -850,9 +863,13 @@ void gencls_block(const Block* b, const Kept* kept, const BlockSizes* s, float f
         gencls_mix(kept->hidden, b->left, b->right, kept->inner, kept->mixed, s->images, pixels, size, s->rank,
                    threads);
     for (int part = 0; part < 2; ++part)
-        if (b->shortcut_weights[part] != nullptr)
-            gencls_linear(b->shortcuts[part], b->shortcut_weights[part], 2 * size, 1, b->shortcut_bias, kept->added,
-                          all, 2 * size, size, part > 0, threads);
+        if (b->shortcut_weights[part] != nullptr) {
+            Int shared = s->shortcut_images[part] * pixels;
+            float* joined = shared < all ? kept->dropped : kept->added;  // the former is not needed yet
+            gencls_linear(b->shortcuts[part], b->shortcut_weights[part], 2 * size, 1, part > 0 ? nullptr : b->shortcut_bias,
+                          joined, shared, 2 * size, size, part > 0 && shared == all, threads);
+            if (shared < all) spread(joined, kept->added, shared * size, all * size, part > 0);
+        }
     gencls_activate(kept->mixed, b->scale, b->shift, kept->added, kept->dropped, s->images, pixels, size,
                     s->different, s->n_dropped, factor, s->key, threads);
     gencls_convolve(kept->dropped, b->second, b->second_bias, kept->second_hidden, s->images, s->height, s->width,
@@ -893,9 +910,12 @@ void gencls_block_gradient(const Block* b, const Kept* kept, const BlockSizes* s
                              s->images, pixels, size, s->different, s->n_dropped, factor, s->key, threads);
     for (int part = 0; part < 2; ++part)
         if (b->shortcut_weights[part] != nullptr) {
-            gencls_linear_gradient(b->shortcuts[part], added, to->shortcut_weights[part], all, 2 * size, size,
+            Int shared = s->shortcut_images[part] * pixels;
+            float* joined = shared < all ? from : added;
+            if (shared < all) sum_of_groups(added, joined, shared * size, all * size);
+            gencls_linear_gradient(b->shortcuts[part], joined, to->shortcut_weights[part], shared, 2 * size, size,
                                    threads);
-            gencls_linear(added, b->shortcut_weights[part], 1, 2 * size, nullptr, to->shortcuts[part], all, size,
+            gencls_linear(joined, b->shortcut_weights[part], 1, 2 * size, nullptr, to->shortcuts[part], shared, size,
                           2 * size, false, threads);
         }
     if (b->shortcut_bias != nullptr) sum_of_pixels(added, to->shortcut_bias, s->images, pixels, size);
