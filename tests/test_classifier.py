@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import logsumexp, softmax
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -55,7 +55,7 @@ def unseen():
             n_filters=4,
             n_mixtures=1,
             dropout=0.0,
-            max_epochs=8,  # with fewer it depends on torch's version whether it learns
+            max_epochs=2,  # one of each objective
             batch_size=16,
             lr=0.01,
             net_params={"gradient_clip": 1.0},
@@ -64,6 +64,8 @@ def unseen():
     ]
 )
 def test_the_checks_of_scikit_learn(estimator, check):
+    if check.func.__name__ == "check_classifiers_train":  # which demands an accuracy
+        estimator = clone(estimator).set_params(max_epochs=8)  # fewer depend on torch's version
     check(estimator)
 
 
