@@ -60,9 +60,11 @@ class DrawingFrom(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Call an operator; add a generator to a random operator that has none."""
-        kwargs = kwargs or {}
-        draw, device = _drawing(func), _device(args, kwargs)
-        if draw is None or device.type == "meta" or kwargs.get("generator") is not None:
+        kwargs, draw = kwargs or {}, _drawing(func)
+        if draw is None or kwargs.get("generator") is not None:
+            return func(*args, **kwargs)
+        device = _device(args, kwargs)
+        if device.type == "meta":
             return func(*args, **kwargs)
         return draw(*args, **(kwargs | {"generator": self._on(device)}))
 

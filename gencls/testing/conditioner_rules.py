@@ -17,10 +17,9 @@ from ..conditioners import CONDITIONERS, Conditioner, Modulation, Modulations
 from ..density.model import ConditionalPixelCNN
 from ..errors import ConditionerContractError
 from ..inference.sampling import ancestral_sample, cached_sample, draw_noise
-from ..pixelcnn import PixelCNN
 from . import common_rules
 from .contract import Contract, Subject, require
-from .models import CLASSES, TOLERANCE, all_images, images_for, tiny_model
+from .models import CLASSES, TOLERANCE, all_images, images_for, sites_of, tiny_conditioner, tiny_model
 
 __all__ = ["CONTRACT", "ConditionerSubject"]
 
@@ -46,6 +45,10 @@ class ConditionerSubject(Subject):
         """A tiny model with it; see `tiny_model`."""
         return tiny_model(image_shape, n_levels, conditioner=self.given, seed=seed, start=start)
 
+    def built(self, image_shape: tuple[int, int, int] = (1, 4, 4), *, seed: int = 0) -> Conditioner:
+        """The conditioner of a tiny model, without the rest of it."""
+        return tiny_conditioner(self.make(), image_shape, seed)
+
 
 CONTRACT.foundation(
     "Give each parameter of __init__ a default, store it unchanged, and call super().__init__()."
@@ -58,7 +61,7 @@ def builds(subject: ConditionerSubject) -> None:
     for shape, n_layers in zip(SHAPES, (1, 2, 1, 1), strict=True):
         conditioner = subject.make()
         before = conditioner.get_params(deep=False)
-        conditioner.build(2, PixelCNN(shape, 1, n_layers, n_filters=4).sites)
+        conditioner.build(2, sites_of(shape, n_layers))
         common_rules.require_unchanged(conditioner, before, "build")
         conditioner(torch.tensor([1, 0]))
 
@@ -66,14 +69,14 @@ def builds(subject: ConditionerSubject) -> None:
 @CONTRACT.foundation("Return a dict of Site to Modulation, with sites from the list that build was given.")
 def touches_sites(subject: ConditionerSubject) -> None:
     """It returns modulations for sites of the network, and the sites do not depend on the labels."""
-    model = subject.model()
-    touched = model.conditioner(CLASSES)
+    conditioner = subject.built()
+    touched = conditioner(CLASSES)
     require(isinstance(touched, dict), f"a {type(touched).__name__} was returned")
     for site, modulation in touched.items():
-        require(site in model.network.sites, f"{site} is not a site of this network")
+        require(site in sites_of((1, 4, 4)), f"{site} is not a site of this network")
         require(isinstance(modulation, Modulation), f"{site} has a {type(modulation).__name__}")
     for label in CLASSES.split(1):
-        other = model.conditioner(label)
+        other = conditioner(label)
         require(
             other.keys() == touched.keys(),
             f"label {label.item()} touches different sites than all labels together",
@@ -84,7 +87,7 @@ def touches_sites(subject: ConditionerSubject) -> None:
 def has_the_right_shapes(subject: ConditionerSubject) -> None:
     """Shift and scale have the shape (N, F) or (N, F, H, W), the parts of mix (N, F, R) and (N, R, F)."""
     for shape, n_labels in zip(SHAPES, (1, 2, 3, 5), strict=True):
-        touched = subject.model(shape).conditioner(torch.arange(n_labels) % len(CLASSES))
+        touched = subject.built(shape)(torch.arange(n_labels) % len(CLASSES))
         for site, modulation in touched.items():
             row = (n_labels, site.channels)
             for value in (modulation.shift, modulation.scale):
@@ -112,7 +115,7 @@ def depends_on_labels_only(subject: ConditionerSubject) -> None:
 )
 def follows_its_module(subject: ConditionerSubject) -> None:
     """The modulations have the dtype and the device of its parameters."""
-    conditioner = subject.model().conditioner
+    conditioner = subject.built()
     for name, value in parts(conditioner(CLASSES)).items():
         require(value.dtype == torch.float64, f"in a model of float64 the {name} is {value.dtype}")
     try:
@@ -184,7 +187,7 @@ def learns(subject: ConditionerSubject) -> None:
 @CONTRACT.rule("Compute each row from its own label.")
 def keeps_rows_apart(subject: ConditionerSubject) -> None:
     """Row i depends on label i only."""
-    conditioner = subject.model().conditioner
+    conditioner = subject.built()
     labels = torch.tensor([2, 0, 0, 1])
     together = parts(conditioner(labels))
     for row in range(len(labels)):
@@ -208,7 +211,7 @@ def scores_classes_alike(subject: ConditionerSubject) -> None:
 @CONTRACT.rule("Return plain Modulation objects, which act on each position separately.")
 def works_on_single_pixels(subject: ConditionerSubject) -> None:
     """A modulation applied to a single pixel has the same effect as in the whole image."""
-    for site, modulation in subject.model((1, 5, 7)).conditioner(CLASSES[:2]).items():
+    for site, modulation in subject.built((1, 5, 7))(CLASSES[:2]).items():
         arranged = modulation.per_image()
         features = torch.randn(1, 2, site.channels, site.height, site.width, dtype=torch.float64)
         whole = arranged.apply(features)
@@ -232,14 +235,14 @@ def samples_alike(subject: ConditionerSubject) -> None:
 @CONTRACT.rule("Draw random numbers from torch's default generator, and only in build.")
 def follows_the_seed(subject: ConditionerSubject) -> None:
     """The same seed of torch builds the same parameters."""
-    one, other = (subject.model(seed=5).conditioner for _ in range(2))
+    one, other = (subject.built(seed=5) for _ in range(2))
     equal(parts(one(CLASSES)), parts(other(CLASSES)), "in a second build")
 
 
 @CONTRACT.rule("Set is_random = True in the class, or draw random numbers only in build.")
 def says_whether_it_is_random(subject: ConditionerSubject) -> None:
     """If it draws random numbers in training, is_random is True, so that they follow from random_state."""
-    conditioner = subject.model().conditioner.train()
+    conditioner = subject.built().train()
     with DrawingFrom(seed=0) as drawing:
         conditioner(CLASSES)
     draws = bool(drawing.generators)
@@ -249,7 +252,7 @@ def says_whether_it_is_random(subject: ConditionerSubject) -> None:
 @CONTRACT.rule("Make new parameters in every build, and keep no parameters in the class or in the module.")
 def shares_nothing(subject: ConditionerSubject) -> None:
     """Two conditioners do not share parameters."""
-    one, other = subject.model().conditioner, subject.model().conditioner
+    one, other = subject.built(), subject.built()
     before = deepcopy(parts(other(CLASSES)))
     with torch.no_grad():
         for value in one.state_dict().values():
@@ -263,7 +266,7 @@ def shares_nothing(subject: ConditionerSubject) -> None:
 def pickles(subject: ConditionerSubject) -> None:
     """It can be pickled and copied, before build and after."""
     common_rules.pickles(subject)
-    built = subject.model().conditioner
+    built = subject.built()
     expected = parts(built(CLASSES))
     equal(expected, parts(pickle.loads(pickle.dumps(built))(CLASSES)), "after pickling")
     equal(expected, parts(deepcopy(built)(CLASSES)), "after copying")
@@ -272,7 +275,7 @@ def pickles(subject: ConditionerSubject) -> None:
 @CONTRACT.rule("Register what build draws or computes as a parameter or with register_buffer.")
 def saves_all_it_learned(subject: ConditionerSubject) -> None:
     """Its state_dict holds everything that build created: a second conditioner that loads it is equal."""
-    built, fresh = subject.model().conditioner, subject.model(seed=1).conditioner
+    built, fresh = subject.built(), subject.built(seed=1)
     file = io.BytesIO()
     torch.save(built.state_dict(), file)
     file.seek(0)
