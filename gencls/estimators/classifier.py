@@ -191,7 +191,7 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
     >>> from sklearn.datasets import load_digits
     >>> from gencls import GenerativeBayesClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = GenerativeBayesClassifier(n_filters=16, max_epochs=1, random_state=0).fit(X, y)
+    >>> clf = GenerativeBayesClassifier(n_filters=16, max_epochs=1, random_state=0).fit(X[:200], y[:200])
     >>> clf.predict_proba(X[:3]).shape
     (3, 10)
     """
