@@ -74,3 +74,28 @@ def test_one_error_among_saturated_posteriors():
         log_loss(joint, np.zeros(100, dtype=int), found) < log_loss(joint, np.zeros(100, dtype=int), 1) / 1.2
     )
     assert 5 < found < 80
+
+
+def test_an_expected_temperature_decides_for_few_images():
+    joint, codes = joints(4000)
+    assert fit_temperature(8 * joint, codes, expected=2.0) == pytest.approx(8, rel=0.05)  # many images
+    assert fit_temperature(joint[:0], codes[:0], expected=2.0) == pytest.approx(2, rel=1e-3)
+    right = np.array([[0.0, -80.0]] * 50), np.zeros(50, dtype=int)
+    assert 3 < fit_temperature(*right, expected=4.0) < 4.01
+    few = joint[:20], codes[:20]
+    between = sorted([fit_temperature(*few), 30.0])
+    assert between[0] < fit_temperature(*few, expected=30.0) < between[1]
+
+
+@pytest.mark.parametrize("expected", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_an_expected_temperature_is_the_centre_of_a_density(scale, expected):
+    joint, codes = joints(30, scale=scale)
+    found = fit_temperature(joint, codes, expected=expected)
+    assert 0.01 <= found <= 1e4
+
+    def cost(temperature):
+        return 30 * log_loss(joint, codes, temperature) + np.log(temperature / expected) ** 2 / 2
+
+    others = np.clip(found * np.array([0.5, 0.9, 1.1, 2.0]), 0.01, 1e4)
+    assert all(cost(found) <= cost(each) + 1e-3 for each in others)

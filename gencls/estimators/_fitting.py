@@ -306,11 +306,11 @@ class FittingMixin(BuildingMixin):
     def _temperature_unlearned(self) -> float:
         """The given temperature; with "auto", that of the last objective, or 1."""
         if self.temperature == "auto":
-            return float(getattr(self.stages_[-1].objective, "temperature", 1.0))
+            return float(make_objective(self.stages_[-1].objective or "likelihood").temperature)
         return float(self.temperature)
 
     def _temperature_of(self, held_out: Samples) -> float:
-        """The temperature with the smallest log-loss on held-out images."""
+        """The temperature that calibrates held-out images; if they are few, near that of the last objective."""
         best = self.net_.best_row_
         row = self.net_.history[best] if best is not None and best >= 0 else {}
         if "valid_temperature" in row and not self._views:
@@ -321,7 +321,8 @@ class FittingMixin(BuildingMixin):
                 cast("NDArray[Any]", held_out.images), self._image_views, self.codec_.tensor_shape_[1:]
             )
             views = list(map(self.codec_.encode_images, images))
-        return fit_temperature(self._mean_joint(map(torch.from_numpy, views)), held_out.labels)
+        table = self._mean_joint(map(torch.from_numpy, views))
+        return fit_temperature(table, held_out.labels, expected=self._temperature_unlearned())
 
     def _draw_seed(self) -> int:
         return int(self._random_state.randint(2**31 - 1))

@@ -59,6 +59,12 @@ class Objective(BaseEstimator, ABC):
     and :meth:`loss` combines them. Every term is recorded in the history of the training, as
     ``train_<name>``. An objective keeps no state; `gencls.testing.check_objective` checks that and more.
 
+    Attributes
+    ----------
+    temperature : float
+        The temperature at which trained classifiers are expected to be calibrated: 1, unless the objective
+        has a hyper-parameter of this name.
+
     Examples
     --------
     >>> from gencls.objectives import Likelihood
@@ -67,6 +73,8 @@ class Objective(BaseEstimator, ABC):
     ...     def loss(self, terms):
     ...         return terms["nll"] ** 2
     """
+
+    temperature: float = 1.0
 
     def candidates(self, labels: Tensor, n_classes: int, generator: torch.Generator | None = None) -> Tensor:
         """The classes under which each image is scored.

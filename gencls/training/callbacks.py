@@ -128,7 +128,8 @@ def _scores(net: NeuralNet, plan: Plan, images: LabelledImages) -> dict[str, flo
     joint = scorer.with_prior(log_likelihood)
     labels = images.labels.cpu().numpy()
     learned = plan.temperature == "auto"
-    temperature = fit_temperature(joint, labels) if learned else float(plan.temperature)
+    expected = net.stage_.objective.temperature
+    temperature = fit_temperature(joint, labels, expected=expected) if learned else float(plan.temperature)
     own = np.arange(len(labels)), labels
     figures = {
         "valid_bpd": bits_per_dim(log_likelihood[own], net.averaged_model.n_dimensions),
