@@ -155,12 +155,15 @@ def test_a_joint_is_the_log_likelihood_plus_the_log_prior(budget, candidates, n_
 @pytest.mark.parametrize("budget", [2, 1000])
 def test_the_table_per_pixel_sums_to_the_log_likelihood(budget, model, monkeypatch):
     monkeypatch.setitem(scoring.FEATURES_IN_FLIGHT, "cpu", budget * 4 * 4 * 3)
-    levels = make_levels(model, 5)
-    table = Scorer(model).pixel_log_likelihood(levels)
-    n_members = len(model.symmetry.orbit(levels))
-    assert table.shape == (n_members, 5, 4, 4, 3)
-    found = np.log(np.exp(table.sum((-2, -1))).mean(axis=0))
-    np.testing.assert_allclose(found, Scorer(model).log_likelihood(levels), rtol=1e-12)
+    levels, scorer = make_levels(model, 5), Scorer(model)
+    table = scorer.pixel_log_likelihood(levels)
+    assert table.shape == (5, 4, 4, 3)
+    for n_rows in range(5):
+        found = table[..., :n_rows, :].sum((-2, -1))
+        np.testing.assert_allclose(found, scorer.log_likelihood(levels, n_rows), rtol=1e-12, atol=1e-12)
+    codes = np.array([3, 0, 1, 1, 2])
+    own = scorer.pixel_log_likelihood(levels, codes)
+    np.testing.assert_allclose(own, table[np.arange(5), codes], rtol=1e-9, atol=1e-12)
 
 
 def test_the_table_per_pixel_stays_within_the_budget(monkeypatch):
@@ -169,5 +172,6 @@ def test_the_table_per_pixel_stays_within_the_budget(monkeypatch):
     sizes = []
     hook = model.network.head.register_forward_hook(lambda _m, _i, out: sizes.append(out.shape[:2].numel()))
     Scorer(model).pixel_log_likelihood(make_levels(model, 3))
+    Scorer(model).pixel_log_likelihood(make_levels(model, 8), np.arange(8))
     hook.remove()
     assert max(sizes) <= 6

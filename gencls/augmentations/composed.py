@@ -56,6 +56,25 @@ class Composed(Augmentation):
             found = [moved for each in found for moved in part.orbit(each)]
         return found
 
+    def places(self, image_shape: tuple[int, int, int]) -> Tensor:
+        """Where each pixel of an image is in the members of its orbit.
+
+        Parameters
+        ----------
+        image_shape : tuple of int
+            C, H and W.
+
+        Returns
+        -------
+        Tensor of shape (G, H · W)
+            Positions in the order of rows, of int64.
+        """
+        channels, height, width = image_shape
+        marks = torch.eye(height * width, dtype=torch.uint8).unflatten(1, (1, height, width))
+        marks = torch.cat([torch.zeros_like(marks[:1]), marks]).expand(-1, channels, -1, -1)
+        moved = [(each[1:] != each[:1]).any(dim=1) for each in self.orbit(marks.contiguous())]
+        return torch.stack([each.flatten(1).int().argmax(dim=1) for each in moved])
+
     def check(self, image_shape: tuple[int, int, int]) -> None:
         for part in self.parts:
             part.check(image_shape)

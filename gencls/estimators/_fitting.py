@@ -310,7 +310,7 @@ class FittingMixin(BuildingMixin):
         return float(self.temperature)
 
     def _temperature_of(self, held_out: Samples) -> float:
-        """The temperature that calibrates held-out images; if they are few, near that of the last objective."""
+        """The temperature that calibrates held-out images; for few, near that of the last objective."""
         best = self.net_.best_row_
         row = self.net_.history[best] if best is not None and best >= 0 else {}
         if "valid_temperature" in row and not self._views:

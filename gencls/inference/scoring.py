@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..bayes import joint_log_prob
+from ..bayes import joint_log_prob, mixture_table
 from ..density.model import ConditionalPixelCNN
 from ..pixelcnn import Execution, Modulations
 
@@ -88,37 +88,49 @@ class Scorer:
                 return self._of_all_classes(levels, n_rows)
             return self._of_candidates(levels, candidates, n_rows)
 
-    def pixel_log_likelihood(self, levels: Tensor) -> Floats:
-        """Log q(pixel | previous pixels, class) of the network, for every class.
+    def pixel_log_likelihood(self, levels: Tensor, codes: Codes | None = None) -> Floats:
+        """Log p(pixel | previous pixels, class) for every class, or for one class of each image.
 
         Parameters
         ----------
         levels : Tensor of shape (N, C, H, W)
+        codes : ndarray of shape (N,), optional
+            The class of each image, from 0 to K - 1.
 
         Returns
         -------
-        ndarray of shape (P, N, K, H, W)
-            Nats, float64, for each of the P images in the orbit of an image, at the pixels of that image. The
-            sum over pixels is log q; the logarithm of the mean of q over the orbit is
-            :meth:`log_likelihood`.
+        ndarray of shape (N, K, H, W) or (N, H, W)
+            Nats, float64. Their sum over pixels is :meth:`log_likelihood`, and the sum over the upper rows is
+            that of these rows. A symmetric density is decomposed by `gencls.bayes.mixture_table`.
         """
         model = self.model.eval()
-        n_images, n_classes = batch_shape(model)
-        classes = torch.arange(model.n_classes, device=model.device)
         with torch.inference_mode(), model.weights_resolved():
-            tables = [self._table(levels, part, n_images) for part in classes.split(n_classes)]
-        return torch.cat(tables, dim=2).double().numpy()
+            if codes is None:
+                n_images, n_classes = batch_shape(model)
+                classes = torch.arange(model.n_classes, device=model.device)
+                parts = [self._table(levels, part, n_images) for part in classes.split(n_classes)]
+                return np.concatenate(parts, axis=1)
+            n_images, _ = batch_shape(model, n_classes=1)
+            labels = torch.from_numpy(codes).to(model.device)
+            batches = zip(levels.split(n_images), labels.split(n_images), strict=True)
+            return np.concatenate([self._pixels(*batch, by_image=True)[0] for batch in batches])
 
-    def _table(self, levels: Tensor, classes: Tensor, n_images: int) -> Tensor:
-        """Log q (P, N, G, H, W) of every pixel of the orbits of images, for some classes."""
-        model, modulations = self.model, self.model.modulate_classes(classes)
-        tables = []
-        for batch in levels.split(n_images):
-            orbit = model.symmetry.orbit(batch.to(model.device))
-            pixels = [model.pixel_log_prob(each, modulations, execution=self.execution) for each in orbit]
-            grouped = [each.expand(len(classes), -1, -1, -1) for each in pixels]
-            tables.append(torch.stack(grouped).transpose(1, 2).cpu())
-        return torch.cat(tables, dim=1)
+    def _table(self, levels: Tensor, classes: Tensor, n_images: int) -> Floats:
+        """Log p of every pixel for some classes, (N, G, H, W)."""
+        tables = [self._pixels(batch, classes) for batch in levels.split(n_images)]
+        return np.concatenate(tables, axis=1).swapaxes(0, 1)
+
+    def _pixels(self, levels: Tensor, labels: Tensor, *, by_image: bool = False) -> Floats:
+        """Log p of every pixel of a batch, (G, N, H, W): for each of G classes, or for that of each image."""
+        model = self.model
+        modulations = model.modulate_images(labels) if by_image else model.modulate_classes(labels)
+        orbit, tables = model.symmetry.orbit(levels.to(model.device)), []
+        for each, places in zip(orbit, model.symmetry.places(model.image_shape), strict=True):
+            found = model.pixel_log_prob(each, modulations, execution=self.execution)
+            found = found.expand(1 if by_image else len(labels), -1, -1, -1)
+            placed = found.flatten(-2)[..., places.to(found.device)].unflatten(-1, found.shape[-2:])
+            tables.append(placed.double().cpu().numpy())
+        return mixture_table(np.stack(tables))
 
     def _of_all_classes(self, levels: Tensor, n_rows: int | None) -> Floats:
         model = self.model
