@@ -41,13 +41,13 @@ def mixture_table(tables: Array) -> Array:
     return shared + ((exact - shared.sum(axis=-1)) / tables.shape[-1])[..., None]
 
 
-def log_posterior_of_rows(table: Array, prior: Array, temperature: float = 1.0) -> Array:
+def log_posterior_of_rows(rows: Array, prior: Array, temperature: float = 1.0) -> Array:
     """Return log p(c | upper rows), in nats, for each number of rows.
 
     Parameters
     ----------
-    table : ndarray of shape (N, K, H, W)
-        log p(pixel | previous pixels, c), nats.
+    rows : ndarray of shape (N, K, H)
+        log p(row | rows above, c), nats.
     prior : ndarray of shape (K,)
         p(c).
     temperature : float, default=1.0
@@ -58,8 +58,8 @@ def log_posterior_of_rows(table: Array, prior: Array, temperature: float = 1.0) 
     ndarray of shape (H + 1, N, K)
         Given no row, one row, and so on to all rows.
     """
-    of_rows = np.moveaxis(table.sum(axis=-1), -1, 0)  # (H, N, K)
-    upper = np.concatenate([np.zeros_like(of_rows[:1]), of_rows.cumsum(axis=0)])
+    steps = np.moveaxis(rows, -1, 0)  # (H, N, K)
+    upper = np.concatenate([np.zeros_like(steps[:1]), steps.cumsum(axis=0)])
     with np.errstate(divide="ignore"):  # a prior of 0 is log-probability -inf
         joint = upper + np.log(prior)
     return np.stack([log_posterior(each, temperature) for each in joint])

@@ -20,6 +20,7 @@ from ..training.data import merge_duplicates
 from ..training.plan import Stage
 from ._bayes_mixin import BayesMixin
 from ._density_mixin import DensityMixin
+from ._evidence_mixin import EvidenceMixin
 from ._files_mixin import FilesMixin
 from ._labels import check_same_classes, encode_labels
 from .recipes import parameters_of
@@ -29,7 +30,7 @@ __all__ = ["GenerativeBayesClassifier"]
 Floats = NDArray[np.float64]
 
 
-class GenerativeBayesClassifier(BayesMixin, DensityMixin, FilesMixin):
+class GenerativeBayesClassifier(BayesMixin, DensityMixin, EvidenceMixin, FilesMixin):
     """Classify images by Bayes' theorem with an exact generative model of each class.
 
     A class-conditional PixelCNN++ (Salimans et al. 2017; Biswas) learns p(image | class); prediction scores
