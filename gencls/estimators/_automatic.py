@@ -30,9 +30,9 @@ REDUCED_VALUES = 200  # about as many as reduced images have
 LARGEST_SIZE = (16, 16)  # of square images that are reduced
 SHORTEST_SIDE = 8  # of images that are reduced or flipped
 
-EPOCHS = 650  # of one grey image
+EPOCHS = 620  # of one grey image
 MOST_IMAGES = 60_000  # in an epoch
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 50
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 80
 FEW, SMALL_BATCH, BATCH = 5000, 16, 32  # few images need small batches, for more steps
 
 SMALLEST_CROP = 0.8
@@ -87,7 +87,7 @@ def epochs_of(n_images: int, channels: int) -> int:
 
     Colour images need more epochs than grey ones, as their channels are learned too.
     """
-    return int(np.clip(round(EPOCHS * sqrt(channels / n_images)), FEWEST_EPOCHS, MOST_EPOCHS))
+    return int(np.clip(round(EPOCHS * channels / sqrt(n_images)), FEWEST_EPOCHS, MOST_EPOCHS))
 
 
 def images_of(n_images: int) -> int | None:
