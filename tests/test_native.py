@@ -268,7 +268,7 @@ def test_a_block(parts, n_shortcuts, shared, wanted, variant):
     def run(implementation):
         def called(*given):
             remaining = iter(given)
-            every = [None if each is None else next(remaining) for each in operands]
+            every: list[Any] = [None if each is None else next(remaining) for each in operands]
             filters, effects = (
                 block.Filters(*every[:6]),
                 (block.Effect(*every[6:10]), block.Effect(*every[10:14])),
