@@ -184,7 +184,8 @@ def test_without_early_stopping_it_is_that_of_the_last_epoch(learned):
 def test_calibrating_changes_only_the_temperature(plain, unseen):
     clf = copy(plain)
     assert clf.calibrate(*HELD_OUT) is clf
-    assert clf.temperature_ == best_temperature(plain, *HELD_OUT, None) != 1
+    images, classes = HELD_OUT
+    assert clf.temperature_ == best_temperature(plain, images, classes, expected=None) != 1
     assert clf.temperature == 1
     assert_the_same_model(clf, plain, *unseen)
     assert at(plain, 7.0).calibrate(*HELD_OUT).temperature_ == clf.temperature_  # whatever it was before
