@@ -42,7 +42,7 @@ INLINE Int at_most(Int a, Int b) { return a < b ? a : b; }
 INLINE Int parts_of(Int items, Int most) { return (items + most - 1) / most; }
 INLINE Int padded(Int channels) { return parts_of(channels, LANES) * LANES; }
 
-// The first values, or the first channels, where fewer than LANES exist.
+// The first values, where fewer than LANES exist.
 INLINE Vector load_some(const float* from, Int number) {
     Vector values{};
     std::memcpy(&values, from, number * sizeof(float));
@@ -53,8 +53,8 @@ INLINE void store_some(float* to, const Vector& values, Int number) { std::memcp
 // Where the vector of these channels begins: the last one overlaps the one before, so that none is incomplete.
 INLINE Int within(Int channel, Int channels) { return at_most(channel, channels - LANES); }
 
-// Memory that a thread keeps for its next call. The system clears each page of new memory, which would take longer than a
-// convolution of small images.
+// Memory that a thread keeps for its next call. The system clears each page of new memory, which would take longer
+// than a convolution of small images.
 enum Purpose { FILTERS, SCRATCH, SUMS, ONES, ZEROS, NOTHING };
 
 template <Purpose> static float* memory(Int size) {
@@ -529,7 +529,8 @@ INLINE float sigmoid(float v) {
 
 // ------------------------------------------------------------------------------------ interface to Python
 
-// For each pixel, inner = right · x and y = x + inner · left, which may be x, with a left and a right (rank, size) for each image.
+// For each pixel, inner = right · x and y = x + inner · left, where y may be x, with a left and a right (rank, size) for
+// each image.
 static void mix(const float* x, const float* left, const float* right, float* inner, float* y, Int pixels, Int size,
                 Int rank) {
     int channels = size;
@@ -741,7 +742,8 @@ void gencls_mix_gradient(const float* x, const float* left, const float* right, 
 
 // Dropout of the concat-ELU of scale · hidden + shift + added, where all pixels of an image share scale and shift.
 // Images i and i + different share their dropped features.
-void gencls_activate(const float* hidden, const float* scale, const float* shift, const float* added, float* y, Int images, Int pixels, Int size, Int different,
+void gencls_activate(const float* hidden, const float* scale, const float* shift, const float* added, float* y,
+                     Int images, Int pixels, Int size, Int different,
                      Int n_dropped, float factor, Int key, Int threads) {
     ScaleAndShift both(scale, shift, size);
     Operand others = operand<NOTHING>(added, size, 0);
@@ -761,10 +763,11 @@ void gencls_activate(const float* hidden, const float* scale, const float* shift
     }
 }
 
-// `dv` is the gradient of the input of the activation, hence of `added`; those of scale and shift may be null, and without
-// a scale, that of hidden is `dv`.
+// `dv` is the gradient of the input of the activation, hence of `added`; those of scale and shift may be null.
+// Without a scale, the gradient of hidden is `dv`.
 void gencls_activate_gradient(const float* hidden, const float* scale, const float* shift, const float* added,
-                              const float* dy, float* dv, float* dhidden, float* dscale, float* dshift, Int images, Int pixels, Int size,
+                              const float* dy, float* dv, float* dhidden, float* dscale, float* dshift,
+                              Int images, Int pixels, Int size,
                               Int different, Int n_dropped, float factor, Int key, Int threads) {
     ScaleAndShift both(scale, shift, size);
     Operand others = operand<NOTHING>(added, size, 0);
@@ -804,7 +807,8 @@ void gencls_activate_gradient(const float* hidden, const float* scale, const flo
 }
 
 // y = x + v · σ(g), with (v, g) = scale · hidden + shift
-void gencls_gate(const float* x, const float* hidden, const float* scale, const float* shift, float* y, Int images, Int pixels, Int size, Int threads) {
+void gencls_gate(const float* x, const float* hidden, const float* scale, const float* shift, float* y, Int images,
+                 Int pixels, Int size, Int threads) {
     ScaleAndShift both(scale, shift, 2 * size);
     Operand inputs = operand<NOTHING>(x, size, 0);
     int channels = size;
@@ -821,7 +825,8 @@ void gencls_gate(const float* x, const float* hidden, const float* scale, const 
     }
 }
 
-void gencls_gate_gradient(const float* hidden, const float* scale, const float* shift, const float* dy, float* dhidden, float* dscale, float* dshift, Int images, Int pixels,
+void gencls_gate_gradient(const float* hidden, const float* scale, const float* shift, const float* dy,
+                          float* dhidden, float* dscale, float* dshift, Int images, Int pixels,
                           Int size, Int threads) {
     ScaleAndShift both(scale, shift, 2 * size);
     int channels = size;
@@ -866,8 +871,9 @@ void gencls_block(const Block* b, const Kept* kept, const BlockSizes* s, float f
         if (b->shortcut_weights[part] != nullptr) {
             Int shared = s->shortcut_images[part] * pixels;
             float* joined = shared < all ? kept->dropped : kept->added;  // the former is not needed yet
-            gencls_linear(b->shortcuts[part], b->shortcut_weights[part], 2 * size, 1, part > 0 ? nullptr : b->shortcut_bias,
-                          joined, shared, 2 * size, size, part > 0 && shared == all, threads);
+            const float* bias = part > 0 ? nullptr : b->shortcut_bias;
+            gencls_linear(b->shortcuts[part], b->shortcut_weights[part], 2 * size, 1, bias, joined, shared,
+                          2 * size, size, part > 0 && shared == all, threads);
             if (shared < all) spread(joined, kept->added, shared * size, all * size, part > 0);
         }
     gencls_activate(kept->mixed, b->scale, b->shift, kept->added, kept->dropped, s->images, pixels, size,
