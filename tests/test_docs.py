@@ -7,7 +7,6 @@ import types
 from pathlib import Path
 
 import pytest
-from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,18 +41,8 @@ def _without_windows():
     plt.close("all")
 
 
-@pytest.fixture
-def _a_quarter_of_the_digits(monkeypatch):
-    """Pages run as they are, in less time."""
-
-    def fewer(**options):
-        return tuple(values[::4] for values in load_digits(**options))
-
-    monkeypatch.setattr("sklearn.datasets.load_digits", fewer)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("_without_windows", "_a_quarter_of_the_digits", "own_plugins")
+@pytest.mark.usefixtures("_without_windows", "a_quarter_of_the_digits", "own_plugins")
 @pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
 def test_the_code_of_a_page_runs_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

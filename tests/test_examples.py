@@ -42,6 +42,7 @@ def titles(figure):
     return [axis.get_title() for axis in figure.axes]
 
 
+@pytest.mark.usefixtures("a_quarter_of_the_digits")
 def test_digits_prints_figures_and_writes_pictures(tmp_path, capsys):
     figures = load_example("digits").main(tmp_path, max_epochs=1, n_filters=4)
     assert f"held-out images: accuracy {figures['accuracy']:.3f}" in capsys.readouterr().out
@@ -97,6 +98,7 @@ def test_samples_and_completions_are_drawn_side_by_side():
     assert titles(figure) == ["drawn", "real", "upper 6 rows kept"]
 
 
+@pytest.mark.usefixtures("a_quarter_of_the_digits")
 def test_calibration_draws_both_curves():
     figure = load_example("calibration").main(n_train=100, max_epochs=1, n_filters=4)
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -104,6 +106,7 @@ def test_calibration_draws_both_curves():
     assert "T = 1.00" in " ".join(legend)
 
 
+@pytest.mark.usefixtures("a_quarter_of_the_digits")
 def test_conditioners_are_shown_side_by_side():
     figure = load_example("conditioners").main(("head", "mild"), max_epochs=1, n_filters=4)
     assert [title.split("\n")[0] for title in titles(figure)] == ["head", "mild"]
