@@ -13,9 +13,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import PLAIN
+from saved import load, quick, saved, shades
 
-from gencls import Flip, GenerativeBayesClassifier, Hybrid, ModelFileError, PluginError, RandomCrop, Stage
+from gencls import Flip, Hybrid, ModelFileError, PluginError, RandomCrop, Stage
 from gencls.conditioners.low_rank import LowRank
 from gencls.density import ConditionalPixelCNN
 from gencls.model_files.container import (
@@ -27,24 +27,10 @@ from gencls.model_files.container import (
 from gencls.model_files.snapshot import APART, NOT_KEPT
 from gencls.model_files.weights import check_scores
 
-load = GenerativeBayesClassifier.load
-
-
-def shades(n=24, n_classes=3, size=(3, 3)):
-    rng = np.random.RandomState(0)
-    y = np.arange(n) % n_classes
-    return 3 * y.reshape(-1, *[1] * len(size)) + rng.randint(3, size=(n, *size)), y
-
-
-def quick(conditioner="mild", **parameters):
-    small = {"n_filters": 4, "n_mixtures": 1, "batch_size": 12, "max_epochs": 1, "random_state": 0}
-    return GenerativeBayesClassifier(**(PLAIN | small | {"conditioner": conditioner} | parameters))
-
 
 @pytest.fixture(scope="module")
 def fitted():
-    X, y = shades()
-    return quick(max_epochs=2).fit(X, np.array(["ant", "bee", "cat"])[y])
+    return saved()
 
 
 @pytest.fixture

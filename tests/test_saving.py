@@ -12,8 +12,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from saved import load, quick, saved, shades
 from sklearn.base import clone
-from small import PLAIN
 from torch import nn
 
 from gencls import (
@@ -44,24 +44,10 @@ from gencls.model_files.snapshot import FITTED, NOT_KEPT
 from gencls.objectives import register_objective
 from gencls.objectives.registry import OBJECTIVES
 
-load = GenerativeBayesClassifier.load
-
-
-def shades(n=24, n_classes=3, size=(3, 3)):
-    rng = np.random.RandomState(0)
-    y = np.arange(n) % n_classes
-    return 3 * y.reshape(-1, *[1] * len(size)) + rng.randint(3, size=(n, *size)), y
-
-
-def quick(conditioner="mild", **parameters):
-    small = {"n_filters": 4, "n_mixtures": 1, "batch_size": 12, "max_epochs": 1, "random_state": 0}
-    return GenerativeBayesClassifier(**(PLAIN | small | {"conditioner": conditioner} | parameters))
-
 
 @pytest.fixture(scope="module")
 def fitted():
-    X, y = shades()
-    return quick(max_epochs=2).fit(X, np.array(["ant", "bee", "cat"])[y])
+    return saved()
 
 
 @pytest.fixture(scope="module")
