@@ -20,7 +20,7 @@ PLAIN: dict[str, Any] = {
     "lr": 1e-3,
     "batch_size": 32,
 }
-SMALL = PLAIN | {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 8}
+SMALL = PLAIN | {"n_filters": 4, "n_mixtures": 1, "dropout": 0.0, "random_state": 0, "batch_size": 16}
 QUICK = SMALL | {"max_epochs": 1}
 NAMES = np.array(["ant", "bee", "cat"])
 

@@ -100,7 +100,7 @@ def images(parameters):
 def make(parameters, folder=None):
     """A classifier that can be interrupted."""
     net_params = parameters.get("net_params", {}) | {"callbacks": [("ctrl_c", CtrlC())]}
-    return quick(**(parameters | {"net_params": net_params}), checkpoint_dir=folder)
+    return quick(**({"batch_size": 8} | parameters | {"net_params": net_params}), checkpoint_dir=folder)
 
 
 def fit(clf, X, y):

@@ -424,7 +424,7 @@ class Counter(Callback):
 
 def test_an_interruption_keeps_what_was_learned():
     X, y = shades()
-    clf = quick(max_epochs=9, net_params={"callbacks": [Counter(interrupt_at=8)]})
+    clf = quick(max_epochs=9, batch_size=8, net_params={"callbacks": [Counter(interrupt_at=8)]})
     with pytest.warns(TrainingInterruptedWarning, match="after 1 of 9 epochs"):
         clf.fit(X, y)
     assert clf.n_iter_ == 1
@@ -440,7 +440,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_weights(monkeypatch):
         return loss(self, terms) * (math.nan if len(calls) == 9 else 1)
 
     monkeypatch.setattr(Likelihood, "loss", poisoned)
-    clf = quick(max_epochs=9)
+    clf = quick(max_epochs=9, batch_size=8)
     with pytest.raises(NonFiniteLossError, match="in epoch 2"):
         clf.fit(X, y)
     assert clf.n_iter_ == 1

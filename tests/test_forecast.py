@@ -28,7 +28,7 @@ def test_durations_have_at_most_two_units(seconds, words):
 def test_the_plan_is_announced_before_training(capsys):
     X, y = photographs(40)
     stages = [Stage(1), Stage(2, objective=Hybrid())]
-    quick(verbose=1, stages=stages, resolution=4, augmentation="flip").fit(X, y)
+    quick(verbose=1, stages=stages, resolution=4, augmentation="flip", batch_size=8).fit(X, y)
     first, second, *rows = capsys.readouterr().err.splitlines()
     assert first.startswith(
         "40 images with 3 channels of 3 classes, 1 epoch of Likelihood at 4×4 with Flip, "

@@ -44,7 +44,7 @@ def test_other_optimizers_and_more_callbacks():
         "callbacks": [("counter", Counter())],
         "iterator_train__drop_last": False,
     }
-    clf = quick(net_params=net_params, max_epochs=2)
+    clf = quick(net_params=net_params, max_epochs=2, batch_size=8)
     clf.fit(X, y)
     assert isinstance(clf.net_.optimizer_, torch.optim.SGD)
     assert clf.net_.optimizer_.param_groups[0]["momentum"] == 0.9

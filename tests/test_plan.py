@@ -70,7 +70,7 @@ def test_without_stages_there_is_one_of_the_parameters(plans):
     clf.fit(X, y)
     (plan,) = plans
     (stage,) = plan.stages
-    assert (stage.epochs, stage.batch_size, stage.lr, stage.size) == (2, 8, 0.02, (3, 3))
+    assert (stage.epochs, stage.batch_size, stage.lr, stage.size) == (2, 16, 0.02, (3, 3))
     assert stage.is_scheduled
     assert repr(stage.objective) == "Hybrid(weight=0.5)"
     assert stage.objective is not clf.objective
@@ -90,8 +90,8 @@ def test_what_a_stage_leaves_out_is_that_of_the_parameters(plans):
     ]
     quick(lr=0.25, augmentation="flip", resolution=6, stages=stages, max_epochs=99).fit(X, y)
     first, second, third = plans[0].stages
-    assert (first.epochs, first.batch_size, first.lr, first.size) == (1, 8, 0.25, (6, 6))
-    assert (second.epochs, second.batch_size, second.lr, second.size) == (2, 8, 0.5, (3, 4))
+    assert (first.epochs, first.batch_size, first.lr, first.size) == (1, 16, 0.25, (6, 6))
+    assert (second.epochs, second.batch_size, second.lr, second.size) == (2, 16, 0.5, (3, 4))
     assert (third.epochs, third.batch_size, third.lr, third.size) == (3, 5, 0.25, (6, 6))
     assert [type(stage.objective) for stage in plans[0].stages] == [Likelihood, Hybrid, Likelihood]
     parts = [[type(part) for part in stage.augmentation.parts] for stage in plans[0].stages]

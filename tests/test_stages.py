@@ -55,7 +55,7 @@ def test_each_stage_has_its_epochs_rate_batches_size_and_objective():
         Stage(1, lr=0.002, objective=Hybrid(weight=0.5)),
         Stage(3, resolution=(5, 6), batch_size=24),
     ]
-    clf = quick(resolution=4, lr=0.001, stages=stages, **WATCHED).fit(X, y)
+    clf = quick(resolution=4, lr=0.001, batch_size=8, stages=stages, **WATCHED).fit(X, y)
     seen = watched(clf)
     four, other = [(12, 3, 4, 4)] * 2, [(24, 3, 5, 6)]
     assert seen.batches_ == [four, four, [(8, 3, 4, 4)] * 3, other, other, other]
