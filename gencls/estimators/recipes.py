@@ -58,19 +58,12 @@ def _photographs_fast() -> dict[str, Any]:
 
 
 def _photographs() -> dict[str, Any]:
-    """Photographs at 24×24, for which the network first learns smaller copies, at 8×8 and 16×16."""
+    """Photographs at 16×16, for which the network first learns smaller copies, at 8×8."""
     return _of_photographs(
-        24,
+        16,
         Stage(24, lr=3e-3, resolution=8, augmentation=_cropped(0.9)),
-        Stage(8, lr=2e-3, resolution=16, augmentation=_cropped(0.9)),
-        Stage(
-            10,
-            lr=7e-4,
-            resolution=16,
-            objective=Hybrid(weight=1.0, temperature=8.0),
-            augmentation=_cropped(0.8),
-        ),
-        Stage(8, lr=7e-4, objective=Hybrid(weight=1.0, temperature=18.0), augmentation=_cropped(0.8)),
+        Stage(8, lr=2e-3, augmentation=_cropped(0.9)),
+        Stage(10, lr=7e-4, objective=Hybrid(weight=1.0, temperature=8.0), augmentation=_cropped(0.8)),
     )
 
 
