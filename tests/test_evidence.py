@@ -155,6 +155,8 @@ def test_mistakes_are_named(fitted):
     first = clf.classes_[0]
     with pytest.raises(InvalidInputError, match="'cow'"):
         clf.evidence(X, "cow")
+    with pytest.raises(InvalidInputError, match=r"versus does not fit.*'cow'"):
+        clf.evidence(X, y, versus="cow")
     with pytest.raises(InvalidInputError, match="versus must be a class different from y"):
         clf.evidence(X, y, versus=first)
     with pytest.raises(InvalidInputError, match="y must have"):

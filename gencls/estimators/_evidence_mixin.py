@@ -83,7 +83,7 @@ class EvidenceMixin(FittingMixin):
             If `fit` did not see a class, a class is compared with itself, or has a prior of 0.
         """
         levels, codes = self._encode_with(X, y)
-        others = None if versus is None else encode_labels_for(len(levels), versus, self.classes_)
+        others = None if versus is None else self._encode_versus(len(levels), versus)
         self._check_pairs(codes, others)
         found = []
         for start in range(0, len(levels), CHUNK):
@@ -118,6 +118,13 @@ class EvidenceMixin(FittingMixin):
         check_is_fitted(self)
         levels = self._encode_images(X)
         return levels, None if y is None else encode_labels_for(len(levels), y, self.classes_)
+
+    def _encode_versus(self, n_images: int, versus: ArrayLike) -> Codes:
+        """Positions of the classes that are compared with."""
+        try:
+            return encode_labels_for(n_images, versus, self.classes_)
+        except InvalidInputError as mistake:
+            raise InvalidInputError(f"versus does not fit: {mistake}") from mistake
 
     def _check_pairs(self, codes: Codes | None, others: Codes | None) -> None:
         """Raise if a class has no probability, or is compared with itself."""
