@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments import Experiment
-from gencls import list_conditioners
+from experiments.conditioners import CONDITIONERS
 from measures.sharing import sharing
 from tables import Table
 
@@ -20,7 +20,7 @@ EXPERIMENT = Experiment(
             "pairs": 2560,
             "repeats": 3,
         }
-        for conditioner in list_conditioners()
+        for conditioner in CONDITIONERS.values()
     },
     seeds=1,
     reports={

@@ -59,7 +59,8 @@ class GenerativeBayesClassifier(BayesMixin, DensityMixin, EvidenceMixin, FilesMi
         keeps the size of the images. ``"auto"`` reduces images of more than 400 values to about 200: 8×8 in
         colour, 14×14 in grey.
     max_epochs : "auto" or int, default="auto"
-        Epochs of all stages. ``"auto"`` decreases with the square root of the number of images, from 80 to 3.
+        Epochs of all stages. ``"auto"`` decreases with the square root of the number of images, from 80 to 3,
+        and is larger for colour images.
     lr : float, default=3e-3
         Peak learning rate of Adam; it rises for the first 5 % of all steps and then falls to 0 on a cosine.
     n_layers : int, default=1
