@@ -130,13 +130,13 @@ class EvidenceMixin(FittingMixin):
         """Raise if a class has no probability, or is compared with itself."""
         for given in (codes, others):
             if given is not None and not self._prior[given].all():
-                missing = self.classes_[given[self._prior[given] == 0][0]]
+                missing = self.classes_.tolist()[given[self._prior[given] == 0][0]]
                 raise InvalidInputError(
                     f"Evidence is for classes of a prior above 0, but {missing!r} has the prior 0. Choose a "
                     "different class, or set priors."
                 )
         if codes is not None and others is not None and (codes == others).any():
-            same = self.classes_[codes[codes == others][0]]
+            same = self.classes_.tolist()[codes[codes == others][0]]
             raise InvalidInputError(
                 f"versus must be a class different from y for each image, got {same!r} for both."
             )
